@@ -1,0 +1,52 @@
+//! The one place that reads a clock or waits; tests put their own time in.
+
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::time::Timestamp;
+
+/// Where "now" comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Clock {
+    /// The machine's clock.
+    #[default]
+    System,
+    /// A fixed wall clock, for tests; waiting still really waits.
+    Fixed(Timestamp),
+}
+
+impl Clock {
+    /// Wall-clock time.
+    #[allow(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Clock::Fixed(at) => *at,
+            Clock::System => {
+                let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
+                    Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+                    Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |m| -m),
+                };
+                Timestamp::from_micros(micros)
+            }
+        }
+    }
+
+    /// A monotonic reading, for measuring how long something took.
+    #[allow(clippy::disallowed_methods, reason = "the one reader of the monotonic clock")]
+    pub fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    /// Runs `work` for at most `limit`; `None` means the limit came first (or there is no limit and it never does).
+    pub async fn within<F: Future>(&self, limit: Option<Duration>, work: F) -> Option<F::Output> {
+        match limit {
+            None => Some(work.await),
+            Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+        }
+    }
+}

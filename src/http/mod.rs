@@ -1,0 +1,1 @@
+//! HTTP transport over TLS; knows nothing of Kubernetes or of kubeconfig.

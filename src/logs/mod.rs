@@ -1,0 +1,1 @@
+//! Reading node logs: from options to lines.

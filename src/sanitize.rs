@@ -1,0 +1,1 @@
+//! Making untrusted text safe for a terminal.
