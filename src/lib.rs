@@ -5,6 +5,7 @@
 pub mod error;
 pub mod secret;
 pub mod sanitize;
+pub mod notice;
 pub mod time;
 pub mod clock;
 pub mod args;
