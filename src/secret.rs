@@ -18,8 +18,8 @@ impl<T> Secret<T> {
     }
 }
 
-impl<T> From<T> for Secret<T> {
-    fn from(value: T) -> Self {
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
         Secret(value)
     }
 }
