@@ -2,7 +2,7 @@
 //!
 //! The time is the writer's local time and has no year.
 
-use crate::time::Civil;
+use crate::time::{Civil, klog_time};
 
 /// klog's severities, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,47 +29,16 @@ pub struct Header {
 impl Header {
     /// Reads the header at the start of a line or message.
     pub fn of(line: &[u8]) -> Option<Header> {
+        let (civil, length) = klog_time(line)?;
         let severity = match line.first()? {
             b'I' => Severity::Info,
             b'W' => Severity::Warning,
             b'E' => Severity::Error,
-            b'F' => Severity::Fatal,
-            _ => return None,
+            _ => Severity::Fatal,
         };
-        let (month, day) = (two(line, 1)?, two(line, 3)?);
-        if line.get(5) != Some(&b' ') || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        let (hour, minute, second) = clock(line, 6)?;
-        let micros = micros(line, 14)?;
-        if line.get(21) != Some(&b' ') {
-            return None;
-        }
-        Some(Header { severity, civil: Civil { year: 0, month, day, hour, minute, second, micros } })
+        // Always six digits of fraction, then the thread id in columns.
+        (length == 21 && line.get(length) == Some(&b' ')).then_some(Header { severity, civil })
     }
-}
-
-/// Two ASCII digits as a number.
-pub(crate) fn two(line: &[u8], at: usize) -> Option<u8> {
-    match line.get(at..at + 2)? {
-        [a @ b'0'..=b'9', b @ b'0'..=b'9'] => Some((a - b'0') * 10 + (b - b'0')),
-        _ => None,
-    }
-}
-
-/// `HH:MM:SS` at an offset.
-pub(crate) fn clock(line: &[u8], at: usize) -> Option<(u8, u8, u8)> {
-    if line.get(at + 2) != Some(&b':') || line.get(at + 5) != Some(&b':') {
-        return None;
-    }
-    let (hour, minute, second) = (two(line, at)?, two(line, at + 3)?, two(line, at + 6)?);
-    (hour < 24 && minute < 60 && second <= 60).then_some((hour, minute, second.min(59)))
-}
-
-/// A `.` and six digits at an offset, in microseconds.
-pub(crate) fn micros(line: &[u8], at: usize) -> Option<u32> {
-    let [b'.', digits @ ..] = line.get(at..at + 7)? else { return None };
-    digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + u32::from(d - b'0')))
 }
 
 #[cfg(test)]

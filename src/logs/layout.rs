@@ -11,8 +11,8 @@
 //! | logrus | `time="2026-11-21T03:07:12Z" level=info msg=…` | containerd |
 //! | klog JSON | `{"ts":1763694432123.456,…}` | k8s.io/component-base |
 
-use crate::logs::klog::{self, Severity, clock, micros, two};
-use crate::time::{Civil, Timestamp};
+use crate::logs::klog::{self, Severity};
+use crate::time::{Civil, Timestamp, syslog_time};
 
 /// When a line says it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,32 +102,14 @@ pub fn severity(message: &[u8]) -> Option<Severity> {
     None
 }
 
-const MONTHS: [&[u8; 3]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-
 /// `Nov 21 03:07:12[.123456] [host ]ident[pid]: message`
 fn short(line: &[u8]) -> Option<Head> {
-    let name = line.get(..3)?;
-    let month = MONTHS.iter().position(|m| *m == name)? as u8 + 1;
-    if line.get(3) != Some(&b' ') || line.get(6) != Some(&b' ') {
+    let (civil, length) = syslog_time(line)?;
+    if line.get(length) != Some(&b' ') {
         return None;
     }
-    let day = match line.get(4..6)? {
-        [b' ', d @ b'1'..=b'9'] => d - b'0',
-        _ => two(line, 4)?,
-    };
-    if !(1..=31).contains(&day) {
-        return None;
-    }
-    let (hour, minute, second) = clock(line, 7)?;
-    let fraction = micros(line, 15);
-    let rest = if fraction.is_some() { 22 } else { 15 };
-    if line.get(rest) != Some(&b' ') {
-        return None;
-    }
-    let civil = Civil { year: 0, month, day, hour, minute, second, micros: fraction.unwrap_or(0) };
-    let (identifier, message) = writer(line, rest + 1);
-    let layout = Layout::Short { precise: fraction.is_some() };
+    let (identifier, message) = writer(line, length + 1);
+    let layout = Layout::Short { precise: length == 22 };
     Some(Head { layout, stamp: Stamp::Yearless(civil), message, identifier })
 }
 

@@ -1,1 +1,9 @@
 //! Reading node logs: from options to lines.
+
+pub mod klog;
+pub mod layout;
+pub mod calendar;
+pub mod line;
+pub mod split;
+pub mod pod;
+pub mod filter;
