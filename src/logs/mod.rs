@@ -5,5 +5,6 @@ pub mod layout;
 pub mod calendar;
 pub mod line;
 pub mod split;
+pub mod verdict;
 pub mod pod;
 pub mod filter;
