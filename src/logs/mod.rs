@@ -8,3 +8,4 @@ pub mod split;
 pub mod verdict;
 pub mod pod;
 pub mod filter;
+pub mod sieve;
