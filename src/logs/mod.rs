@@ -9,3 +9,5 @@ pub mod verdict;
 pub mod pod;
 pub mod filter;
 pub mod sieve;
+pub mod outlet;
+pub mod source;
