@@ -27,12 +27,16 @@ impl Trail {
             self.extend(piece.get(..end).unwrap_or_default());
             piece = piece.get(end..).unwrap_or_default();
         }
-        let mut end = piece.len();
+        // Where the line looked at ends, and where the entry it belongs to ends.
+        let (mut end, mut entry_end) = (piece.len(), piece.len());
         while end > 0 {
             let start = memchr::memrchr(b'\n', piece.get(..end - 1).unwrap_or_default()).map_or(0, |n| n + 1);
-            let line = piece.get(start..).unwrap_or_default();
-            if line.first() != Some(&b' ') && !is_marker(line) {
-                return self.set(piece.get(..start).unwrap_or_default(), line);
+            let line = piece.get(start..end).unwrap_or_default();
+            if is_marker(line) {
+                entry_end = start;
+            } else if line.first() != Some(&b' ') {
+                let entry = piece.get(start..entry_end).unwrap_or_default();
+                return self.set(piece.get(..start).unwrap_or_default(), entry);
             }
             end = start;
         }
