@@ -47,6 +47,8 @@ pub struct Filter {
     pub saw_severity: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.
     pub saw_time: bool,
+    /// Whether there was any entry.
+    pub saw_entry: bool,
 }
 
 impl Filter {
@@ -67,10 +69,7 @@ impl Filter {
     /// Judges one entry. Entries come in the log's order.
     pub fn judge(&mut self, line: &Line) -> Verdict {
         self.saw_time |= line.head.is_some();
-        if line.is_marker() {
-            // journalctl's own lines have no content: what they stand between decides (see `tail`).
-            return Verdict::Keep;
-        }
+        self.saw_entry = true;
         if let Some(at) = line.at {
             if self.until.is_some_and(|until| at > until) {
                 let past = self.until.is_some_and(|until| at.as_micros() - until.as_micros() > DISORDER_MICROS);

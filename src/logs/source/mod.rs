@@ -8,6 +8,8 @@ use crate::notice::Notices;
 
 pub mod trail;
 pub mod listing;
+pub mod query;
+pub mod file;
 
 /// One node, and what is needed to read from it.
 #[derive(Clone, Debug)]
