@@ -54,7 +54,12 @@ pub struct Filter {
 impl Filter {
     /// Whether entries need no more than their place in the stream: nothing is filtered by content or window.
     pub fn is_empty(&self) -> bool {
-        self.since.is_none() && self.until.is_none() && !self.looks_at_content()
+        !self.has_window() && !self.looks_at_content()
+    }
+
+    /// Whether only a window of time is wanted.
+    pub fn has_window(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
     }
 
     /// Whether any condition looks beyond the time.

@@ -4,18 +4,7 @@
 
 use crate::time::{Civil, klog_time};
 
-/// klog's severities, least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// `I`
-    Info,
-    /// `W`
-    Warning,
-    /// `E`
-    Error,
-    /// `F`
-    Fatal,
-}
+pub use crate::args::Severity;
 
 /// A klog header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

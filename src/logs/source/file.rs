@@ -15,6 +15,7 @@ use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout, Stamp};
+use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
@@ -69,18 +70,28 @@ impl<'a> File<'a> {
         File { node, name, packing }
     }
 
-    /// Reads what is wanted and hands it on; tells whether there was anything.
+    /// Reads all that is wanted and hands it on; tells whether there was anything.
     pub async fn read(&self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
-        let dated = want.dated || filter.since.is_some() || filter.until.is_some();
-        let anything = match want.last {
-            Some(last) if self.packing == Packing::Plain => self.read_end(last, dated, filter, out).await?,
-            _ if want.raw && filter.is_empty() && want.last.is_none() => self.pass_on(out).await?,
-            _ => self.read_whole(want.last, dated, filter, out).await?,
-        };
-        if filter.since.is_some() || filter.until.is_some() {
-            self.check_time_was_seen(filter)?;
+        if want.raw && !want.dated && filter.is_empty() {
+            return self.pass_on(out).await;
         }
+        let dated = want.dated || filter.has_window();
+        let lines = self.read_whole(None, dated, filter, Some(out)).await?;
+        self.check_time_was_seen(filter)?;
+        let anything = out.has_spoken() || !lines.is_empty();
+        out.lines(lines).await?;
         Ok(anything)
+    }
+
+    /// The last `last` entries that are wanted, oldest first.
+    pub async fn last(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Vec<Line>> {
+        let dated = want.dated || filter.has_window();
+        let lines = match self.packing {
+            Packing::Plain => self.read_end(last, dated, filter).await?,
+            Packing::Gzip => self.read_whole(Some(last), dated, filter, None).await?,
+        };
+        self.check_time_was_seen(filter)?;
+        Ok(lines)
     }
 
     /// All of it, as it comes.
@@ -94,8 +105,14 @@ impl<'a> File<'a> {
         Ok(anything)
     }
 
-    /// All of it, looked at.
-    async fn read_whole(&self, last: Option<u64>, dated: bool, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
+    /// All of it, looked at; what did not go out on the way.
+    async fn read_whole(
+        &self,
+        last: Option<u64>,
+        dated: bool,
+        filter: &mut Filter,
+        mut out: Option<&mut Outlet>,
+    ) -> Flow<Vec<Line>> {
         let ending = if dated && self.packing == Packing::Plain { Some(self.ending(FIRST_END).await?) } else { None };
         let mut stream = Stream::open(self).await?;
         let calendar = dated.then(|| match &ending {
@@ -108,16 +125,16 @@ impl<'a> File<'a> {
             if !sieve.push(piece) {
                 break;
             }
-            out.lines(sieve.ready()).await?;
+            if let Some(out) = &mut out {
+                out.lines(sieve.ready()).await?;
+            }
         }
         sieve.finish();
-        let (lines, wanted) = (sieve.remainder(), sieve.wanted());
-        out.lines(lines).await?;
-        Ok(wanted > 0)
+        Ok(sieve.remainder())
     }
 
     /// The last entries that are wanted, from ever larger parts of the file's end.
-    async fn read_end(&self, last: u64, dated: bool, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
+    async fn read_end(&self, last: u64, dated: bool, filter: &mut Filter) -> Flow<Vec<Line>> {
         let keep = usize::try_from(last).unwrap_or(usize::MAX);
         let mut size = FIRST_END.max(last.saturating_mul(512).min(8 << 20));
         loop {
@@ -132,12 +149,11 @@ impl<'a> File<'a> {
             let (lines, wanted, first) = (sieve.remainder(), sieve.wanted(), sieve.first());
             let begun_before = matches!((first, filter.since), (Some(first), Some(since)) if first < since);
             if whole || wanted >= last || begun_before {
-                out.lines(lines).await?;
-                return Ok(wanted > 0);
+                return Ok(lines);
             }
             if size >= 64 << 20 {
                 // Too much to hold at once for so few: one pass over all of it instead.
-                return self.read_whole(Some(last), dated, filter, out).await;
+                return self.read_whole(Some(last), dated, filter, None).await;
             }
             size = size.saturating_mul(GROWTH);
         }
@@ -190,7 +206,7 @@ impl<'a> File<'a> {
     }
 
     fn check_time_was_seen(&self, filter: &Filter) -> Flow<()> {
-        if filter.saw_time || !filter.saw_entry {
+        if !filter.has_window() || filter.saw_time || !filter.saw_entry {
             return Ok(());
         }
         let words = format!("no line of {} begins with a time that can be read, so a time window can't be applied", self.name);

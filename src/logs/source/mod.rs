@@ -10,6 +10,7 @@ pub mod trail;
 pub mod listing;
 pub mod query;
 pub mod file;
+pub mod pick;
 
 /// One node, and what is needed to read from it.
 #[derive(Clone, Debug)]

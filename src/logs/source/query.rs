@@ -16,7 +16,7 @@ use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout};
 use crate::logs::line::Line;
-use crate::logs::outlet::{Flow, Halt, Outlet};
+use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
 use crate::logs::source::trail::{Skip, Trail};
@@ -239,7 +239,7 @@ impl<'a> Query<'a> {
         last: Option<usize>,
         mut out: Option<&mut Outlet>,
     ) -> Flow<Passed> {
-        let dated = want.dated || filter.since.is_some() || filter.until.is_some();
+        let dated = want.dated || filter.has_window();
         let mut stream = match Stream::open(self, parameters.clone(), continuation).await? {
             Ok(stream) => stream,
             Err(listing) => return Ok(Passed::Listing(listing)),
