@@ -235,4 +235,51 @@ mod tests {
             assert!(Around::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        let pieces = [
+            "",
+            "±",
+            "µ",
+            "٣",
+            "-",
+            "+",
+            "~",
+            "ago",
+            "2026-11-21",
+            "T",
+            "03:07:12",
+            ".",
+            "9999999999999999999",
+            "1e9",
+            "h",
+            "d",
+            "w",
+            "Nov ",
+            "I1121 ",
+            " ",
+            "Z",
+            "+23:59",
+            "\u{0}",
+            "😀",
+        ];
+        let far = [Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX), now()];
+        let zones = [Zone::Utc, Zone::Fixed(-86_340), Zone::parse("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()];
+        for a in pieces {
+            for b in pieces {
+                for c in pieces {
+                    let text = format!("{a}{b}{c}");
+                    let _ = super::super::parse_timeout(&text);
+                    let (when, around) = (When::parse(&text), Around::parse(&text));
+                    for now in far {
+                        for zone in &zones {
+                            let _ = when.as_ref().map(|when| when.resolve(now, zone));
+                            let _ = around.as_ref().map(|around| around.resolve(now, zone));
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
