@@ -383,7 +383,7 @@ impl Choice {
     fn certificate(&self) -> Result<ClientCertificate> {
         let user = &self.user;
         let part = |path: &Option<Text>, data: &Option<Encoded>, field: &'static str| match text(path) {
-            Some(path) => Ok((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
+            Some(path) => Ok::<_, Error>((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
             None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
         };
         let (crt, crt_source, certificate_file) =

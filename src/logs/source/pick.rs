@@ -50,7 +50,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let listing = match what.choice {
         SourceChoice::File => None,
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
-            node.notices.verbose(1, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
+            node.notices.verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
             None
         }
         SourceChoice::Auto | SourceChoice::Query => {
@@ -66,11 +66,11 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 }
                 Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(no_unit(&unit).into()),
                 Found::Listing(html) => {
-                    node.notices.verbose(1, || format!("{}: the query is off; looking for text files", node.name));
+                    node.notices.verbose(4, || format!("{}: the query is off; looking for text files", node.name));
                     Some(html)
                 }
                 Found::Absent(unit) => {
-                    node.notices.verbose(1, || format!("{}: no journal knows {unit}; looking for text files", node.name));
+                    node.notices.verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
                     // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
                     let entries = list(node, "").await?;
                     return read_units(node, what, &entries, Asked::Answered, want, filter, out).await;

@@ -374,7 +374,7 @@ impl<'a> Query<'a> {
             offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
         }
         let node = self.node.name;
-        self.node.notices.verbose(2, || match offset {
+        self.node.notices.verbose(4, || match offset {
             Some(offset) => format!("{node}: the node's clock is {offset} s east of UTC"),
             None => format!("{node}: the node's zone shows nowhere; reading {} h more", ANY_ZONE.as_secs() / 3600),
         });
@@ -506,7 +506,7 @@ impl Stream {
                         return Err(Error::new(Kind::Partial, format!("the answer broke: {cut}")).into());
                     }
                     let node = query.node.name;
-                    query.node.notices.verbose(1, || format!("{node}: {cut}; asking for the rest"));
+                    query.node.notices.verbose(4, || format!("{node}: {cut}; asking for the rest"));
                     self.again(query, &format!("the answer broke: {cut}")).await?;
                 }
                 None => self.ended(query).await?,
@@ -561,7 +561,7 @@ impl Stream {
             }
             let why = format!("the kubelet ended its answer after {:.1} s", lasted.as_secs_f32());
             let node = query.node.name;
-            query.node.notices.verbose(1, || format!("{node}: {why}; asking for the rest"));
+            query.node.notices.verbose(4, || format!("{node}: {why}; asking for the rest"));
             return self.again(query, &why).await;
         }
         self.end = Some(end);
