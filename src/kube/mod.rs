@@ -1,1 +1,252 @@
 //! Typed calls to the Kubernetes API.
+
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, USER_AGENT};
+use serde::de::DeserializeOwned;
+
+use crate::clock::Clock;
+use crate::error::{Doing, Error, Kind, Result};
+use crate::http::{Identity, Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::notice::Notices;
+use crate::secret::Secret;
+
+pub mod path;
+pub mod status;
+mod hint;
+
+/// Where the API server is and how to know it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its URL; a path in it is kept in front of every request's.
+    pub url: String,
+    /// Whom to take for it.
+    pub trust: Trust,
+}
+
+/// How a [`Client`] goes about its work.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Time allowed to the head of an answer: unset for the default of 45 s, zero for no limit.
+    pub request_timeout: Option<Duration>,
+    /// Never asks for compressed answers, whatever a request says.
+    pub disable_compression: bool,
+    /// Which HTTP versions to offer.
+    pub protocol: Protocol,
+    /// Bodies expected to be read side by side.
+    pub streams: usize,
+    /// Where to tell of requests and waits.
+    pub notices: Notices,
+    /// The clock.
+    pub clock: Clock,
+    pause: Pause,
+}
+
+/// What to do with the time until a request is sent again.
+#[derive(Clone, Debug)]
+enum Pause {
+    Wait,
+    /// For tests: remembers it and goes on.
+    #[cfg(test)]
+    Record(std::sync::Arc<std::sync::Mutex<Vec<Duration>>>),
+}
+
+/// Placeholder until the credentials of the configuration arrive.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// None.
+    Anonymous,
+    /// A bearer token.
+    Bearer(Secret),
+}
+
+impl Credentials {
+    async fn headers(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        if let Credentials::Bearer(token) = self {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+                .doing(Kind::Denied, || "the token can't be sent in a header".into())?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(headers)
+    }
+
+    async fn rejected(&self) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// A node's answer may take its 30 s; then comes the API server's own time.
+const FIRST_BYTE: Duration = Duration::from_secs(45);
+/// Redirects followed in a row.
+const REDIRECTS: usize = 3;
+/// A wait from which on the person is told.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
+
+/// One API server, asked as one user.
+#[derive(Debug)]
+pub struct Client {
+    pool: Pool,
+    prefix: String,
+    credentials: Credentials,
+    options: Options,
+    user_agent: HeaderValue,
+}
+
+impl Options {
+    /// What fits one stream.
+    pub fn new(notices: Notices) -> Self {
+        Options {
+            request_timeout: None,
+            disable_compression: false,
+            protocol: Protocol::Any,
+            streams: 1,
+            notices,
+            clock: Clock::System,
+            pause: Pause::Wait,
+        }
+    }
+}
+
+impl Client {
+    /// A client for this server. Nothing is connected yet.
+    pub fn new(
+        server: &Server,
+        identity: Option<&Identity>,
+        credentials: Credentials,
+        options: Options,
+    ) -> Result<Self> {
+        let (origin, prefix) = Origin::parse(&server.url)?;
+        let settings = Settings {
+            protocol: options.protocol,
+            streams: options.streams,
+            clock: options.clock,
+            ..Settings::new(options.notices.clone())
+        };
+        let pool = Pool::new(origin, &server.trust, identity, settings)?;
+        Ok(Client { pool, prefix, credentials, options, user_agent: user_agent() })
+    }
+
+    /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked
+    /// to come back later, a connection broke before the answer, credentials had to be renewed.
+    pub async fn get(&self, request: Request) -> Result<Response> {
+        let answer = self.insist(&request).await?;
+        if answer.status == 401 && self.credentials.rejected().await? {
+            return self.insist(&request).await;
+        }
+        Ok(answer)
+    }
+
+    /// The same, following redirects that stay on this server and under the path `within`.
+    pub async fn get_within(&self, request: Request, within: &str) -> Result<Response> {
+        let mut answer = self.get(request.clone()).await?;
+        let mut asked = request.path().to_owned();
+        for _ in 0..REDIRECTS {
+            let Some(next) = answer.redirect(self.pool.origin(), &format!("{}{asked}", self.prefix)) else { break };
+            // Behind a path prefix the server may or may not know of it.
+            let next = next.strip_prefix(self.prefix.as_str()).map(str::to_owned).unwrap_or(next);
+            if !next.starts_with(within) {
+                break;
+            }
+            answer = self.get(request.at(&next)).await?;
+            asked = next;
+        }
+        Ok(answer)
+    }
+
+    /// An answer of 200 to 299, or the error that it is.
+    pub async fn expect_ok(answer: Response) -> Result<Response> {
+        match answer.status {
+            200..=299 => Ok(answer),
+            _ => Err(status::error_of(answer).await),
+        }
+    }
+
+    /// An answer read as JSON. `limit` bounds its size in bytes, the request's time limit its reading.
+    pub async fn read<T: DeserializeOwned>(&self, answer: Response, limit: usize) -> Result<T> {
+        let answer = Client::expect_ok(answer).await?;
+        let allowed = self.options.request_timeout.unwrap_or(FIRST_BYTE);
+        let reading = self.options.clock.within((!allowed.is_zero()).then_some(allowed), answer.body.collect(limit));
+        let body = match reading.await {
+            Some(Ok(body)) => body,
+            Some(Err(cut)) => return Err(Error::new(status::cut_short(cut.ended()), cut.to_string())),
+            None => {
+                let words = format!("the answer did not end within {} s", allowed.as_secs_f32());
+                return Err(Error::new(Kind::Unreachable, words));
+            }
+        };
+        serde_json::from_slice(&body)
+            .doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
+    }
+
+    /// Asks again as the policy says.
+    async fn insist(&self, request: &Request) -> Result<Response> {
+        let mut attempts = 0;
+        loop {
+            let complete = self.complete(request).await?;
+            attempts += 1;
+            let mut answer = self.pool.send(&complete).await;
+            let outcome = match &mut answer {
+                Ok(answer) => retry::Outcome::Answered {
+                    status: answer.status,
+                    retry_after: answer.retry_after(),
+                    unreachable_node: status::is_node_unreachable(answer).await,
+                },
+                Err(failure) => retry::Outcome::Failed(failure.stage()),
+            };
+            match retry::decide(attempts, outcome, retry::jitter()) {
+                retry::Decision::Wait(wait) => self.wait(wait).await,
+                retry::Decision::GiveUp => {
+                    return answer.map_err(|failure| match attempts {
+                        1 => Error::from(failure),
+                        _ => Error::from(failure).within(format!("asked {attempts} times")),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, wait: Duration) {
+        if wait >= WORTH_A_WORD {
+            self.options.notices.note(format!("the server asks to wait {} s", wait.as_secs()));
+        }
+        match &self.options.pause {
+            Pause::Wait => self.options.clock.sleep(wait).await,
+            #[cfg(test)]
+            Pause::Record(waits) => waits.lock().expect("waits").push(wait),
+        }
+    }
+
+    /// The request as it goes out: the server's path prefix, credentials, and what every request says.
+    async fn complete(&self, request: &Request) -> Result<Request> {
+        let mut complete = request.at(format!("{}{}", self.prefix, request.path()));
+        if complete.time_limit().is_none() {
+            complete = complete.limit(self.options.request_timeout.unwrap_or(FIRST_BYTE));
+        }
+        let headers = complete.headers_mut();
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        if self.options.disable_compression {
+            headers.remove(ACCEPT_ENCODING);
+        }
+        if self.pool.origin().is_secure() {
+            headers.extend(self.credentials.headers().await?);
+        }
+        Ok(complete)
+    }
+}
+
+/// `kubectl-kubelet_logs/VERSION (os/arch)`, in Go's names for them.
+fn user_agent() -> HeaderValue {
+    use std::env::consts::{ARCH, OS};
+    let os = if OS == "macos" { "darwin" } else { OS };
+    let arch = match ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    };
+    let plain = concat!("kubectl-kubelet_logs/", env!("CARGO_PKG_VERSION"));
+    HeaderValue::from_str(&format!("{plain} ({os}/{arch})")).unwrap_or(HeaderValue::from_static(plain))
+}
