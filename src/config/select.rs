@@ -6,8 +6,8 @@ use super::fields::{Encoded, Hidden, List, Switch, Text, encoded, hidden, switch
 use super::incluster::Pod;
 use super::kubeconfig::{self, Entry, Kubeconfig};
 use super::{
-    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Interactive, Scheme, Server, Trust,
-    User, pem, proxy, quoted, read_file,
+    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Interactive, Scheme, Server, Trust, User, pem,
+    proxy, quoted, read_file,
 };
 use crate::args::Connection;
 use crate::error::{Error, Kind, Result};
@@ -383,18 +383,22 @@ impl Choice {
 
     fn certificate(&self) -> Result<ClientCertificate> {
         let user = &self.user;
-        let part = |path: &Option<Text>, data: &Option<Encoded>, field: &'static str| match text(path) {
-            Some(path) => Ok((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
-            None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
-        };
         let (crt, crt_source, certificate_file) =
-            part(&user.client_certificate, &user.client_certificate_data, "client-certificate")?;
-        let (key, key_source, key_file) = part(&user.client_key, &user.client_key_data, "client-key")?;
+            self.part(&user.client_certificate, &user.client_certificate_data, "client-certificate")?;
+        let (key, key_source, key_file) = self.part(&user.client_key, &user.client_key_data, "client-key")?;
         let chain = pem::certificates(crt.expose()).map_err(|error| at(error, &crt_source, &self.user_place))?;
         let key = pem::key(key.expose()).map_err(|error| at(error, &key_source, &self.user_place))?;
         pem::check_pair(&chain, &key)
             .map_err(|error| at(error, &format!("{crt_source} with {key_source}"), &self.user_place))?;
         Ok(ClientCertificate { chain, key: Secret::new(key), certificate_file, key_file })
+    }
+
+    /// The PEM text, words for where it stands, and its file.
+    fn part(&self, path: &Option<Text>, data: &Option<Encoded>, field: &str) -> Result<Part> {
+        match text(path) {
+            Some(path) => Ok((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
+            None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
+        }
     }
 
     fn refuse_auth_provider(&self, has_header: bool) -> Result<()> {
@@ -455,6 +459,8 @@ impl Choice {
         }
     }
 }
+
+type Part = (Secret<Vec<u8>>, String, Option<PathBuf>);
 
 /// `exec.interactiveMode`, which v1 requires.
 fn interactive(exec: &kubeconfig::Exec) -> Result<Interactive, String> {
