@@ -120,6 +120,10 @@ macro_rules! mapping {
                     fn visit_unit<E: serde::de::Error>(self) -> Result<$Name, E> {
                         Ok($Name::default())
                     }
+                    // serde_yaml's name for a document with nothing in it.
+                    fn visit_none<E: serde::de::Error>(self) -> Result<$Name, E> {
+                        Ok($Name::default())
+                    }
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$Name, A::Error> {
                         let mut own = $Name::default();
                         let mut bases: Vec<$Name> = Vec::new();
@@ -182,6 +186,10 @@ impl<'de> Visitor<'de> for &Weigh<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.spend(0)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<(), E> {
         self.spend(0)
     }
 
@@ -476,10 +484,7 @@ mod tests {
     #[test]
     fn values_of_the_wrong_kind_are_named_but_never_quoted() {
         for (input, words) in [
-            (
-                "token: 1234567",
-                "token: a number (put it in quotes to make it a string) where a string belongs at line 1",
-            ),
+            ("token: 1234567", "token: a number where a string (in quotes) belongs at line 1"),
             ("token: 123456789012345678901234567890", "a number"),
             ("token: 12.34567", "a number"),
             ("token: true", "a boolean"),

@@ -22,33 +22,6 @@ pub use self::select::load;
 pub use self::server::{Scheme, Server};
 use crate::secret::Secret;
 
-/// What the command line says about cluster and identity; kubectl's global flags of the same names. Empty is unset.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "each is the flag of its name")]
-pub struct Overrides {
-    pub kubeconfig: Option<PathBuf>,
-    pub context: Option<String>,
-    pub cluster: Option<String>,
-    pub user: Option<String>,
-    pub namespace: Option<String>,
-    pub server: Option<String>,
-    pub tls_server_name: Option<String>,
-    /// `false` is unset, as it is to kubectl: it does not undo the kubeconfig's `true`.
-    pub insecure_skip_tls_verify: Option<bool>,
-    pub certificate_authority: Option<PathBuf>,
-    pub client_certificate: Option<PathBuf>,
-    pub client_key: Option<PathBuf>,
-    pub token: Option<Secret>,
-    pub username: Option<String>,
-    pub password: Option<Secret>,
-    pub as_user: Option<String>,
-    pub as_uid: Option<String>,
-    pub as_groups: Vec<String>,
-    pub as_user_extra: Vec<(String, String)>,
-    /// `false` is unset.
-    pub disable_compression: Option<bool>,
-}
-
 /// A resolved choice of cluster, identity and namespace.
 #[derive(Debug)]
 pub struct Config {

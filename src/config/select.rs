@@ -6,9 +6,10 @@ use super::fields::{Encoded, Hidden, List, Switch, Text, encoded, hidden, switch
 use super::incluster::Pod;
 use super::kubeconfig::{self, Entry, Kubeconfig};
 use super::{
-    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Interactive, Overrides, Scheme, Server, Trust,
-    User, pem, proxy, quoted, read_file,
+    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Interactive, Scheme, Server, Trust, User, pem,
+    proxy, quoted, read_file,
 };
+use crate::args::Connection;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
@@ -18,22 +19,22 @@ const MAX_PEM: usize = 4 << 20;
 /// The name under which a cluster keeps what it tells credential plugins.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
-/// Reads what `overrides` and `env` point to and resolves it.
-pub fn load(overrides: &Overrides, env: &Env) -> Result<Config> {
-    let explicit = overrides.kubeconfig.as_deref().filter(|path| !path.as_os_str().is_empty());
+/// Reads what `flags` and `env` point to and resolves it.
+pub fn load(flags: &Connection, env: &Env) -> Result<Config> {
+    let explicit = flags.kubeconfig.as_deref().filter(|path| !path.as_os_str().is_empty());
     let files = kubeconfig::load(explicit, env)?;
     let pod = Pod::detect(env);
-    let mut choice = Choice::from_kubeconfig(&files, overrides, env)?;
-    choice.overlay(overrides);
+    let mut choice = Choice::from_kubeconfig(&files, flags, env)?;
+    choice.overlay(flags);
     choice.validate()?;
     if let Some(pod) = &pod
         && choice.is_default(env)
     {
-        choice = Choice::from_pod(pod, overrides);
-        choice.overlay(overrides);
+        choice = Choice::from_pod(pod, flags);
+        choice.overlay(flags);
         choice.validate()?;
     }
-    let namespace = (set(&overrides.namespace).or(choice.namespace.as_deref()))
+    let namespace = (set(&flags.namespace).or(choice.namespace.as_deref()))
         .or_else(|| pod.as_ref().and_then(Pod::namespace))
         .unwrap_or("default")
         .to_owned();
@@ -54,12 +55,12 @@ struct Choice {
 }
 
 impl Choice {
-    fn from_kubeconfig(files: &Kubeconfig, overrides: &Overrides, env: &Env) -> Result<Choice> {
+    fn from_kubeconfig(files: &Kubeconfig, flags: &Connection, env: &Env) -> Result<Choice> {
         let mut warnings = Vec::new();
         if files.read.is_empty() && env.var("KUBECONFIG").is_some() {
             warnings.push(format!("no file that KUBECONFIG names exists: {}", list(&files.missing)));
         }
-        let wanted = set(&overrides.context);
+        let wanted = set(&flags.context);
         let name = wanted.or(files.current_context.as_deref());
         let context = match (name, files.contexts.get(name.unwrap_or_default())) {
             (_, Some(context)) => context.clone(),
@@ -71,13 +72,13 @@ impl Choice {
         };
         let context_name = name.unwrap_or_default();
         let (cluster_name, cluster) = pick(
-            set(&overrides.cluster).ok_or(text(&context.fields.cluster)),
+            set(&flags.cluster).ok_or(text(&context.fields.cluster)),
             ("cluster", "--cluster"),
             &files.clusters,
             files,
         )?;
         let (user_name, user) =
-            pick(set(&overrides.user).ok_or(text(&context.fields.user)), ("user", "--user"), &files.users, files)?;
+            pick(set(&flags.user).ok_or(text(&context.fields.user)), ("user", "--user"), &files.users, files)?;
         if let (Some(name), None) = (user_name, user) {
             warnings.push(format!(
                 "context {} names the user {}, which does not exist in {}: going on without credentials",
@@ -95,7 +96,7 @@ impl Choice {
             user: user.map(|entry| entry.fields.clone()).unwrap_or_default(),
             warnings,
         };
-        if text(&choice.cluster.server).is_none() && set(&overrides.server).is_none() {
+        if text(&choice.cluster.server).is_none() && set(&flags.server).is_none() {
             choice.warnings.extend(explain_default(files, &choice, cluster_name, cluster.is_some(), env));
         }
         if text(&choice.cluster.server).is_none() {
@@ -104,14 +105,14 @@ impl Choice {
         Ok(choice)
     }
 
-    fn from_pod(pod: &Pod, overrides: &Overrides) -> Choice {
+    fn from_pod(pod: &Pod, flags: &Connection) -> Choice {
         let mut choice = Choice {
             cluster_place: "the pod's cluster".into(),
             user_place: "the pod's service account".into(),
             ..Choice::default()
         };
         choice.cluster.server = Some(Text(pod.server.clone()));
-        let other_trust = overrides.certificate_authority.is_some() || overrides.insecure_skip_tls_verify == Some(true);
+        let other_trust = flags.certificate_authority.is_some() || flags.insecure_skip_tls_verify == Some(true);
         match read_file(&pod.certificate_authority, MAX_PEM).map(|pem| (pem::certificates(&pem), pem)) {
             _ if other_trust => {}
             Ok((Ok(_), pem)) => choice.cluster.certificate_authority_data = Some(Encoded(Secret::new(pem))),
@@ -125,60 +126,60 @@ impl Choice {
             )),
         }
         // Here, unlike with a kubeconfig, a token from the command line stands instead of the file.
-        if overrides.token.is_none() {
+        if flags.token.is_none() {
             choice.user.token_file = Some(Text(pod.token_file.to_string_lossy().into_owned()));
         }
         choice
     }
 
     /// Flags over entries.
-    fn overlay(&mut self, overrides: &Overrides) {
+    fn overlay(&mut self, flags: &Connection) {
         let flag = |value: &Option<String>| set(value).map(|value| Text(value.to_owned()));
         let path = |value: &Option<PathBuf>| {
             value.as_ref().filter(|path| !path.as_os_str().is_empty()).map(|path| Text(path.to_string_lossy().into()))
         };
         let secret = |value: &Option<Secret>| value.clone().filter(|s| !s.expose().is_empty()).map(Hidden);
         let cluster = &mut self.cluster;
-        let insecure = overrides.insecure_skip_tls_verify == Some(true);
-        let authority = path(&overrides.certificate_authority);
+        let insecure = flags.insecure_skip_tls_verify == Some(true);
+        let authority = path(&flags.certificate_authority);
         if insecure || authority.is_some() {
             cluster.insecure_skip_tls_verify = Some(Switch(insecure));
             cluster.certificate_authority = authority;
             cluster.certificate_authority_data = None;
         }
-        if let Some(server) = flag(&overrides.server) {
+        if let Some(server) = flag(&flags.server) {
             cluster.server = Some(server);
             // It was the name of another server.
             cluster.tls_server_name = None;
         }
-        replace(&mut cluster.tls_server_name, flag(&overrides.tls_server_name));
-        if overrides.disable_compression == Some(true) {
+        replace(&mut cluster.tls_server_name, flag(&flags.tls_server_name));
+        if flags.disable_compression == Some(true) {
             cluster.disable_compression = Some(Switch(true));
         }
 
         let user = &mut self.user;
-        if let Some(certificate) = path(&overrides.client_certificate) {
+        if let Some(certificate) = path(&flags.client_certificate) {
             user.client_certificate = Some(certificate);
             user.client_certificate_data = None;
         }
-        if let Some(key) = path(&overrides.client_key) {
+        if let Some(key) = path(&flags.client_key) {
             user.client_key = Some(key);
             user.client_key_data = None;
         }
-        replace(&mut user.token, secret(&overrides.token));
-        replace(&mut user.username, flag(&overrides.username));
-        replace(&mut user.password, secret(&overrides.password));
-        replace(&mut user.as_user, flag(&overrides.as_user));
-        replace(&mut user.as_uid, flag(&overrides.as_uid));
-        if !overrides.as_groups.is_empty() {
-            user.as_groups = Some(List(overrides.as_groups.iter().cloned().map(Text).collect()));
+        replace(&mut user.token, secret(&flags.token));
+        replace(&mut user.username, flag(&flags.username));
+        replace(&mut user.password, secret(&flags.password));
+        replace(&mut user.as_user, flag(&flags.as_user));
+        replace(&mut user.as_uid, flag(&flags.as_uid));
+        if !flags.as_groups.is_empty() {
+            user.as_groups = Some(List(flags.as_groups.iter().cloned().map(Text).collect()));
         }
-        if !overrides.as_user_extra.is_empty() {
+        if !flags.as_user_extra.is_empty() {
             let extra = &mut user.as_user_extra.get_or_insert_default().0;
-            for (key, _) in &overrides.as_user_extra {
+            for (key, _) in &flags.as_user_extra {
                 extra.remove(key);
             }
-            for (key, value) in &overrides.as_user_extra {
+            for (key, value) in &flags.as_user_extra {
                 extra.entry(key.clone()).or_default().push(value.clone());
             }
         }
@@ -382,18 +383,22 @@ impl Choice {
 
     fn certificate(&self) -> Result<ClientCertificate> {
         let user = &self.user;
-        let part = |path: &Option<Text>, data: &Option<Encoded>, field: &'static str| match text(path) {
-            Some(path) => Ok::<_, Error>((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
-            None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
-        };
         let (crt, crt_source, certificate_file) =
-            part(&user.client_certificate, &user.client_certificate_data, "client-certificate")?;
-        let (key, key_source, key_file) = part(&user.client_key, &user.client_key_data, "client-key")?;
+            self.part(&user.client_certificate, &user.client_certificate_data, "client-certificate")?;
+        let (key, key_source, key_file) = self.part(&user.client_key, &user.client_key_data, "client-key")?;
         let chain = pem::certificates(crt.expose()).map_err(|error| at(error, &crt_source, &self.user_place))?;
         let key = pem::key(key.expose()).map_err(|error| at(error, &key_source, &self.user_place))?;
         pem::check_pair(&chain, &key)
             .map_err(|error| at(error, &format!("{crt_source} with {key_source}"), &self.user_place))?;
         Ok(ClientCertificate { chain, key: Secret::new(key), certificate_file, key_file })
+    }
+
+    /// The PEM text, words for where it stands, and its file.
+    fn part(&self, path: &Option<Text>, data: &Option<Encoded>, field: &str) -> Result<Part> {
+        match text(path) {
+            Some(path) => Ok((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
+            None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
+        }
     }
 
     fn refuse_auth_provider(&self, has_header: bool) -> Result<()> {
@@ -454,6 +459,8 @@ impl Choice {
         }
     }
 }
+
+type Part = (Secret<Vec<u8>>, String, Option<PathBuf>);
 
 /// `exec.interactiveMode`, which v1 requires.
 fn interactive(exec: &kubeconfig::Exec) -> Result<Interactive, String> {

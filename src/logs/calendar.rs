@@ -133,7 +133,10 @@ mod tests {
         assert_eq!(resolved(&mut calendar, "Jan 01 00:00:00.100000 n k[1]: x"), "2024-01-01T00:00:00.100000Z");
         assert_eq!(resolved(&mut calendar, "Dec 31 23:59:59.990000 n k[1]: late"), "2023-12-31T23:59:59.990000Z");
         assert_eq!(resolved(&mut calendar, "Feb 29 12:00:00.000000 n k[1]: x"), "2024-02-29T12:00:00.000000Z");
-        assert_eq!(resolved(&mut calendar, "Dec 25 12:00:00.000000 n k[1]: ten months later"), "2024-12-25T12:00:00.000000Z");
+        assert_eq!(
+            resolved(&mut calendar, "Dec 25 12:00:00.000000 n k[1]: ten months later"),
+            "2024-12-25T12:00:00.000000Z"
+        );
     }
 
     #[test]
@@ -152,9 +155,18 @@ mod tests {
     fn local_times_are_shifted_and_journal_prefixes_are_not() {
         let anchor = Anchor::NotBefore(at("2026-11-01T00:00:00Z"));
         let zone = 5 * 3600 + 1800;
-        assert_eq!(resolved(&mut Calendar::new(zone, anchor), "I1121 08:30:00.000000 1 a.go:1] x"), "2026-11-21T03:00:00.000000Z");
-        assert_eq!(resolved(&mut Calendar::new(zone, anchor), "Nov 21 08:30:00 n k[1]: x"), "2026-11-21T03:00:00.000000Z");
-        assert_eq!(resolved(&mut Calendar::new(zone, anchor), "Nov 21 03:00:00.000000 n k[1]: x"), "2026-11-21T03:00:00.000000Z");
+        assert_eq!(
+            resolved(&mut Calendar::new(zone, anchor), "I1121 08:30:00.000000 1 a.go:1] x"),
+            "2026-11-21T03:00:00.000000Z"
+        );
+        assert_eq!(
+            resolved(&mut Calendar::new(zone, anchor), "Nov 21 08:30:00 n k[1]: x"),
+            "2026-11-21T03:00:00.000000Z"
+        );
+        assert_eq!(
+            resolved(&mut Calendar::new(zone, anchor), "Nov 21 03:00:00.000000 n k[1]: x"),
+            "2026-11-21T03:00:00.000000Z"
+        );
     }
 
     #[test]

@@ -194,7 +194,8 @@ impl Pattern {
     /// characters that PCRE, Go or journalctl's own preparation of a message could read differently.
     pub fn for_server(&self) -> Option<String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_:/=@-".contains(c);
-        let pushable = !matches!(self.kind, PatternKind::Regex(_)) && self.source.len() < 256 && self.source.chars().all(plain);
+        let pushable =
+            !matches!(self.kind, PatternKind::Regex(_)) && self.source.len() < 256 && self.source.chars().all(plain);
         // journalctl ignores case exactly where there is no capital letter.
         pushable.then(|| if self.ignore_case { self.source.to_ascii_lowercase() } else { self.source.clone() })
     }
@@ -227,7 +228,11 @@ mod tests {
     use crate::logs::layout::Head;
 
     fn line(text: &str, at: i64) -> Line {
-        Line { at: Some(Timestamp::from_micros(at)), head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()) }
+        Line {
+            at: Some(Timestamp::from_micros(at)),
+            head: Head::of(text.as_bytes()),
+            text: Bytes::copy_from_slice(text.as_bytes()),
+        }
     }
 
     fn pattern(source: &str) -> Pattern {
@@ -236,8 +241,11 @@ mod tests {
 
     #[test]
     fn both_ends_of_a_window_are_inclusive_to_the_microsecond() {
-        let mut filter =
-            Filter { since: Some(Timestamp::from_micros(10)), until: Some(Timestamp::from_micros(20)), ..Filter::default() };
+        let mut filter = Filter {
+            since: Some(Timestamp::from_micros(10)),
+            until: Some(Timestamp::from_micros(20)),
+            ..Filter::default()
+        };
         let verdicts = [9, 10, 20, 21, 21 + DISORDER_MICROS].map(|at| filter.judge(&line("x\n", at)));
         assert_eq!(verdicts, [Verdict::Drop, Verdict::Keep, Verdict::Keep, Verdict::Drop, Verdict::Past]);
     }
@@ -267,7 +275,9 @@ mod tests {
     fn a_pattern_sees_the_message_with_its_continuation_and_without_the_prefix() {
         let text = "Nov 14 22:13:20.000001 n k[1]: panic: x\n                               main.main()\n";
         let entry = line(text, 0);
-        for (source, expected) in [("^panic: x\nmain", true), ("main\\(\\)$", true), ("k\\[1\\]", false), ("Nov 14", false)] {
+        for (source, expected) in
+            [("^panic: x\nmain", true), ("main\\(\\)$", true), ("k\\[1\\]", false), ("Nov 14", false)]
+        {
             let mut filter = Filter { grep: vec![pattern(source)], ..Filter::default() };
             assert_eq!(filter.judge(&entry) == Verdict::Keep, expected, "{source:?}");
         }
@@ -275,7 +285,8 @@ mod tests {
 
     #[test]
     fn exclude_wins_over_grep_and_several_patterns_are_alternatives() {
-        let mut filter = Filter { grep: vec![pattern("one"), pattern("two")], exclude: vec![pattern("not")], ..Filter::default() };
+        let mut filter =
+            Filter { grep: vec![pattern("one"), pattern("two")], exclude: vec![pattern("not")], ..Filter::default() };
         let verdicts = ["one", "two", "not one", "three"].map(|text| filter.judge(&line(text, 0)) == Verdict::Keep);
         assert_eq!(verdicts, [true, true, false, false]);
     }
@@ -283,7 +294,12 @@ mod tests {
     #[test]
     fn severities_are_at_least_and_the_unmarked_count_as_info() {
         let mut filter = Filter { severity: Some(Severity::Warning), ..Filter::default() };
-        let lines = ["W1121 03:07:12.123456 1 a.go:1] x", "I1121 03:07:12.123456 1 a.go:1] x", "F1121 03:07:12.123456 1 a.go:1] x", "x"];
+        let lines = [
+            "W1121 03:07:12.123456 1 a.go:1] x",
+            "I1121 03:07:12.123456 1 a.go:1] x",
+            "F1121 03:07:12.123456 1 a.go:1] x",
+            "x",
+        ];
         assert_eq!(lines.map(|text| filter.judge(&line(text, 0)) == Verdict::Keep), [true, false, true, false]);
         assert!(filter.saw_severity);
     }

@@ -44,7 +44,9 @@ mod tests {
 
     #[test]
     fn near_misses_are_none() {
-        for line in [&b"X1121 03:07:12.123456 1 a.go:1] x"[..], b"I1121 03:07:12.12345", b"I1121_03:07:12.123456 1 ", b"I", b""] {
+        for line in
+            [&b"X1121 03:07:12.123456 1 a.go:1] x"[..], b"I1121 03:07:12.12345", b"I1121_03:07:12.123456 1 ", b"I", b""]
+        {
             assert_eq!(Header::of(line), None);
         }
     }

@@ -134,11 +134,12 @@ fn rfc3339(line: &[u8]) -> Option<Head> {
     let rest = (end + 1).min(line.len());
     let after = line.get(rest..).unwrap_or_default();
     // CRI: `stdout F message`; rsyslog: `host ident[pid]: message`.
-    let (identifier, message) = if [&b"stdout F "[..], b"stdout P ", b"stderr F ", b"stderr P "].iter().any(|s| after.starts_with(s)) {
-        ((rest, rest), rest + 9)
-    } else {
-        writer(line, rest)
-    };
+    let (identifier, message) =
+        if [&b"stdout F "[..], b"stdout P ", b"stderr F ", b"stderr P "].iter().any(|s| after.starts_with(s)) {
+            ((rest, rest), rest + 9)
+        } else {
+            writer(line, rest)
+        };
     Some(Head { layout: Layout::Rfc3339, stamp: Stamp::Exact(at), message, identifier })
 }
 

@@ -25,9 +25,10 @@ impl PodLines {
 
     /// Whether a message is about the pod; learns the ids of sandboxes and containers that such messages name.
     pub fn mentions(&mut self, message: &[u8]) -> bool {
-        let named = self.names.iter().any(|(finder, length)| {
-            finder.find_iter(message).any(|at| stands_alone(message, at, *length))
-        });
+        let named = self
+            .names
+            .iter()
+            .any(|(finder, length)| finder.find_iter(message).any(|at| stands_alone(message, at, *length)));
         let found = named || self.ids.iter().any(|id| memchr::memmem::find(message, id.as_bytes()).is_some());
         if found {
             self.learn(message);
@@ -69,7 +70,8 @@ mod tests {
     fn a_pod_is_known_by_names_uid_and_learned_ids() {
         let sandbox = "a".repeat(64);
         let mut pod = PodLines::new("prod", "web-1", ["0787b26d-9e2e-5be5-6b66-ec953102fad3".to_owned()]);
-        let started = format!("event for pod pod=\"prod/web-1\" event={{\"Type\":\"ContainerStarted\",\"Data\":\"{sandbox}\"}}");
+        let started =
+            format!("event for pod pod=\"prod/web-1\" event={{\"Type\":\"ContainerStarted\",\"Data\":\"{sandbox}\"}}");
         for (message, expected) in [
             (format!("StopPodSandbox {sandbox}"), false),
             (started, true),

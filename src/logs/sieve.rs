@@ -43,10 +43,26 @@ enum Kept {
 
 impl<'f> Sieve<'f> {
     /// Without a calendar no entry gets a time; `last` keeps only that many entries.
-    pub fn new(continuation: Continuation, calendar: Option<Calendar>, filter: &'f mut Filter, last: Option<usize>) -> Self {
+    pub fn new(
+        continuation: Continuation,
+        calendar: Option<Calendar>,
+        filter: &'f mut Filter,
+        last: Option<usize>,
+    ) -> Self {
         let kept = last.map_or(Kept::All(Vec::new()), |most| Kept::Last { most, lines: VecDeque::new(), markers: 0 });
         let splitter = Splitter::new(continuation);
-        Sieve { splitter, calendar, filter, last: None, first: None, marker: None, kept, read: 0, wanted: 0, scratch: Vec::new() }
+        Sieve {
+            splitter,
+            calendar,
+            filter,
+            last: None,
+            first: None,
+            marker: None,
+            kept,
+            read: 0,
+            wanted: 0,
+            scratch: Vec::new(),
+        }
     }
 
     /// Takes the next piece. `false` means the window's end is past and nothing wanted follows.
@@ -198,8 +214,12 @@ Nov 14 22:15:20.000001 n k[1]: four
     #[test]
     fn continuation_lines_and_markers_follow_the_window_of_their_entry() {
         let at = |text| Timestamp::parse_rfc3339(text);
-        let mut filter = Filter { since: at("2023-11-14T22:13:21Z"), until: at("2023-11-14T22:14:20.000001Z"), ..Filter::default() };
+        let mut filter =
+            Filter { since: at("2023-11-14T22:13:21Z"), until: at("2023-11-14T22:14:20.000001Z"), ..Filter::default() };
         let window = sifted(&mut filter, None);
-        assert!(window.starts_with("Nov 14 22:13:21") && window.ends_with("three") && window.contains("more|-- Boot b --"), "{window}");
+        assert!(
+            window.starts_with("Nov 14 22:13:21") && window.ends_with("three") && window.contains("more|-- Boot b --"),
+            "{window}"
+        );
     }
 }

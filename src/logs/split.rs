@@ -190,7 +190,11 @@ mod tests {
             for a in 0..whole.len() {
                 for b in [a, a + 1, (a + 7).min(whole.len()), (a + 40).min(whole.len())] {
                     let b = b.min(whole.len());
-                    assert_eq!(split(continuation, LONGEST, &[&whole[..a], &whole[a..b], &whole[b..]]), expected, "cut at {a}, {b}");
+                    assert_eq!(
+                        split(continuation, LONGEST, &[&whole[..a], &whole[a..b], &whole[b..]]),
+                        expected,
+                        "cut at {a}, {b}"
+                    );
                 }
             }
             let bytes: Vec<&[u8]> = whole.chunks(1).collect();
@@ -200,7 +204,8 @@ mod tests {
 
     #[test]
     fn splitting_and_joining_is_the_identity_even_for_a_line_without_end() {
-        let long = [b"Nov 14 22:13:20.000001 n k[1]: ".as_slice(), &[b'x'; 5000], b"\n", JOURNAL, &[0xff; 300]].concat();
+        let long =
+            [b"Nov 14 22:13:20.000001 n k[1]: ".as_slice(), &[b'x'; 5000], b"\n", JOURNAL, &[0xff; 300]].concat();
         for size in [1, 7, 64, 999, 10_000] {
             let frames: Vec<&[u8]> = long.chunks(size).collect();
             let entries = split(Continuation::Indented, 1000, &frames);

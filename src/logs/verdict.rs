@@ -198,7 +198,8 @@ fn journalctl_speaks(line: &[u8]) -> bool {
 /// Sorts words that are no log by what they mean.
 fn words(text: &[u8]) -> Words {
     let text = String::from_utf8_lossy(text);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_marker(line.as_bytes())).collect();
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_marker(line.as_bytes())).collect();
     let first = lines.first().copied().unwrap_or_default();
     if lines.iter().any(|line| line.starts_with("context error: ")) {
         Words::Deadline
@@ -252,21 +253,35 @@ mod tests {
             (
                 "Data from the specified boot (-99) is not available: No such boot ID in journal\n".into(),
                 "".into(),
-                words(Words::Failed("Data from the specified boot (-99) is not available: No such boot ID in journal".into())),
+                words(Words::Failed(
+                    "Data from the specified boot (-99) is not available: No such boot ID in journal".into(),
+                )),
             ),
             (
                 "\nerror getting log for foo: open /var/log/foo: permission denied\n".into(),
                 "".into(),
                 words(Words::Failed("error getting log for foo: open /var/log/foo: permission denied".into())),
             ),
-            ("No journal files were found.\n-- No entries --\n".into(), "".into(), words(Words::Failed("No journal files were found.".into()))),
-            ("plain text of a file\n\nwith an empty line\n".into(), "plain text of a file\n\nwith an empty line\n".into(), End::Whole),
+            (
+                "No journal files were found.\n-- No entries --\n".into(),
+                "".into(),
+                words(Words::Failed("No journal files were found.".into())),
+            ),
+            (
+                "plain text of a file\n\nwith an empty line\n".into(),
+                "plain text of a file\n\nwith an empty line\n".into(),
+                End::Whole,
+            ),
             ("no newline".into(), "no newline".into(), End::MidLine),
         ];
         for (body, log, end) in &cases {
             for size in [1, 2, 3, 5, 16, 61, 4096, 100_000] {
                 let (out, judged) = judged(body.as_bytes(), size);
-                assert_eq!((String::from_utf8(out).unwrap(), judged), (log.clone(), end.clone()), "{body:?} in frames of {size}");
+                assert_eq!(
+                    (String::from_utf8(out).unwrap(), judged),
+                    (log.clone(), end.clone()),
+                    "{body:?} in frames of {size}"
+                );
             }
         }
     }

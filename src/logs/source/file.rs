@@ -209,7 +209,8 @@ impl<'a> File<'a> {
         if !filter.has_window() || filter.saw_time || !filter.saw_entry {
             return Ok(());
         }
-        let words = format!("no line of {} begins with a time that can be read, so a time window can't be applied", self.name);
+        let words =
+            format!("no line of {} begins with a time that can be read, so a time window can't be applied", self.name);
         Err(Error::new(Kind::Usage, words).hint("leave --since and --until out, or use --grep").into())
     }
 
@@ -269,7 +270,16 @@ impl<'f> Stream<'f> {
         let answer = file.ask(None).await?;
         let unpack = (file.packing == Packing::Gzip).then(|| MultiGzDecoder::new(Vec::new()));
         let modified = modified(&answer);
-        Ok(Stream { file, body: answer.body, modified, offset: 0, beginning: Vec::new(), unpack, fruitless: 0, over: false })
+        Ok(Stream {
+            file,
+            body: answer.body,
+            modified,
+            offset: 0,
+            beginning: Vec::new(),
+            unpack,
+            fruitless: 0,
+            over: false,
+        })
     }
 
     async fn next(&mut self) -> Flow<Option<Bytes>> {
@@ -318,13 +328,19 @@ impl<'f> Stream<'f> {
             let first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
             let first = first.body.collect(1 << 20).await.unwrap_or_default();
             if !first.starts_with(&self.beginning) {
-                return Err(self.partial("it was replaced while it was read; the rest of the old one is gone".into()).into());
+                return Err(self
+                    .partial("it was replaced while it was read; the rest of the old one is gone".into())
+                    .into());
             }
             let answer = self.file.ask(Some(ByteRange::From(self.offset))).await?;
             match answer.status {
                 206 if range_start(&answer) == self.offset => self.body = answer.body,
                 416 => self.over = true,
-                _ => return Err(self.partial("the connection broke and the server does not serve the rest by itself".into()).into()),
+                _ => {
+                    return Err(self
+                        .partial("the connection broke and the server does not serve the rest by itself".into())
+                        .into());
+                }
             }
         } else {
             self.body = self.file.ask(None).await?.body;
@@ -333,7 +349,8 @@ impl<'f> Stream<'f> {
     }
 
     fn partial(&self, why: String) -> Error {
-        Error::new(Kind::Partial, format!("reading {}: {why}", self.file.name)).hint("what was printed is incomplete; run it again")
+        Error::new(Kind::Partial, format!("reading {}: {why}", self.file.name))
+            .hint("what was printed is incomplete; run it again")
     }
 }
 

@@ -50,7 +50,8 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let listing = match what.choice {
         SourceChoice::File => None,
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
-            node.notices.verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
+            node.notices
+                .verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
             None
         }
         SourceChoice::Auto | SourceChoice::Query => {
@@ -61,7 +62,8 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     return Ok(anything);
                 }
                 Found::Listing(_) if what.choice == SourceChoice::Query => {
-                    let words = format!("the kubelet of {} offers no log query (it listed /var/log instead)", node.name);
+                    let words =
+                        format!("the kubelet of {} offers no log query (it listed /var/log instead)", node.name);
                     return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
                 }
                 Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(no_unit(&unit).into()),
@@ -70,7 +72,8 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     Some(html)
                 }
                 Found::Absent(unit) => {
-                    node.notices.verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
+                    node.notices
+                        .verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
                     // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
                     let entries = list(node, "").await?;
                     return read_units(node, what, &entries, Asked::Answered, want, filter, out).await;
@@ -96,7 +99,8 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
     let answer = node.client.get(Request::get(url).encoding(Encoding::Identity)).await?;
     let shown = format!("/var/log/{}", directory.trim_end_matches('/'));
     let no_directory = |words: String| {
-        let hint = format!("read a file with: kubectl kubelet-logs {} --path {}", node.name, directory.trim_end_matches('/'));
+        let hint =
+            format!("read a file with: kubectl kubelet-logs {} --path {}", node.name, directory.trim_end_matches('/'));
         Error::new(Kind::Usage, words).hint(hint)
     };
     match answer.status {
@@ -115,7 +119,10 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
             let error = status::error_of(answer).await;
             if error.to_string().contains("page not found") {
                 let hint = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
-                return Err(Error::new(Kind::NotFound, format!("no directory {shown}")).because(error).hint(hint).into());
+                return Err(Error::new(Kind::NotFound, format!("no directory {shown}"))
+                    .because(error)
+                    .hint(hint)
+                    .into());
             }
             Err(error.into())
         }
@@ -159,7 +166,13 @@ async fn read_units(
         }
     }
     if !missing.is_empty() || (!files.is_empty() && !shared.is_empty()) {
-        return Err(no_log(node, if missing.is_empty() { what.units.join(", ") } else { missing.join(", ") }, entries, query).into());
+        return Err(no_log(
+            node,
+            if missing.is_empty() { what.units.join(", ") } else { missing.join(", ") },
+            entries,
+            query,
+        )
+        .into());
     }
     if let Some((_, common)) = shared.first() {
         filter.identifiers.extend(shared.iter().map(|(unit, _)| (*unit).clone()));
@@ -234,8 +247,11 @@ fn check_severity_was_seen(filter: &Filter) -> Flow<()> {
 }
 
 fn no_unit(unit: &str) -> Error {
-    Error::new(Kind::NotFound, format!("no log of unit {unit}: the node's journal does not know it, and /var/log has no file of that name"))
-        .hint("unit names are those of `systemctl list-units`; files are listed by: kubectl kubelet-logs ls NODE")
+    Error::new(
+        Kind::NotFound,
+        format!("no log of unit {unit}: the node's journal does not know it, and /var/log has no file of that name"),
+    )
+    .hint("unit names are those of `systemctl list-units`; files are listed by: kubectl kubelet-logs ls NODE")
 }
 
 fn no_log(node: &Node<'_>, units: String, entries: &[Entry], query: Asked) -> Error {
@@ -243,8 +259,13 @@ fn no_log(node: &Node<'_>, units: String, entries: &[Entry], query: Asked) -> Er
         return no_unit(&units);
     }
     let journal = entries.iter().any(|e| e.directory && e.name == "journal");
-    let holds = if journal { "its log is in the journal, and /var/log has no text file of it" } else { "/var/log has no text file of it" };
-    let off = if query == Asked::Off { format!("the kubelet of {} offers no log query; ", node.name) } else { String::new() };
+    let holds = if journal {
+        "its log is in the journal, and /var/log has no text file of it"
+    } else {
+        "/var/log has no text file of it"
+    };
+    let off =
+        if query == Asked::Off { format!("the kubelet of {} offers no log query; ", node.name) } else { String::new() };
     let list = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
     let hint = if query == Asked::Off { format!("{list}\n{QUERY_OFF}") } else { list };
     Error::new(Kind::NotFound, format!("no log of {units}: {off}{holds}")).hint(hint)

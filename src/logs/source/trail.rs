@@ -63,7 +63,13 @@ impl Trail {
             return None;
         }
         let splitter = Splitter::new(Continuation::Indented);
-        Some(Skip { splitter, target: self.last.clone().freeze(), left: self.times.max(1), passed: 0, entries: Vec::new() })
+        Some(Skip {
+            splitter,
+            target: self.last.clone().freeze(),
+            left: self.times.max(1),
+            passed: 0,
+            entries: Vec::new(),
+        })
     }
 
     fn set(&mut self, before: &[u8], entry: &[u8]) {
@@ -183,7 +189,11 @@ Nov 14 22:13:21.000001 n k[1]: three
                     assert!(skip.found());
                     let expected = &LOG[cut..];
                     // A marker directly after the last entry was handed on already.
-                    let expected = if LOG[..cut].ends_with("-- Boot b --\n") { format!("-- Boot b --\n{expected}") } else { expected.to_owned() };
+                    let expected = if LOG[..cut].ends_with("-- Boot b --\n") {
+                        format!("-- Boot b --\n{expected}")
+                    } else {
+                        expected.to_owned()
+                    };
                     assert_eq!(String::from_utf8(rest).unwrap(), expected, "cut at {cut}, noted at {middle}");
                 }
             }
