@@ -1,2 +1,114 @@
-//! The simulated cluster.
-fn main() {}
+//! The simulated cluster as a program: `cargo run --example cluster -- --dir DIR`.
+//!
+//! It writes `DIR/kubeconfig`, prints one line `ready DIR/kubeconfig`, and serves until its input ends or it is
+//! told to stop.
+
+#[path = "mod.rs"]
+mod cluster;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cluster::{Cluster, Credential, Health, Key, Mode, Node, Setup, User};
+
+const USAGE: &str = "usage: cluster --dir DIR [--nodes N] [--zone TZ]
+
+Starts a simulated Kubernetes cluster on loopback and writes DIR/kubeconfig with a context for each kind of user
+(admin, viewer, logreader, finelog, direct, nobody, limited, system:anonymous, bad).
+Nodes: node-a (log query on), node-b (log query off), node-d (down), and with --nodes worker-0000 and on.
+TZ is the nodes' zone as POSIX writes it, such as EST5EDT,M3.2.0,M11.1.0 or IST-5:30.
+";
+
+struct Options {
+    directory: PathBuf,
+    workers: usize,
+    zone: String,
+}
+
+fn main() -> ExitCode {
+    let options = match parse() {
+        Ok(options) => options,
+        Err(why) => {
+            let _ = write!(std::io::stderr(), "error: {why}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse() -> Result<Options, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut options = Options { directory: PathBuf::new(), workers: 0, zone: "UTC0".to_owned() };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("dir") => options.directory = parser.value()?.into(),
+            Long("nodes") => options.workers = parser.value()?.parse()?,
+            Long("zone") => options.zone = parser.value()?.string()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    if options.directory.as_os_str().is_empty() {
+        return Err("--dir DIR is needed".into());
+    }
+    Ok(options)
+}
+
+fn run(options: &Options) -> std::io::Result<()> {
+    let mut nodes = vec![
+        Node::new("node-a", Mode::QUERY_ON).label("node-role.kubernetes.io/control-plane", ""),
+        Node::new("node-b", Mode::QUERY_OFF),
+        Node::new("node-d", Mode::QUERY_ON).health(Health::Down),
+    ];
+    nodes.extend((0..options.workers).map(|number| {
+        Node::new(&format!("worker-{number:04}"), Mode::QUERY_ON).label("node-role.kubernetes.io/worker", "")
+    }));
+    let nodes = nodes.into_iter().map(|node| node.zone(&options.zone)).collect();
+    std::fs::create_dir_all(&options.directory)?;
+    let cluster = Cluster::start(Setup::new(nodes));
+    let users = [
+        (User::Admin, Credential::Certificate(Key::EcPkcs8)),
+        (User::NoProxy, Credential::Token),
+        (User::LogReader, Credential::Token),
+        (User::LogsOnly, Credential::Token),
+        (User::Direct, Credential::Token),
+        (User::Nobody, Credential::Token),
+        (User::Limited, Credential::Certificate(Key::RsaPkcs1)),
+        (User::Anonymous, Credential::None),
+        (User::BadToken, Credential::Token),
+    ];
+    let path = options.directory.join("kubeconfig");
+    std::fs::write(&path, cluster.kubeconfig_text(&users, &options.directory))?;
+    writeln!(std::io::stdout(), "ready {}", path.display())?;
+    wait()?;
+    cluster.requests();
+    Ok(())
+}
+
+/// Returns when the input ends or a signal asks to stop.
+fn wait() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (ended, end) = tokio::sync::oneshot::channel();
+    // A read of stdin cannot be called off: the thread ends with the process.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = end => {}
+        }
+        Ok(())
+    })
+}

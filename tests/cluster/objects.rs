@@ -1,0 +1,113 @@
+//! The API objects of the simulated cluster, as JSON in the field order of the real servers.
+
+use super::kubelet::{Kubelet, Release};
+
+/// A node as the API server knows it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) kubelet: std::sync::Arc<Kubelet>,
+    pub(crate) health: Health,
+    pub(crate) labels: Vec<(String, String)>,
+    /// Where its kubelet listens, or would.
+    pub(crate) port: u16,
+    /// The node's machine id, which names its journal directory.
+    pub(crate) machine_id: String,
+    /// Its latest boot's id, without dashes.
+    pub(crate) boot_id: String,
+}
+
+/// Whether, and how not, the API server reaches a node's kubelet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Health {
+    #[default]
+    Up,
+    /// Nothing listens.
+    Down,
+}
+
+impl Member {
+    /// The node object, without the newline that ends an answer.
+    pub(crate) fn json(&self) -> String {
+        let name = &self.name;
+        let uid = uid(name);
+        let labels = self
+            .labels
+            .iter()
+            .map(|(key, value)| format!("{}:{}", quote(key), quote(value)))
+            .collect::<Vec<_>>()
+            .join(",");
+        let version = match self.kubelet.mode.release {
+            Release::V1_24 => "v1.24.0",
+            Release::V1_36 => "v1.36.2",
+        };
+        let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+            format!(
+                r#"{{"type":"{kind}","status":"{status}","lastHeartbeatTime":"2023-11-14T22:18:40Z","lastTransitionTime":"2023-11-14T22:13:30Z","reason":"{reason}","message":"{message}"}}"#
+            )
+        };
+        let ready = match self.health {
+            Health::Up => condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+            _ => condition("Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."),
+        };
+        let conditions = [
+            condition(
+                "MemoryPressure",
+                "False",
+                "KubeletHasSufficientMemory",
+                "kubelet has sufficient memory available",
+            ),
+            condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            ready,
+        ]
+        .join(",");
+        let boot = dashed(&self.boot_id);
+        let machine = &self.machine_id;
+        let port = self.port;
+        format!(
+            r#"{{"metadata":{{"name":"{name}","uid":"{uid}","resourceVersion":"1804","creationTimestamp":"2023-11-01T00:00:00Z","labels":{{{labels}}},"annotations":{{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}},"spec":{{}},"status":{{"capacity":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24684096Ki","pods":"110"}},"allocatable":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24673856Ki","pods":"110"}},"conditions":[{conditions}],"addresses":[{{"type":"InternalIP","address":"127.0.0.1"}},{{"type":"Hostname","address":"{name}"}}],"daemonEndpoints":{{"kubeletEndpoint":{{"Port":{port}}}}},"nodeInfo":{{"machineID":"{machine}","systemUUID":"{machine}","bootID":"{boot}","kernelVersion":"5.14.0-427.el9x","osImage":"Debian GNU/Linux 12 (bookworm)","containerRuntimeVersion":"containerd://1.6.20","kubeletVersion":"{version}","kubeProxyVersion":"","operatingSystem":"linux","architecture":"amd64"}}}}}}"#
+        )
+    }
+
+    /// The static pod that runs on every node.
+    pub(crate) fn pod(&self) -> String {
+        let name = &self.name;
+        let uid = uid(&format!("talker-{name}"));
+        let owner = uid_of(name);
+        format!(
+            r#"{{"metadata":{{"name":"talker-{name}","namespace":"kube-system","uid":"{uid}","resourceVersion":"1190","creationTimestamp":"2023-11-14T22:14:00Z","labels":{{"app":"talker"}},"ownerReferences":[{{"apiVersion":"v1","kind":"Node","name":"{name}","uid":"{owner}","controller":true}}]}},"spec":{{"containers":[{{"name":"talker","image":"registry.example/busybox:1","resources":{{}}}}],"restartPolicy":"Always","nodeName":"{name}","hostNetwork":true}},"status":{{"phase":"Running","conditions":[{{"type":"Ready","status":"True","lastProbeTime":null,"lastTransitionTime":"2023-11-14T22:14:01Z"}}],"hostIP":"127.0.0.1","podIP":"127.0.0.1","startTime":"2023-11-14T22:14:00Z","containerStatuses":[{{"name":"talker","state":{{"running":{{"startedAt":"2023-11-14T22:14:01Z"}}}},"lastState":{{}},"ready":true,"restartCount":0,"image":"registry.example/busybox:1","imageID":"sha256:4ec954e95274fa81ff51d0ce3ea9caddaa193fd41456424bc1cbe2ee2354a095","containerID":"containerd://7a02f57066d5fc1ddb4403600a701f62a940dc9e2f496d26a8acf81122041173","started":true}}],"qosClass":"BestEffort"}}}}"#
+        )
+    }
+}
+
+/// An object on its own: its list form with kind and version in front.
+pub(crate) fn single(kind: &str, item: &str) -> String {
+    format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"v1\",{}\n", &item[1..])
+}
+
+/// JSON text as Go writes it.
+pub(crate) fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+}
+
+fn uid_of(name: &str) -> String {
+    uid(name)
+}
+
+/// A stable UUID for a name.
+pub(crate) fn uid(name: &str) -> String {
+    let mix = |seed: u64| {
+        name.bytes()
+            .fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17))
+    };
+    dashed(&format!("{:016x}{:016x}", mix(0xcbf2_9ce4_8422_2325), mix(0x9e37_79b9_7f4a_7c15)))
+}
+
+/// 32 hexadecimal digits as a UUID.
+pub(crate) fn dashed(hex: &str) -> String {
+    match hex.len() {
+        32 => format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]),
+        _ => hex.to_owned(),
+    }
+}
