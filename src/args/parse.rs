@@ -38,13 +38,9 @@ where
     }
     let mut said = Said::default();
     for word in Words::new(args) {
-        match said.take(word) {
-            Ok(()) => {}
-            // Whoever asks for help gets it, whatever else is wrong.
-            Err(_) if said.ask.is_some() => {}
-            Err(error) => {
-                said.first_error.get_or_insert(error);
-            }
+        // Read on: whoever asks for help further on gets it, whatever else is wrong.
+        if let Err(error) = said.take(word) {
+            said.first_error.get_or_insert(error);
         }
     }
     said.finish()

@@ -1,1 +1,123 @@
 //! One file a command.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::args::{Connection, Options};
+use crate::clock::Clock;
+use crate::config::{self, Config, Env, Overrides};
+use crate::error::{Error, Kind, Result};
+use crate::http::{Identity, Roots, Trust};
+use crate::interrupt::Interrupt;
+use crate::kube::{self, Client, Credentials};
+use crate::notice::Notices;
+
+pub mod logs;
+pub mod ls;
+pub mod complete;
+
+/// What a command works with beside its options.
+#[derive(Debug)]
+pub struct Context {
+    /// The process environment.
+    pub env: Env,
+    /// The clock.
+    pub clock: Clock,
+    /// Where to say things.
+    pub notices: Notices,
+    /// Hears of signals.
+    pub interrupt: Interrupt,
+}
+
+/// How a command ended, where it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit code.
+    pub exit: u8,
+}
+
+impl Outcome {
+    /// All went well.
+    pub const DONE: Outcome = Outcome { exit: 0 };
+}
+
+/// A cluster, ready to be asked.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its client.
+    pub client: Arc<Client>,
+    /// The namespace where none is said.
+    pub namespace: String,
+}
+
+impl Context {
+    /// Reads the configuration and makes the client; nothing is connected yet.
+    pub fn cluster(&self, options: &Options) -> Result<Cluster> {
+        let config = self.config(&options.connection)?;
+        for warning in &config.warnings {
+            self.notices.warning(warning);
+        }
+        let client = self.client(&config, options.connection.request_timeout)?;
+        Ok(Cluster { client: Arc::new(client), namespace: config.namespace })
+    }
+
+    fn config(&self, said: &Connection) -> Result<Config> {
+        let overrides = Overrides {
+            kubeconfig: said.kubeconfig.clone(),
+            context: said.context.clone(),
+            cluster: said.cluster.clone(),
+            user: said.user.clone(),
+            namespace: said.namespace.clone(),
+            server: said.server.clone(),
+            tls_server_name: said.tls_server_name.clone(),
+            insecure_skip_tls_verify: said.insecure_skip_tls_verify,
+            certificate_authority: said.certificate_authority.clone(),
+            client_certificate: said.client_certificate.clone(),
+            client_key: said.client_key.clone(),
+            token: said.token.clone(),
+            username: said.username.clone(),
+            password: said.password.clone(),
+            as_user: said.as_user.clone(),
+            as_uid: said.as_uid.clone(),
+            as_groups: said.as_groups.clone(),
+            as_user_extra: said.as_user_extra.clone(),
+            disable_compression: said.disable_compression,
+        };
+        config::load(&overrides, &self.env)
+    }
+
+    fn client(&self, config: &Config, request_timeout: Option<Duration>) -> Result<Client> {
+        let cluster = &config.cluster;
+        let scheme = if cluster.server.is_https() { "https" } else { "http" };
+        let server = kube::Server {
+            url: format!("{scheme}://{}{}", cluster.server.authority(), cluster.server.prefix),
+            trust: Trust {
+                roots: match &cluster.trust {
+                    config::Trust::Ca(roots) => Roots::Authorities(roots.clone()),
+                    config::Trust::System => Roots::System,
+                    config::Trust::Insecure => Roots::InsecureAcceptAnyCertificate,
+                },
+                server_name: cluster.tls_server_name.clone(),
+            },
+        };
+        let identity = config.user.certificate.as_ref().map(|certificate| Identity {
+            chain: certificate.chain.clone(),
+            key: certificate.key.expose().clone_key(),
+        });
+        let credentials = match &config.user.token {
+            Some(token) => Credentials::Bearer(token.clone()),
+            None => Credentials::Anonymous,
+        };
+        let mut options = kube::Options::new(self.notices.clone());
+        options.request_timeout = request_timeout;
+        options.disable_compression = cluster.disable_compression;
+        options.clock = self.clock;
+        Client::new(&server, identity.as_ref(), credentials, options)
+    }
+}
+
+/// Ends a run that lasts longer than `--timeout`.
+pub(crate) fn out_of_time(limit: Duration) -> Error {
+    let words = format!("the run took longer than --timeout {}", crate::time::go_duration(limit));
+    Error::new(Kind::Partial, words).hint("what was printed is incomplete")
+}

@@ -62,6 +62,15 @@ impl Filter {
         self.since.is_some() || self.until.is_some()
     }
 
+    /// Whether nothing but who wrote an entry is asked.
+    pub fn only_identifiers(&self) -> bool {
+        !self.has_window()
+            && self.grep.is_empty()
+            && self.exclude.is_empty()
+            && self.severity.is_none()
+            && self.pod.is_none()
+    }
+
     /// Whether any condition looks beyond the time.
     pub fn looks_at_content(&self) -> bool {
         !self.grep.is_empty()

@@ -11,3 +11,5 @@ pub mod filter;
 pub mod sieve;
 pub mod outlet;
 pub mod source;
+pub mod plan;
+pub mod collect;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::{Method, StatusCode, Uri};
 
 use super::access::{self, Basic, Grant, Identity, User};
@@ -147,24 +149,26 @@ impl Api {
             Some(_) if !admits_json(request.headers) => not_acceptable(),
             Some(resource) => match (resource.kind.as_str(), &resource.name) {
                 ("nodes", Some(name)) => match self.member(name) {
-                    Some(member) => object(objects::single("Node", &member.json())),
+                    Some(member) => object(objects::single("Node", &member.json()), request.headers),
                     None => not_found("nodes", name),
                 },
-                ("nodes", None) => self.nodes(&pairs).unwrap_or_else(|refusal| *refusal),
-                ("pods", None) => self.pods(&pairs, resource.namespace.as_deref()).unwrap_or_else(|refusal| *refusal),
+                ("nodes", None) => self.nodes(&pairs, request.headers).unwrap_or_else(|refusal| *refusal),
+                ("pods", None) => {
+                    self.pods(&pairs, resource.namespace.as_deref(), request.headers).unwrap_or_else(|refusal| *refusal)
+                }
                 ("pods", Some(name)) => match name.strip_prefix("talker-").and_then(|node| self.member(node)) {
                     Some(member) if resource.namespace.as_deref() == Some("kube-system") => {
-                        object(objects::single("Pod", &member.pod()))
+                        object(objects::single("Pod", &member.pod()), request.headers)
                     }
                     _ => not_found("pods", name),
                 },
-                ("events", None) => object(list("EventList", &[], None)),
+                ("events", None) => object(list("EventList", &[], None), request.headers),
                 _ => go_error(StatusCode::NOT_FOUND, "404 page not found"),
             },
         }
     }
 
-    fn nodes(&self, pairs: &[(String, String)]) -> Result<Answer, Refusal> {
+    fn nodes(&self, pairs: &[(String, String)], headers: &HeaderMap) -> Result<Answer, Refusal> {
         let first = |name: &str| pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
         let labels = selector::parse(first("labelSelector")).map_err(|why| Box::new(bad_request(&why)))?;
         let fields = selector::fields(first("fieldSelector"), &["metadata.name", "spec.unschedulable"])
@@ -200,10 +204,15 @@ impl Api {
             let remaining = (labels.is_empty() && fields.is_empty()).then_some(rest.len() - page.len());
             (last.name.clone(), remaining)
         });
-        Ok(object(list("NodeList", &items, more)))
+        Ok(object(list("NodeList", &items, more), headers))
     }
 
-    fn pods(&self, pairs: &[(String, String)], namespace: Option<&str>) -> Result<Answer, Refusal> {
+    fn pods(
+        &self,
+        pairs: &[(String, String)],
+        namespace: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Answer, Refusal> {
         let text = pairs.iter().find(|(key, _)| key == "fieldSelector").map_or("", |(_, value)| value.as_str());
         let fields = selector::fields(text, &["spec.nodeName", "metadata.name", "metadata.namespace", "status.phase"])
             .map_err(|why| Box::new(bad_request(&why)))?;
@@ -224,7 +233,7 @@ impl Api {
             })
             .map(|member| member.pod())
             .collect();
-        Ok(object(list("PodList", &items, None)))
+        Ok(object(list("PodList", &items, None), headers))
     }
 
     pub(crate) fn member(&self, name: &str) -> Option<&Arc<Member>> {
@@ -393,10 +402,26 @@ fn continued(token: &str) -> Result<String, Refusal> {
     Ok(start)
 }
 
-/// A JSON answer: chunked when long, as Go sends it.
-fn object(text: String) -> Answer {
+/// A JSON answer: compressed when very long and wanted, chunked when long, as the API server sends it.
+fn object(text: String, headers: &HeaderMap) -> Answer {
+    use std::io::Write as _;
+    /// Smaller answers are not worth it to the API server.
+    const COMPRESSED: usize = 128 * 1024;
     let length = text.len();
-    let mut answer = answer(StatusCode::OK, "application/json", text);
+    let mut answer = answer(StatusCode::OK, "application/json", text.clone());
+    let wanted = headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    if length > COMPRESSED && wanted.into_iter().any(|name| name.split(';').next().unwrap_or_default().trim() == "gzip")
+    {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let packed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).expect("memory takes it");
+        *answer.body_mut() = full(packed);
+        set(&mut answer, "content-encoding", "gzip");
+        set(&mut answer, "vary", "Accept-Encoding");
+    }
     if length > GO_BUFFER {
         answer.headers_mut().remove("content-length");
         answer = answer.map(unsized_body);

@@ -1,7 +1,6 @@
 //! A node's journal: the fixture files below its /var/log, and the `journalctl` that answers from them.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -170,12 +169,12 @@ impl Journal {
 
 /// Starts journalctl on the files in `directory`, on a node in `zone`, and gives what it prints on either stream.
 /// Dropping the receiver kills it.
-pub(crate) fn journalctl(directory: Option<&Path>, zone: &Zone, args: &[String]) -> mpsc::Receiver<Bytes> {
+pub(crate) fn journalctl(directory: &Path, zone: &Zone, args: &[String]) -> mpsc::Receiver<Bytes> {
     let (sender, receiver) = mpsc::channel(4);
     let mut command = Command::new("journalctl");
     command.args(args).env("TZ", &zone.name).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
-    command.arg("--directory").arg(directory.map_or(OsStr::new("/nonexistent"), Path::as_os_str));
-    let zone = (!zone.is_utc()).then(|| zone.clone());
+    command.arg("--directory").arg(directory);
+    let mut lines = Localizer::new(zone);
     tokio::spawn(async move {
         let started = io::pipe().and_then(|(reader, writer)| {
             command.stdout(writer.try_clone()?).stderr(writer);
@@ -185,7 +184,6 @@ pub(crate) fn journalctl(directory: Option<&Path>, zone: &Zone, args: &[String])
             Ok((child, pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?))
         });
         let Ok((mut child, mut output)) = started else { return };
-        let mut lines = Localizer { zone, pending: BytesMut::new() };
         loop {
             let mut piece = BytesMut::with_capacity(32 * 1024);
             tokio::select! {
@@ -206,6 +204,20 @@ pub(crate) fn journalctl(directory: Option<&Path>, zone: &Zone, args: &[String])
     receiver
 }
 
+/// Text as a process would print it: piece by piece, as far as someone reads.
+pub(crate) fn pieces(mut text: Bytes) -> mpsc::Receiver<Bytes> {
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        while !text.is_empty() {
+            let piece = text.split_to(text.len().min(32 * 1024));
+            if sender.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// Whether the machine has a journalctl.
 pub(crate) fn installed() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
@@ -218,11 +230,16 @@ pub(crate) fn installed() -> bool {
 /// Gives klog headers the node's local time, line by line as they pass.
 pub(crate) struct Localizer {
     /// `None` where local time is UTC and bytes pass as they are.
-    pub(crate) zone: Option<Zone>,
-    pub(crate) pending: BytesMut,
+    zone: Option<Zone>,
+    pending: BytesMut,
 }
 
 impl Localizer {
+    /// For a node in this zone.
+    pub(crate) fn new(zone: &Zone) -> Localizer {
+        Localizer { zone: (!zone.is_utc()).then(|| zone.clone()), pending: BytesMut::new() }
+    }
+
     /// Takes a piece and gives the lines it completes.
     pub(crate) fn push(&mut self, piece: BytesMut) -> Bytes {
         let Some(zone) = &self.zone else { return piece.freeze() };

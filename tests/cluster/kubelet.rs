@@ -13,8 +13,9 @@ use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
 
 use super::body::{Answer, Channel, GO_BUFFER, answer, go_error, set};
+use super::engine;
 use super::files::{Go, Mime, Outside, Server, clean, inside};
-use super::journal::{self, Journal, Reader};
+use super::journal::{self, Journal, Localizer, Reader};
 use super::query::{self, FileCheck, Options, Plus, Query};
 use super::zone::Zone;
 
@@ -292,8 +293,18 @@ impl Kubelet {
         format!("\nlog not found for {service}\n").into_bytes()
     }
 
+    /// Runs journalctl, or what stands for it.
     fn read(&self, args: &[String]) -> mpsc::Receiver<Bytes> {
-        journal::journalctl(self.journal_directory.as_deref(), &self.zone, args)
+        match &self.journal_directory {
+            Some(directory) if self.reader == Reader::Auto && journal::installed() => {
+                journal::journalctl(directory, &self.zone, args)
+            }
+            _ => {
+                let mut lines = Localizer::new(&self.zone);
+                let text = engine::answer(self.journal.recording(), &self.zone, args);
+                journal::pieces(lines.push(text.into()))
+            }
+        }
     }
 
     fn configz(&self) -> String {

@@ -12,6 +12,7 @@ pub(crate) mod ranges;
 pub(crate) mod files;
 pub(crate) mod query;
 pub(crate) mod journal;
+pub(crate) mod engine;
 pub(crate) mod varlog;
 pub(crate) mod kubelet;
 pub(crate) mod selector;

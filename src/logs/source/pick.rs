@@ -50,8 +50,12 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let listing = match what.choice {
         SourceChoice::File => None,
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
+<<<<<<< HEAD
             node.notices
                 .verbose(1, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
+=======
+            node.notices.verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
+>>>>>>> main
             None
         }
         SourceChoice::Auto | SourceChoice::Query => {
@@ -68,12 +72,16 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 }
                 Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(no_unit(&unit).into()),
                 Found::Listing(html) => {
-                    node.notices.verbose(1, || format!("{}: the query is off; looking for text files", node.name));
+                    node.notices.verbose(4, || format!("{}: the query is off; looking for text files", node.name));
                     Some(html)
                 }
                 Found::Absent(unit) => {
+<<<<<<< HEAD
                     node.notices
                         .verbose(1, || format!("{}: no journal knows {unit}; looking for text files", node.name));
+=======
+                    node.notices.verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
+>>>>>>> main
                     // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
                     let entries = list(node, "").await?;
                     return read_units(node, what, &entries, Asked::Answered, want, filter, out).await;
@@ -187,7 +195,8 @@ async fn read_units(
     node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, files.join(", /var/log/")));
     let files: Vec<(String, Packing)> = files.into_iter().map(|name| (name, Packing::Plain)).collect();
     let anything = read_files(node, &files, want, filter, out).await?;
-    if !anything && !shared.is_empty() && !filter.has_window() && filter.grep.is_empty() && filter.pod.is_none() {
+    // Known nowhere: where the query was off, a filter may be why nothing came.
+    if !anything && !shared.is_empty() && (query == Asked::Answered || filter.only_identifiers()) {
         return Err(no_log(node, what.units.join(", "), entries, query).into());
     }
     check_severity_was_seen(filter)?;

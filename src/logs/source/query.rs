@@ -1,7 +1,8 @@
 //! The kubelet's node log query: `…/proxy/logs/?query=UNIT&…`, which runs journalctl on the node.
 //!
-//! What the server promises and what it does differ (until is broken, since is read in the node's zone, tail with since
-//! gives the first lines, 30 seconds cut without a mark): only `query`, `tailLines` alone and `sinceTime` alone are ever
+//! What the server promises and what it does differ: until is broken, since is read in the node's zone, tail with since
+//! gives the first lines, tail alone those of one boot only (the kubelet says `--pager-end`, which implies the current
+//! boot), and after 30 seconds the answer ends without a mark. So only `tailLines` alone or `sinceTime` alone are ever
 //! asked for, widened where needed, and everything else is done here.
 
 use std::collections::VecDeque;
@@ -39,6 +40,8 @@ const SUMMER_TIME: Duration = Duration::from_secs(3600);
 const DISORDER: Duration = Duration::from_secs(5);
 /// A year, less a week for what clocks and zones may be off: a start younger than this settles every year.
 const NEARLY_A_YEAR: Duration = Duration::from_secs(358 * 86_400);
+/// How many boots back the last entries are looked for one by one; after that the whole log is read.
+const MOST_BOOTS: u32 = 16;
 /// How many years back an entry's year is looked for.
 const OLDEST_YEARS: i32 = 10;
 /// How often in a row an answer may break without having brought anything new.
@@ -73,6 +76,8 @@ struct Parameters {
     /// In UTC; the node's offset is added on sending.
     since: Option<Timestamp>,
     tail: Option<u64>,
+    /// So many boots ago.
+    boot: Option<u32>,
     pattern: Option<String>,
 }
 
@@ -104,39 +109,25 @@ impl<'a> Query<'a> {
 
     /// Reads what is wanted and hands it on.
     pub async fn read(&mut self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Found> {
-        let pass = match want.last {
-            Some(0) => {
-                // Nothing is to be printed, but the node must answer and know the unit.
-                let parameters = Parameters { tail: Some(1), ..Parameters::default() };
-                let mut nothing = Filter::default();
-                match self.pass(&parameters, want, &mut nothing, Some(0), None).await? {
-                    Passed::Log(pass) => pass,
-                    Passed::Listing(listing) => return Ok(Found::Listing(listing)),
-                }
-            }
+        let passed = match want.last {
+            // Nothing is to be printed, but the node must answer and know the unit.
+            Some(0) => return self.known().await,
             Some(last) if last <= MOST_TAIL_LINES && filter.until.is_none() && !filter.looks_at_content() => {
-                // The last N of the window are the last N of all, as far as they lie in the window.
-                let parameters = Parameters { tail: Some(last), ..Parameters::default() };
-                match self.pass(&parameters, want, filter, None, Some(out)).await? {
-                    Passed::Log(pass) => pass,
-                    Passed::Listing(listing) => return Ok(Found::Listing(listing)),
-                }
+                self.last_of_all(last, want, filter).await?
             }
-            Some(last) => match self.last_of_window(last, want, filter).await? {
-                Passed::Log(pass) => pass,
-                Passed::Listing(listing) => return Ok(Found::Listing(listing)),
-            },
+            Some(last) => self.last_of_window(last, want, filter).await?,
             None => {
                 let pattern = match filter.grep.as_slice() {
                     [one] => one.for_server(),
                     _ => None,
                 };
-                let parameters = Parameters { since: filter.since, tail: None, pattern };
-                match self.pass(&parameters, want, filter, None, Some(out)).await? {
-                    Passed::Log(pass) => pass,
-                    Passed::Listing(listing) => return Ok(Found::Listing(listing)),
-                }
+                let parameters = Parameters { since: filter.since, pattern, ..Parameters::default() };
+                self.pass(&parameters, want, filter, None, Some(out)).await?
             }
+        };
+        let pass = match passed {
+            Passed::Log(pass) => pass,
+            Passed::Listing(listing) => return Ok(Found::Listing(listing)),
         };
         let Pass { end, wanted, lines, .. } = pass;
         let anything = wanted > 0 || out.has_spoken();
@@ -144,23 +135,81 @@ impl<'a> Query<'a> {
         match end {
             End::Whole | End::MidLine => Ok(Found::Log { anything }),
             End::Empty if anything => Ok(Found::Log { anything }),
-            End::Empty => self.absent_or_empty(filter).await,
-            End::Words(Words::NotFound(unit)) if anything => Err(missing(&unit).into()),
-            End::Words(Words::NotFound(unit)) => Ok(Found::Absent(unit)),
-            End::Words(Words::FileWithOptions(_)) if anything => {
-                let words = "some of these units are text files, which the kubelet does not merge with the journal's";
+            // Because nothing matched, or because there is no such unit?
+            End::Empty if filter.is_empty() => Ok(Found::Absent(self.units.join(", "))),
+            End::Empty => self.known().await,
+            End::Words(Words::FileWithOptions(_)) if !anything => self.read_file(want, filter, out).await,
+            End::Words(Words::FileWithOptions(unit)) => {
+                let units = [unit];
+                match Box::pin(Query::new(self.node, &units).known()).await? {
+                    Found::Absent(unit) => Err(missing(&unit).into()),
+                    _ => self.spoken(Words::FileWithOptions(units.concat()), anything),
+                }
+            }
+            End::Words(words) => self.spoken(words, anything),
+        }
+    }
+
+    /// What words instead of a log, or behind one, mean for the reading.
+    fn spoken(&self, words: Words, anything: bool) -> Flow<Found> {
+        match words {
+            Words::NotFound(unit) if anything => Err(missing(&unit).into()),
+            Words::NotFound(unit) | Words::FileWithOptions(unit) if !anything => Ok(Found::Absent(unit)),
+            Words::NotFound(unit) | Words::FileWithOptions(unit) => {
+                let words = format!("{unit} is a text file, which the kubelet does not merge with the journal's units");
                 Err(Error::new(Kind::Partial, words).hint("ask for each unit by itself").into())
             }
-            End::Words(Words::FileWithOptions(_)) => self.read_file(want, filter, out).await,
-            End::Words(Words::Failed(words)) if words.starts_with("No journal files") => {
-                Ok(Found::Absent(self.units.join(", ")))
-            }
-            End::Words(Words::Failed(words)) => {
+            Words::Failed(words) if words.starts_with("No journal files") => Ok(Found::Absent(self.units.join(", "))),
+            Words::Failed(words) => {
                 let kind = if anything { Kind::Partial } else { Kind::Failed };
                 Err(Error::new(kind, format!("the node answered: {words}")).into())
             }
-            End::Words(Words::Deadline) => Err(cut_short(self.node.server_limit).into()),
+            Words::Deadline => Err(cut_short(self.node.server_limit).into()),
         }
+    }
+
+    /// The last N entries, as far as they lie in the window: the last N of the window are the last N of all.
+    async fn last_of_all(&mut self, last: u64, want: Want, filter: &mut Filter) -> Flow<Passed> {
+        let keep = usize::try_from(last).unwrap_or(usize::MAX);
+        let parameters = Parameters { tail: Some(last), ..Parameters::default() };
+        let pass = match self.pass(&parameters, want, filter, Some(keep), None).await? {
+            Passed::Log(pass) => pass,
+            listing => return Ok(listing),
+        };
+        if pass.read >= last || begun_before(&pass, filter) || !matches!(pass.end, End::Whole | End::Empty) {
+            return Ok(Passed::Log(pass));
+        }
+        // Too few: because some of them have no message and print nothing, or because the boot has no more?
+        let more = Parameters { tail: Some((last * 2).min(MOST_TAIL_LINES)), ..Parameters::default() };
+        let mut all = Filter::default();
+        if let Passed::Log(wider) = self.pass(&more, want, &mut all, Some(0), None).await?
+            && wider.read > pass.read
+        {
+            return Ok(Passed::Log(pass));
+        }
+        // Where in the boots before this one does the first of them stand?
+        let mut missing = last - pass.read;
+        let dated = Want { dated: true, ..want };
+        let mut from = filter.since;
+        for boot in 1..=MOST_BOOTS {
+            let parameters = Parameters { tail: Some(missing), boot: Some(boot), ..Parameters::default() };
+            let mut all = Filter::default();
+            let Passed::Log(pass) = self.pass(&parameters, dated, &mut all, Some(0), None).await? else { break };
+            if matches!(pass.end, End::Words(_)) {
+                // There is no such boot: the log has fewer entries than that.
+                break;
+            }
+            missing = missing.saturating_sub(pass.read);
+            if begun_before(&pass, filter) {
+                break;
+            }
+            if missing == 0 {
+                from = pass.first;
+                break;
+            }
+        }
+        let parameters = Parameters { since: from, ..Parameters::default() };
+        self.pass(&parameters, want, filter, Some(keep), None).await
     }
 
     /// The last N wanted entries, where what is wanted is decided here: among ever more of the log's last lines.
@@ -173,17 +222,34 @@ impl<'a> Query<'a> {
                 Passed::Log(pass) => pass,
                 listing => return Ok(listing),
             };
-            // Entries without a message count on the node and print nothing, so fewer than asked proves nothing; the
-            // same number twice does.
-            let all_of_it = read_before == Some(pass.read) || pass.read == 0;
-            let begun_before = matches!((pass.first, filter.since), (Some(first), Some(since)) if first < since);
-            if pass.wanted >= last || all_of_it || begun_before || !matches!(pass.end, End::Whole) {
+            if pass.wanted >= last || begun_before(&pass, filter) || !matches!(pass.end, End::Whole | End::Empty) {
                 return Ok(Passed::Log(pass));
+            }
+            // Entries without a message count on the node and print nothing, so fewer than asked proves nothing; the
+            // same number twice does: that was all of the current boot.
+            if pass.read == 0 || read_before == Some(pass.read) {
+                break;
             }
             read_before = Some(pass.read);
         }
         let parameters = Parameters { since: filter.since, ..Parameters::default() };
         self.pass(&parameters, want, filter, Some(keep), None).await
+    }
+
+    /// Whether the node knows the units, in whatever boot: by the beginning of their log.
+    async fn known(&mut self) -> Flow<Found> {
+        let mut stream = match Stream::open(self, Parameters::default(), Continuation::Indented).await? {
+            Ok(stream) => stream,
+            Err(listing) => return Ok(Found::Listing(listing)),
+        };
+        if stream.next(self).await?.is_some() {
+            return Ok(Found::Log { anything: false });
+        }
+        match stream.end() {
+            End::Whole | End::MidLine => Ok(Found::Log { anything: false }),
+            End::Empty => Ok(Found::Absent(self.units.join(", "))),
+            End::Words(words) => self.spoken(words, false),
+        }
     }
 
     /// A unit that is a text file: the kubelet takes no options for it, so all of it is read and filtered here.
@@ -195,29 +261,9 @@ impl<'a> Query<'a> {
         let anything = pass.wanted > 0 || out.has_spoken();
         out.lines(pass.lines).await?;
         match pass.end {
-            End::Words(Words::NotFound(unit)) if !anything => Ok(Found::Absent(unit)),
-            End::Words(Words::NotFound(unit)) => Err(missing(&unit).into()),
-            End::Words(Words::Failed(words)) => {
-                Err(Error::new(Kind::Failed, format!("the node answered: {words}")).into())
-            }
-            End::Words(_) => Err(cut_short(self.node.server_limit).into()),
+            End::Words(words) => self.spoken(words, anything),
             End::Whole | End::MidLine | End::Empty => Ok(Found::Log { anything }),
         }
-    }
-
-    /// Nothing came: because nothing matched, or because there is no such unit?
-    async fn absent_or_empty(&mut self, filter: &Filter) -> Flow<Found> {
-        if !filter.is_empty() {
-            let parameters = Parameters { tail: Some(1), ..Parameters::default() };
-            let want = Want { last: Some(1), dated: false, raw: false };
-            let mut nothing = Filter::default();
-            if let Passed::Log(pass) = self.pass(&parameters, want, &mut nothing, Some(0), None).await?
-                && !matches!(pass.end, End::Empty)
-            {
-                return Ok(Found::Log { anything: false });
-            }
-        }
-        Ok(Found::Absent(self.units.join(", ")))
     }
 
     async fn pass(
@@ -294,9 +340,7 @@ impl<'a> Query<'a> {
         let Some((entry, head)) = first_entry(piece) else {
             return Ok(Calendar::new(0, Anchor::NotAfter(now)));
         };
-        if self.offset.is_none()
-            && let Some(shown) = offset_in(entry, &head)
-        {
+        if self.offset.is_none() && let Some(shown) = offset_in(entry, &head) {
             self.offset = Some(Some(shown));
         }
         // journalctl writes UTC; text files served under a unit's name have the node's local time.
@@ -335,8 +379,7 @@ impl<'a> Query<'a> {
         let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
         let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(false) };
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
-        let mut sieve =
-            Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
+        let mut sieve = Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
         let first_line = |text: &[u8]| text.split(|b| *b == b'\n').next().map(<[u8]>::to_vec);
         let entry = first_line(entry);
         let limit = at.saturating_add(DISORDER).saturating_add(SUMMER_TIME);
@@ -379,7 +422,7 @@ impl<'a> Query<'a> {
             offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
         }
         let node = self.node.name;
-        self.node.notices.verbose(2, || match offset {
+        self.node.notices.verbose(4, || match offset {
             Some(offset) => format!("{node}: the node's clock is {offset} s east of UTC"),
             None => format!("{node}: the node's zone shows nowhere; reading {} h more", ANY_ZONE.as_secs() / 3600),
         });
@@ -391,9 +434,11 @@ impl<'a> Query<'a> {
     async fn ask(&self, parameters: &Parameters) -> Flow<Asked> {
         let since = parameters.since.map(|since| since_parameter(since, self.offset.flatten()));
         let tail = parameters.tail.map(|tail| tail.to_string());
+        let boot = parameters.boot.map(|boot| format!("-{boot}"));
         let mut pairs: Vec<(&str, &str)> = self.units.iter().map(|unit| ("query", unit.as_str())).collect();
         pairs.extend(since.as_deref().map(|since| ("sinceTime", since)));
         pairs.extend(tail.as_deref().map(|tail| ("tailLines", tail)));
+        pairs.extend(boot.as_deref().map(|boot| ("boot", boot)));
         pairs.extend(parameters.pattern.as_deref().map(|pattern| ("pattern", pattern)));
         let request = Request::get(path::logs_query(self.node.name, &pairs)).encoding(Encoding::Identity);
         let answer = self.node.client.get(request).await?;
@@ -408,11 +453,17 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Whether what was read begins before the window does, so that nothing wanted lies before it.
+fn begun_before(pass: &Pass, filter: &Filter) -> bool {
+    matches!((pass.first, filter.since), (Some(first), Some(since)) if first < since)
+}
+
 /// `sinceTime` as the kubelet must get it: it drops the zone, and journalctl reads the rest in the node's local time.
 fn since_parameter(since: Timestamp, offset: Option<i32>) -> String {
     let local = match offset {
-        Some(offset) => Timestamp::from_micros(since.as_micros().saturating_add(i64::from(offset) * 1_000_000))
-            .saturating_sub(SUMMER_TIME),
+        Some(offset) => {
+            Timestamp::from_micros(since.as_micros().saturating_add(i64::from(offset) * 1_000_000)).saturating_sub(SUMMER_TIME)
+        }
         None => since.saturating_sub(ANY_ZONE),
     };
     let text = local.rfc3339().to_string();
@@ -462,11 +513,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn open(
-        query: &mut Query<'_>,
-        parameters: Parameters,
-        continuation: Continuation,
-    ) -> Flow<Result<Stream, Bytes>> {
+    async fn open(query: &mut Query<'_>, parameters: Parameters, continuation: Continuation) -> Flow<Result<Stream, Bytes>> {
         if parameters.since.is_some() {
             query.offset().await?;
         }
@@ -514,7 +561,7 @@ impl Stream {
                         return Err(Error::new(Kind::Partial, format!("the answer broke: {cut}")).into());
                     }
                     let node = query.node.name;
-                    query.node.notices.verbose(1, || format!("{node}: {cut}; asking for the rest"));
+                    query.node.notices.verbose(4, || format!("{node}: {cut}; asking for the rest"));
                     self.again(query, &format!("the answer broke: {cut}")).await?;
                 }
                 None => self.ended(query).await?,
@@ -554,8 +601,7 @@ impl Stream {
         if let Some(mut skip) = self.skip.take() {
             skip.finish().into_iter().for_each(|piece| self.enqueue(piece));
             if !skip.found() && !at_limit {
-                let words =
-                    "the log changed while it was read, and the place reached in it is gone; lines may be missing";
+                let words = "the log changed while it was read, and the place reached in it is gone; lines may be missing";
                 return Err(Error::new(Kind::Partial, words).hint("ask again, for a window that begins later").into());
             }
             if skip.passed() == 0 && !at_limit && !mid_line {
@@ -570,7 +616,7 @@ impl Stream {
             }
             let why = format!("the kubelet ended its answer after {:.1} s", lasted.as_secs_f32());
             let node = query.node.name;
-            query.node.notices.verbose(1, || format!("{node}: {why}; asking for the rest"));
+            query.node.notices.verbose(4, || format!("{node}: {why}; asking for the rest"));
             return self.again(query, &why).await;
         }
         self.end = Some(end);
@@ -582,12 +628,9 @@ impl Stream {
         self.fruitless = if self.fruit { 0 } else { self.fruitless + 1 };
         self.fruit = false;
         if self.fruitless > MOST_FRUITLESS {
-            return Err(Error::new(
-                Kind::Partial,
-                format!("{why}, and asking again brought nothing new; lines are missing"),
-            )
-            .hint("ask for less with --since or --tail, or read a file with --source file or --path")
-            .into());
+            return Err(Error::new(Kind::Partial, format!("{why}, and asking again brought nothing new; lines are missing"))
+                .hint("ask for less with --since or --tail, or read a file with --source file or --path")
+                .into());
         }
         let parameters = match (self.trail.skip(), self.trail.head()) {
             (Some(skip), Some(head)) if self.continuation == Continuation::Indented => {
@@ -599,29 +642,18 @@ impl Stream {
                     None => query.year_of(&last, &head).await?,
                 };
                 let Some(at) = at else {
-                    return Err(Error::new(
-                        Kind::Partial,
-                        format!("{why}, and its place in the log is gone; lines are missing"),
-                    )
-                    .into());
+                    return Err(Error::new(Kind::Partial, format!("{why}, and its place in the log is gone; lines are missing")).into());
                 };
                 query.offset().await?;
                 self.skip = Some(skip);
-                Parameters {
-                    since: Some(at.saturating_sub(DISORDER)),
-                    tail: None,
-                    pattern: self.parameters.pattern.clone(),
-                }
+                let pattern = self.parameters.pattern.clone();
+                Parameters { since: Some(at.saturating_sub(DISORDER)), pattern, ..Parameters::default() }
             }
             (None, _) if self.trail.last().is_none() => {
                 self.skip = None;
                 self.parameters.clone()
             }
-            _ => {
-                return Err(
-                    Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself")).into()
-                );
-            }
+            _ => return Err(Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself")).into()),
         };
         self.judge = Judge::new();
         self.started = query.node.clock.instant();
