@@ -57,8 +57,10 @@ pub fn listen(end: impl Fn(Signal) + Send + 'static) -> Interrupt {
         })
     };
     // Without the thread (no memory for its stack) signals keep their usual effect.
-    let _: std::io::Result<_> =
-        std::thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(move || -> std::io::Result<()> { heard() });
+    let _: std::io::Result<_> = std::thread::Builder::new()
+        .name("signals".into())
+        .stack_size(128 << 10)
+        .spawn(move || -> std::io::Result<()> { heard() });
     interrupt
 }
 

@@ -79,7 +79,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, io: Io) -> u8 {
     }
 }
 
-fn carry_out(parsed: Parsed, env: Env, notices: Notices, interrupt: fn() -> Interrupt, output: &mut Output) -> Result<Outcome> {
+fn carry_out(
+    parsed: Parsed,
+    env: Env,
+    notices: Notices,
+    interrupt: fn() -> Interrupt,
+    output: &mut Output,
+) -> Result<Outcome> {
     if let Parsed::Print(text) = &parsed {
         let _ = output.text(text);
         return Ok(Outcome::DONE);

@@ -18,7 +18,8 @@ const MOST: &str = "500";
 
 /// Prints candidates; a cluster that can't be asked adds none, and says nothing.
 pub async fn run(candidates: &Candidates, context: &Context, output: &mut Output) {
-    let names = if candidates.nodes { context.clock.within(Some(PATIENCE), nodes(candidates, context)).await } else { None };
+    let names =
+        if candidates.nodes { context.clock.within(Some(PATIENCE), nodes(candidates, context)).await } else { None };
     let names = names.and_then(Result::ok).unwrap_or_default();
     let _ = output.text(&candidates.render(&names));
 }

@@ -39,21 +39,29 @@ async fn read(
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
         plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
     }
-    let style = Style { timestamps: options.timestamps.then_some(options.timezone.clone()), limit: options.limit_bytes };
+    let style =
+        Style { timestamps: options.timestamps.then_some(options.timezone.clone()), limit: options.limit_bytes };
     let usage = Use {
         dated: options.timestamps,
         raw: !options.timestamps && options.limit_bytes.is_none() && !output.is_terminal(),
     };
     let node = plan.node.clone();
     let mut text = Text::new(output, style);
-    let end = collect(plan, usage, &cluster.client, &context.notices, context.clock, &mut context.interrupt, |step| {
-        match step {
-            Step::Event(Event::Bytes(bytes)) => text.bytes(&bytes),
-            Step::Event(Event::Lines(lines)) => text.lines(&lines),
-            Step::Idle => text.flush(),
-        }
-    })
-    .await;
+    let end =
+        collect(
+            plan,
+            usage,
+            &cluster.client,
+            &context.notices,
+            context.clock,
+            &mut context.interrupt,
+            |step| match step {
+                Step::Event(Event::Bytes(bytes)) => text.bytes(&bytes),
+                Step::Event(Event::Lines(lines)) => text.lines(&lines),
+                Step::Idle => text.flush(),
+            },
+        )
+        .await;
     let (printed, cut) = (text.printed(), text.was_cut());
     let flushed = output.flush();
     match end.map_err(|error| error.within(&node))? {
@@ -104,9 +112,11 @@ async fn pod_lines(client: &Client, pod: &PodName, namespace: &str, context: &Co
     let known: Result<Pod> = client.read(answer, 8 << 20).await;
     let ids = match known {
         Ok(Pod { metadata, status }) => {
-            let containers = [status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses];
+            let containers =
+                [status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses];
             // `containerd://0123…`
-            let ids = containers.into_iter().flatten().filter_map(|c| Some(c.container_id.split_once("://")?.1.to_owned()));
+            let ids =
+                containers.into_iter().flatten().filter_map(|c| Some(c.container_id.split_once("://")?.1.to_owned()));
             std::iter::once(metadata.uid).chain(ids).collect()
         }
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Denied) => {

@@ -86,7 +86,10 @@ async fn list(
 /// What one byte of a file tells about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fact {
-    File { size: u64, modified: Option<Timestamp> },
+    File {
+        size: u64,
+        modified: Option<Timestamp>,
+    },
     /// A link to one, or one.
     Directory,
     Unknown,
@@ -96,7 +99,8 @@ enum Fact {
 async fn facts(client: &Arc<Client>, node: &str, directory: &str, entries: &[Entry]) -> Vec<Fact> {
     let mut facts: Vec<Fact> =
         entries.iter().map(|entry| if entry.directory { Fact::Directory } else { Fact::Unknown }).collect();
-    let mut waiting: VecDeque<usize> = (0..entries.len()).filter(|n| !entries.get(*n).is_none_or(|e| e.directory)).collect();
+    let mut waiting: VecDeque<usize> =
+        (0..entries.len()).filter(|n| !entries.get(*n).is_none_or(|e| e.directory)).collect();
     let mut asked = JoinSet::new();
     loop {
         while asked.len() < AT_ONCE

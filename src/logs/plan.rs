@@ -38,7 +38,9 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
     let (since, until) = options.window(clock.now())?;
     if since.is_some() || until.is_some() {
         notices.verbose(4, || {
-            let shown = |at: Option<crate::time::Timestamp>, open: &str| at.map_or(open.to_owned(), |at| at.rfc3339().to_string());
+            let shown = |at: Option<crate::time::Timestamp>, open: &str| {
+                at.map_or(open.to_owned(), |at| at.rfc3339().to_string())
+            };
             format!("window: {} to {}, both included", shown(since, "the log's beginning"), shown(until, "its end"))
         });
     }

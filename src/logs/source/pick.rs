@@ -50,12 +50,8 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let listing = match what.choice {
         SourceChoice::File => None,
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
-<<<<<<< HEAD
             node.notices
-                .verbose(1, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
-=======
-            node.notices.verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
->>>>>>> main
+                .verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
             None
         }
         SourceChoice::Auto | SourceChoice::Query => {
@@ -76,12 +72,8 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     Some(html)
                 }
                 Found::Absent(unit) => {
-<<<<<<< HEAD
                     node.notices
-                        .verbose(1, || format!("{}: no journal knows {unit}; looking for text files", node.name));
-=======
-                    node.notices.verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
->>>>>>> main
+                        .verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
                     // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
                     let entries = list(node, "").await?;
                     return read_units(node, what, &entries, Asked::Answered, want, filter, out).await;

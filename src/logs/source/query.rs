@@ -340,7 +340,9 @@ impl<'a> Query<'a> {
         let Some((entry, head)) = first_entry(piece) else {
             return Ok(Calendar::new(0, Anchor::NotAfter(now)));
         };
-        if self.offset.is_none() && let Some(shown) = offset_in(entry, &head) {
+        if self.offset.is_none()
+            && let Some(shown) = offset_in(entry, &head)
+        {
             self.offset = Some(Some(shown));
         }
         // journalctl writes UTC; text files served under a unit's name have the node's local time.
@@ -379,7 +381,8 @@ impl<'a> Query<'a> {
         let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
         let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(false) };
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
-        let mut sieve = Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
+        let mut sieve =
+            Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
         let first_line = |text: &[u8]| text.split(|b| *b == b'\n').next().map(<[u8]>::to_vec);
         let entry = first_line(entry);
         let limit = at.saturating_add(DISORDER).saturating_add(SUMMER_TIME);
@@ -461,9 +464,8 @@ fn begun_before(pass: &Pass, filter: &Filter) -> bool {
 /// `sinceTime` as the kubelet must get it: it drops the zone, and journalctl reads the rest in the node's local time.
 fn since_parameter(since: Timestamp, offset: Option<i32>) -> String {
     let local = match offset {
-        Some(offset) => {
-            Timestamp::from_micros(since.as_micros().saturating_add(i64::from(offset) * 1_000_000)).saturating_sub(SUMMER_TIME)
-        }
+        Some(offset) => Timestamp::from_micros(since.as_micros().saturating_add(i64::from(offset) * 1_000_000))
+            .saturating_sub(SUMMER_TIME),
         None => since.saturating_sub(ANY_ZONE),
     };
     let text = local.rfc3339().to_string();
@@ -513,7 +515,11 @@ struct Stream {
 }
 
 impl Stream {
-    async fn open(query: &mut Query<'_>, parameters: Parameters, continuation: Continuation) -> Flow<Result<Stream, Bytes>> {
+    async fn open(
+        query: &mut Query<'_>,
+        parameters: Parameters,
+        continuation: Continuation,
+    ) -> Flow<Result<Stream, Bytes>> {
         if parameters.since.is_some() {
             query.offset().await?;
         }
@@ -601,7 +607,8 @@ impl Stream {
         if let Some(mut skip) = self.skip.take() {
             skip.finish().into_iter().for_each(|piece| self.enqueue(piece));
             if !skip.found() && !at_limit {
-                let words = "the log changed while it was read, and the place reached in it is gone; lines may be missing";
+                let words =
+                    "the log changed while it was read, and the place reached in it is gone; lines may be missing";
                 return Err(Error::new(Kind::Partial, words).hint("ask again, for a window that begins later").into());
             }
             if skip.passed() == 0 && !at_limit && !mid_line {
@@ -628,9 +635,12 @@ impl Stream {
         self.fruitless = if self.fruit { 0 } else { self.fruitless + 1 };
         self.fruit = false;
         if self.fruitless > MOST_FRUITLESS {
-            return Err(Error::new(Kind::Partial, format!("{why}, and asking again brought nothing new; lines are missing"))
-                .hint("ask for less with --since or --tail, or read a file with --source file or --path")
-                .into());
+            return Err(Error::new(
+                Kind::Partial,
+                format!("{why}, and asking again brought nothing new; lines are missing"),
+            )
+            .hint("ask for less with --since or --tail, or read a file with --source file or --path")
+            .into());
         }
         let parameters = match (self.trail.skip(), self.trail.head()) {
             (Some(skip), Some(head)) if self.continuation == Continuation::Indented => {
@@ -642,7 +652,11 @@ impl Stream {
                     None => query.year_of(&last, &head).await?,
                 };
                 let Some(at) = at else {
-                    return Err(Error::new(Kind::Partial, format!("{why}, and its place in the log is gone; lines are missing")).into());
+                    return Err(Error::new(
+                        Kind::Partial,
+                        format!("{why}, and its place in the log is gone; lines are missing"),
+                    )
+                    .into());
                 };
                 query.offset().await?;
                 self.skip = Some(skip);
@@ -653,7 +667,11 @@ impl Stream {
                 self.skip = None;
                 self.parameters.clone()
             }
-            _ => return Err(Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself")).into()),
+            _ => {
+                return Err(
+                    Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself")).into()
+                );
+            }
         };
         self.judge = Judge::new();
         self.started = query.node.clock.instant();
