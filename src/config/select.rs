@@ -383,16 +383,6 @@ impl Choice {
 
     fn certificate(&self) -> Result<ClientCertificate> {
         let user = &self.user;
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
-        let part = |path: &Option<Text>, data: &Option<Encoded>, field: &'static str| match text(path) {
-            Some(path) => Ok::<_, Error>((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
-            None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
-        };
->>>>>>> main
-=======
->>>>>>> main
         let (crt, crt_source, certificate_file) =
             self.part(&user.client_certificate, &user.client_certificate_data, "client-certificate")?;
         let (key, key_source, key_file) = self.part(&user.client_key, &user.client_key_data, "client-key")?;
