@@ -22,6 +22,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use args::{Command, Parsed};
+use auth::Stdin;
 use clock::Clock;
 use command::{Context, Outcome};
 use config::Env;
@@ -38,6 +39,8 @@ pub struct Io {
     pub stdout_is_terminal: bool,
     /// Where everything else goes.
     pub stderr: Box<dyn Write + Send>,
+    /// Whether a credential plugin may ask somebody there.
+    pub stdin: Stdin,
     /// Hears of signals; made when a command starts to work.
     pub interrupt: fn() -> Interrupt,
 }
@@ -63,12 +66,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, io: Io) -> u8 {
         Parsed::Run(options) => (options.verbosity, options.quiet),
         Parsed::Print(_) => (0, false),
         Parsed::Candidates(_) => {
+            // A shell that completes a line shows nothing else.
             sink = Box::new(|_: &str| {});
             (0, true)
         }
     };
     let notices = Notices::new(verbosity, quiet, sink);
-    let ended = carry_out(parsed, env, notices.clone(), io.interrupt, &mut output);
+    let ended = match &parsed {
+        Parsed::Print(text) => {
+            let _ = output.text(text);
+            Ok(Outcome::DONE)
+        }
+        _ => {
+            let (clock, stdin, interrupt) = (Clock::System, io.stdin, (io.interrupt)());
+            work(&parsed, Context { env, clock, notices: notices.clone(), stdin, interrupt }, &mut output)
+        }
+    };
     let finished = output.finish();
     match ended.and_then(|outcome| finished.map(|()| outcome)) {
         Ok(outcome) => outcome.exit,
@@ -79,25 +92,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, io: Io) -> u8 {
     }
 }
 
-fn carry_out(
-    parsed: Parsed,
-    env: Env,
-    notices: Notices,
-    interrupt: fn() -> Interrupt,
-    output: &mut Output,
-) -> Result<Outcome> {
-    if let Parsed::Print(text) = &parsed {
-        let _ = output.text(text);
-        return Ok(Outcome::DONE);
-    }
+/// Does what needs the world outside.
+fn work(parsed: &Parsed, mut context: Context, output: &mut Output) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .doing(Kind::Failed, || "starting the runtime".into())?;
-    let mut context = Context { env, clock: Clock::System, notices, interrupt: interrupt() };
     let outcome = runtime.block_on(async {
-        match &parsed {
+        match parsed {
             Parsed::Run(options) => match options.command {
                 Command::Ls => command::ls::run(options, &mut context, output).await,
                 _ => command::logs::run(options, &mut context, output).await,

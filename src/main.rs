@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use kubelet_logs::auth::Stdin;
 use kubelet_logs::config::Env;
 use kubelet_logs::{Io, interrupt};
 
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
         stdout_is_terminal: stdout.is_terminal(),
         stdout: unbuffered(stdout),
         stderr: Box::new(std::io::stderr()),
+        stdin: if std::io::stdin().is_terminal() { Stdin::Terminal } else { Stdin::Other },
         interrupt: || {
             #[allow(clippy::disallowed_methods, reason = "a second signal ends the run at once")]
             interrupt::listen(|signal| std::process::exit(signal.exit_code().into()))

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::args::{Connection, Options};
+use crate::args::Options;
+use crate::auth::{Auth, Stdin};
 use crate::clock::Clock;
-use crate::config::{self, Config, Env, Overrides};
+use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Identity, Roots, Trust};
+use crate::http::{Roots, Trust};
 use crate::interrupt::Interrupt;
-use crate::kube::{self, Client, Credentials};
+use crate::kube::{self, Client};
 use crate::notice::Notices;
 
 pub mod logs;
@@ -25,6 +26,8 @@ pub struct Context {
     pub clock: Clock,
     /// Where to say things.
     pub notices: Notices,
+    /// Whether a credential plugin may ask somebody.
+    pub stdin: Stdin,
     /// Hears of signals.
     pub interrupt: Interrupt,
 }
@@ -53,37 +56,12 @@ pub struct Cluster {
 impl Context {
     /// Reads the configuration and makes the client; nothing is connected yet.
     pub fn cluster(&self, options: &Options) -> Result<Cluster> {
-        let config = self.config(&options.connection)?;
+        let config = config::load(&options.connection, &self.env)?;
         for warning in &config.warnings {
             self.notices.warning(warning);
         }
         let client = self.client(&config, options.connection.request_timeout)?;
         Ok(Cluster { client: Arc::new(client), namespace: config.namespace })
-    }
-
-    fn config(&self, said: &Connection) -> Result<Config> {
-        let overrides = Overrides {
-            kubeconfig: said.kubeconfig.clone(),
-            context: said.context.clone(),
-            cluster: said.cluster.clone(),
-            user: said.user.clone(),
-            namespace: said.namespace.clone(),
-            server: said.server.clone(),
-            tls_server_name: said.tls_server_name.clone(),
-            insecure_skip_tls_verify: said.insecure_skip_tls_verify,
-            certificate_authority: said.certificate_authority.clone(),
-            client_certificate: said.client_certificate.clone(),
-            client_key: said.client_key.clone(),
-            token: said.token.clone(),
-            username: said.username.clone(),
-            password: said.password.clone(),
-            as_user: said.as_user.clone(),
-            as_uid: said.as_uid.clone(),
-            as_groups: said.as_groups.clone(),
-            as_user_extra: said.as_user_extra.clone(),
-            disable_compression: said.disable_compression,
-        };
-        config::load(&overrides, &self.env)
     }
 
     fn client(&self, config: &Config, request_timeout: Option<Duration>) -> Result<Client> {
@@ -100,19 +78,12 @@ impl Context {
                 server_name: cluster.tls_server_name.clone(),
             },
         };
-        let identity = config.user.certificate.as_ref().map(|certificate| Identity {
-            chain: certificate.chain.clone(),
-            key: certificate.key.expose().clone_key(),
-        });
-        let credentials = match &config.user.token {
-            Some(token) => Credentials::Bearer(token.clone()),
-            None => Credentials::Anonymous,
-        };
+        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
         let mut options = kube::Options::new(self.notices.clone());
         options.request_timeout = request_timeout;
         options.disable_compression = cluster.disable_compression;
         options.clock = self.clock;
-        Client::new(&server, identity.as_ref(), credentials, options)
+        Client::new(&server, auth, options)
     }
 }
 

@@ -1,16 +1,16 @@
 //! Typed calls to the Kubernetes API.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::HeaderMap;
-use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
 use serde::de::DeserializeOwned;
 
+use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Identity, Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::http::{Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
 use crate::notice::Notices;
-use crate::secret::Secret;
 
 pub mod path;
 pub mod status;
@@ -52,32 +52,6 @@ enum Pause {
     Record(std::sync::Arc<std::sync::Mutex<Vec<Duration>>>),
 }
 
-/// Placeholder until the credentials of the configuration arrive.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    /// None.
-    Anonymous,
-    /// A bearer token.
-    Bearer(Secret),
-}
-
-impl Credentials {
-    async fn headers(&self) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        if let Credentials::Bearer(token) = self {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .doing(Kind::Denied, || "the token can't be sent in a header".into())?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        Ok(headers)
-    }
-
-    async fn rejected(&self) -> Result<bool> {
-        Ok(false)
-    }
-}
-
 /// A node's answer may take its 30 s; then comes the API server's own time.
 const FIRST_BYTE: Duration = Duration::from_secs(45);
 /// Redirects followed in a row.
@@ -88,9 +62,12 @@ const WORTH_A_WORD: Duration = Duration::from_secs(2);
 /// One API server, asked as one user.
 #[derive(Debug)]
 pub struct Client {
-    pool: Pool,
+    origin: Origin,
     prefix: String,
-    credentials: Credentials,
+    trust: Trust,
+    auth: Auth,
+    /// The connections, made under one client certificate; another certificate closes them.
+    pool: Mutex<Option<(u64, Arc<Pool>)>>,
     options: Options,
     user_agent: HeaderValue,
 }
@@ -111,30 +88,21 @@ impl Options {
 }
 
 impl Client {
-    /// A client for this server. Nothing is connected yet.
-    pub fn new(
-        server: &Server,
-        identity: Option<&Identity>,
-        credentials: Credentials,
-        options: Options,
-    ) -> Result<Self> {
+    /// A client for this server. Nothing is connected yet, and no credential plugin is run.
+    pub fn new(server: &Server, auth: Auth, options: Options) -> Result<Self> {
         let (origin, prefix) = Origin::parse(&server.url)?;
-        let settings = Settings {
-            protocol: options.protocol,
-            streams: options.streams,
-            clock: options.clock,
-            ..Settings::new(options.notices.clone())
-        };
-        let pool = Pool::new(origin, &server.trust, identity, settings)?;
-        Ok(Client { pool, prefix, credentials, options, user_agent: user_agent() })
+        let trust = server.trust.clone();
+        Ok(Client { origin, prefix, trust, auth, pool: Mutex::new(None), options, user_agent: user_agent() })
     }
 
     /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked
     /// to come back later, a connection broke before the answer, credentials had to be renewed.
     pub async fn get(&self, request: Request) -> Result<Response> {
-        let answer = self.insist(&request).await?;
-        if answer.status == 401 && self.credentials.rejected().await? {
-            return self.insist(&request).await;
+        let sent = self.auth.headers().await?;
+        let answer = self.insist(&request, &sent).await?;
+        if answer.status == 401 && self.auth.rejected(&sent).await? {
+            let sent = self.auth.headers().await?;
+            return self.insist(&request, &sent).await;
         }
         Ok(answer)
     }
@@ -144,7 +112,7 @@ impl Client {
         let mut answer = self.get(request.clone()).await?;
         let mut asked = request.path().to_owned();
         for _ in 0..REDIRECTS {
-            let Some(next) = answer.redirect(self.pool.origin(), &format!("{}{asked}", self.prefix)) else { break };
+            let Some(next) = answer.redirect(&self.origin, &format!("{}{asked}", self.prefix)) else { break };
             // Behind a path prefix the server may or may not know of it.
             let next = next.strip_prefix(self.prefix.as_str()).map(str::to_owned).unwrap_or(next);
             if !next.starts_with(within) {
@@ -182,12 +150,13 @@ impl Client {
     }
 
     /// Asks again as the policy says.
-    async fn insist(&self, request: &Request) -> Result<Response> {
+    async fn insist(&self, request: &Request, credentials: &Headers) -> Result<Response> {
         let mut attempts = 0;
+        let pool = self.pool().await?;
         loop {
-            let complete = self.complete(request).await?;
+            let complete = self.complete(request, credentials);
             attempts += 1;
-            let mut answer = self.pool.send(&complete).await;
+            let mut answer = pool.send(&complete).await;
             let outcome = match &mut answer {
                 Ok(answer) => retry::Outcome::Answered {
                     status: answer.status,
@@ -220,7 +189,7 @@ impl Client {
     }
 
     /// The request as it goes out: the server's path prefix, credentials, and what every request says.
-    async fn complete(&self, request: &Request) -> Result<Request> {
+    fn complete(&self, request: &Request, credentials: &Headers) -> Request {
         let mut complete = request.at(format!("{}{}", self.prefix, request.path()));
         if complete.time_limit().is_none() {
             complete = complete.limit(self.options.request_timeout.unwrap_or(FIRST_BYTE));
@@ -230,10 +199,30 @@ impl Client {
         if self.options.disable_compression {
             headers.remove(ACCEPT_ENCODING);
         }
-        if self.pool.origin().is_secure() {
-            headers.extend(self.credentials.headers().await?);
+        // Over plain HTTP these are at most whom to act as: the configuration holds no other credentials then.
+        headers.extend(credentials.map.clone());
+        complete
+    }
+
+    /// The connections for the client certificate of now.
+    async fn pool(&self) -> Result<Arc<Pool>> {
+        let identity = self.auth.identity().await?;
+        let generation = self.auth.identity_generation();
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_under, pool)) = &*pool
+            && *made_under == generation
+        {
+            return Ok(Arc::clone(pool));
         }
-        Ok(complete)
+        let settings = Settings {
+            protocol: self.options.protocol,
+            streams: self.options.streams,
+            clock: self.options.clock,
+            ..Settings::new(self.options.notices.clone())
+        };
+        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_ref(), settings)?);
+        *pool = Some((generation, Arc::clone(&made)));
+        Ok(made)
     }
 }
 
