@@ -147,13 +147,8 @@ pub(crate) async fn speak_plainly(listener: std::net::TcpListener) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     while let Ok((socket, _)) = listener.accept().await {
         tokio::spawn(async move {
-            let handler = service_fn(async |_: Request<Incoming>| {
-                Ok::<Answer, io::Error>(super::body::answer(
-                    hyper::StatusCode::NOT_FOUND,
-                    "text/plain",
-                    "404 page not found\n",
-                ))
-            });
+            let answer = || super::body::answer(hyper::StatusCode::NOT_FOUND, "text/plain", "404 page not found\n");
+            let handler = service_fn(move |_: Request<Incoming>| std::future::ready(Ok::<Answer, io::Error>(answer())));
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), handler).await;
         });
     }
