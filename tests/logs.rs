@@ -52,7 +52,9 @@ impl Case {
         let matches = |pattern: &str, entry: &Entry| entry.message.to_ascii_lowercase().contains(pattern);
         let wanted: Vec<&Entry> = entries
             .iter()
-            .filter(|e| self.since.is_none_or(|since| e.real >= since) && self.until.is_none_or(|until| e.real <= until))
+            .filter(|e| {
+                self.since.is_none_or(|since| e.real >= since) && self.until.is_none_or(|until| e.real <= until)
+            })
             .filter(|e| self.grep.is_none_or(|g| matches(g, e)) && !self.exclude.is_some_and(|x| matches(x, e)))
             // journalctl counts what has no message but prints nothing for it; what is filtered here was printed there.
             .filter(|e| !e.text.is_empty() || (self.until.is_none() && self.grep.is_none() && self.exclude.is_none()))
@@ -73,7 +75,8 @@ impl Case {
 
 /// The cases of the issue, for instants on which journal and shown times agree.
 fn cases(instants: &[i64]) -> Vec<Case> {
-    let (early, middle, late) = (instants[instants.len() / 8], instants[instants.len() / 2], instants[instants.len() * 3 / 4]);
+    let (early, middle, late) =
+        (instants[instants.len() / 8], instants[instants.len() / 2], instants[instants.len() * 3 / 4]);
     let case = Case::default;
     vec![
         case(),
@@ -140,9 +143,17 @@ fn journal(offset: i64) -> Vec<Entry> {
 /// Moves the klog header in a text; the fixture's headers are UTC and all of one day.
 fn localized(text: &str, offset: i64) -> String {
     let at = if text.starts_with("Nov ") { text.find("]: ").map_or(0, |n| n + 3) } else { 0 };
-    let header = text.get(at..at + 21).filter(|h| "IWEF".contains(&h[..1]) && h[1..5].bytes().all(|b| b.is_ascii_digit()));
-    let Some(header) = header.filter(|h| h.as_bytes()[5] == b' ' && h.as_bytes()[8] == b':') else { return text.to_owned() };
-    let at_utc = kubelet_logs::time::Timestamp::parse_rfc3339(&format!("2023-{}-{}T{}Z", &header[1..3], &header[3..5], &header[6..]));
+    let header =
+        text.get(at..at + 21).filter(|h| "IWEF".contains(&h[..1]) && h[1..5].bytes().all(|b| b.is_ascii_digit()));
+    let Some(header) = header.filter(|h| h.as_bytes()[5] == b' ' && h.as_bytes()[8] == b':') else {
+        return text.to_owned();
+    };
+    let at_utc = kubelet_logs::time::Timestamp::parse_rfc3339(&format!(
+        "2023-{}-{}T{}Z",
+        &header[1..3],
+        &header[3..5],
+        &header[6..]
+    ));
     let local = rfc3339(at_utc.expect("a time").as_micros() + offset * 1_000_000);
     format!("{}{}{}{} {}{}", &text[..at], &header[..1], &local[5..7], &local[8..10], &local[11..26], &text[at + 21..])
 }
@@ -159,8 +170,15 @@ fn klog_file(text: &str, offset: i64) -> Vec<Entry> {
             }
             _ => {
                 let at = format!("2023-{}-{}T{}Z", &line[1..3], &line[3..5], &line[6..21]);
-                let at = kubelet_logs::time::Timestamp::parse_rfc3339(&at).expect("a time").as_micros() - offset * 1_000_000;
-                entries.push(Entry { shown: at, real: at, boot: String::new(), text: line.into(), message: line.into() });
+                let at =
+                    kubelet_logs::time::Timestamp::parse_rfc3339(&at).expect("a time").as_micros() - offset * 1_000_000;
+                entries.push(Entry {
+                    shown: at,
+                    real: at,
+                    boot: String::new(),
+                    text: line.into(),
+                    message: line.into(),
+                });
             }
         }
     }
@@ -294,7 +312,10 @@ fn a_node_without_query_and_file_gets_an_honest_answer() {
     std::fs::create_dir(empty.path().join("journal")).expect("a directory");
     let cluster = Setup::new(vec![Node::new("bare", Mode::QUERY_OFF).files(empty.path())]).start();
     let ran = run(&cluster.kubeconfig(User::Admin), ["bare"]);
-    ran.expect(5, &["offers no log query", "journal", "enableSystemLogQuery: true", "featureGates: {NodeLogQuery: true}"]);
+    ran.expect(
+        5,
+        &["offers no log query", "journal", "enableSystemLogQuery: true", "featureGates: {NodeLogQuery: true}"],
+    );
 }
 
 #[test]

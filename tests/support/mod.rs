@@ -39,7 +39,8 @@ impl Ran {
         for word in words {
             assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
         }
-        let html = self.stdout.windows(8).any(|w| w.eq_ignore_ascii_case(b"<a href=") || w.eq_ignore_ascii_case(b"<!doctyp"));
+        let html =
+            self.stdout.windows(8).any(|w| w.eq_ignore_ascii_case(b"<a href=") || w.eq_ignore_ascii_case(b"<!doctyp"));
         assert!(!html, "HTML on stdout");
         if code != 0 && code != 3 {
             assert!(self.stdout.is_empty(), "an error, and yet a log on stdout");
