@@ -1,4 +1,6 @@
 //! The one test binary.
 
 mod cluster;
+mod support;
 mod golden;
+mod logs;

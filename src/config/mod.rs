@@ -2,12 +2,14 @@
 //!
 //! The rules are client-go's, so that this program reaches the cluster that kubectl reaches, as the same identity.
 
+mod check;
 mod env;
 pub(crate) mod fields;
 mod incluster;
 pub(crate) mod kubeconfig;
 pub mod pem;
 mod proxy;
+mod resolve;
 mod select;
 mod server;
 
