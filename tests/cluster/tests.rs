@@ -332,7 +332,7 @@ fn a_kubelets_own_port_has_its_own_rules() {
         ("new", User::Admin, "/nosuch", 404, "404 page not found\n"),
     ] {
         let got = get(user, path).send_to(&cluster, cluster.kubelet_address(node)).unwrap();
-        assert_eq!((got.status, got.text()), (status, text.to_owned()), "{node} {user:?} {path}");
+        assert_eq!((got.status, got.text().trim_end()), (status, text.trim_end()), "{node} {user:?} {path}");
         assert_eq!(got.header("audit-id"), "");
     }
     let mut http2 = get(User::Admin, "/logs/empty.log");
