@@ -1,4 +1,5 @@
 //! The one test binary.
 
 mod cluster;
+mod credentials;
 mod golden;
