@@ -2,4 +2,6 @@
 
 mod cluster;
 mod credentials;
+mod support;
 mod golden;
+mod logs;

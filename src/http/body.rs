@@ -6,7 +6,8 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::Version;
+use hyper::body::{Body as _, Incoming};
 
 use super::gzip::Gunzip;
 use super::pool::Turn;
@@ -24,7 +25,10 @@ pub struct Body {
 }
 
 enum Wire {
-    Open(Incoming),
+    /// HTTP/1.1.
+    Connection(Incoming),
+    /// HTTP/2.
+    Stream(Incoming),
     Over,
 }
 
@@ -74,9 +78,10 @@ impl Body {
     }
 
     /// The body of an answer; `gzip` says that its bytes are compressed.
-    pub(super) fn incoming(body: Incoming, gzip: bool, turn: Turn) -> Self {
+    pub(super) fn incoming(body: Incoming, version: Version, gzip: bool, turn: Turn) -> Self {
         let gunzip = gzip.then(Unpacking::default);
-        Body { wire: Wire::Open(body), gunzip, back: VecDeque::new(), given: 0, _turn: Some(turn) }
+        let wire = if version == Version::HTTP_2 { Wire::Stream(body) } else { Wire::Connection(body) };
+        Body { wire, gunzip, back: VecDeque::new(), given: 0, _turn: Some(turn) }
     }
 
     /// The next bytes, never empty, uncopied unless they had to be decoded; `None` at the clean end. After an error comes
@@ -152,7 +157,14 @@ impl Body {
             }
             let arrived = match &mut self.wire {
                 Wire::Over => return None,
-                Wire::Open(incoming) => incoming.frame().await,
+                Wire::Connection(incoming) => incoming.frame().await,
+                Wire::Stream(incoming) => match incoming.frame().await {
+                    // hyper takes a stream reset without an error code for a clean end; only the end mark is one.
+                    None if !incoming.is_end_stream() => {
+                        return Some(Err(self.error(Ended::Reset, "the server gave up the stream")));
+                    }
+                    frame => frame,
+                },
             };
             match (arrived, &mut self.gunzip) {
                 (Some(Ok(frame)), unpacking) => match (frame.into_data(), unpacking) {
@@ -209,7 +221,13 @@ fn told(error: &hyper::Error) -> (Ended, String) {
         Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
             (Ended::Corrupt, super::failure::innermost(error))
         }
-        _ => (Ended::Reset, super::failure::innermost(error)),
+        _ => match super::failure::innermost(error) {
+            // All that h2 says to streams whose connection is gone, also after unanswered pings.
+            why if why.ends_with("because of a broken pipe") => {
+                (Ended::Reset, "the connection was closed or fell silent".to_owned())
+            }
+            why => (Ended::Reset, why),
+        },
     }
 }
 

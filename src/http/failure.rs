@@ -55,6 +55,9 @@ impl Failure {
             return super::tls::failure(tls, host);
         }
         let why = innermost(error);
+        if let Some(failure) = super::tls::failure_in_words(&why, host) {
+            return failure;
+        }
         match find::<hyper::Error>(error) {
             Some(hyper) if hyper.is_parse() => {
                 Failure::new(Stage::Garbled, format!("{host} did not answer in HTTP: {why}"))

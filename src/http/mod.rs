@@ -13,6 +13,10 @@ pub mod retry;
 pub mod tls;
 mod failure;
 mod trace;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use body::{Body, BodyError, Ended};
 pub use dial::Limits;

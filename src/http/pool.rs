@@ -82,12 +82,15 @@ pub struct Pool {
 
 type HyperClient = Client<Connector, Empty<Bytes>>;
 
-/// One HTTP/1.1 client, or an HTTP/2 client for each connection.
-struct Clients(Vec<(HyperClient, Arc<AtomicUsize>)>);
+/// One HTTP/1.1 client, or an HTTP/2 client for each connection; beside each its requests whose bodies are still read.
+struct Clients(Vec<(HyperClient, AtomicUsize)>);
 
-/// One request's place on its connection, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Turn(Arc<AtomicUsize>);
+/// One request's place on its connection, given back when dropped. It keeps the client, without which hyper would stop
+/// sending keep-alive pings to a connection that still has a body to deliver.
+pub(super) struct Turn {
+    clients: Arc<Clients>,
+    nth: usize,
+}
 
 impl Settings {
     /// What fits a program that reads one stream.
@@ -152,7 +155,7 @@ impl Pool {
             status: parts.status.as_u16(),
             version: parts.version,
             headers: parts.headers,
-            body: Body::incoming(body, gzip, turn),
+            body: Body::incoming(body, parts.version, gzip, turn),
             took,
         })
     }
@@ -160,11 +163,11 @@ impl Pool {
     async fn exchange(&self, request: &Request, url: &str) -> Result<Exchanged, Failure> {
         let uri: Uri = url.parse().map_err(|why| Failure::new(Stage::Garbled, format!("{url:?} is no URL: {why}")))?;
         let clients = self.clients().await?;
-        let (client, turn) = clients.choose();
+        let turn = Turn::take(clients);
         let mut outgoing = hyper::Request::new(Empty::new());
         *outgoing.uri_mut() = uri;
         outgoing.headers_mut().clone_from(request.headers());
-        match client.request(outgoing).await {
+        match turn.client().request(outgoing).await {
             Ok(head) => Ok((head, turn)),
             Err(error) => {
                 let failure = Failure::of(&error, &self.origin.name());
@@ -232,32 +235,32 @@ impl Clients {
             builder.http1_max_buf_size(BUFFER);
             1
         };
-        Clients((0..count).map(|_| (builder.build(connector.clone()), Arc::default())).collect())
+        Clients((0..count).map(|_| (builder.build(connector.clone()), AtomicUsize::new(0))).collect())
     }
 
     /// The first client with room, else the one with the fewest requests.
-    fn choose(&self) -> (HyperClient, Turn) {
-        let load = |count: &Arc<AtomicUsize>| count.load(Ordering::Relaxed);
-        let chosen = self
-            .0
-            .iter()
-            .find(|(_, count)| self.0.len() == 1 || load(count) < STREAMS)
-            .or_else(|| self.0.iter().min_by_key(|(_, count)| load(count)))
-            .unwrap_or(&self.0[0]);
-        (chosen.0.clone(), Turn::take(&chosen.1))
+    fn choose(&self) -> usize {
+        let loads = || self.0.iter().map(|(_, load)| load.load(Ordering::Relaxed)).enumerate();
+        let first = loads().find(|(_, load)| self.0.len() == 1 || *load < STREAMS);
+        first.or_else(|| loads().min_by_key(|(_, load)| *load)).map_or(0, |(nth, _)| nth)
     }
 }
 
 impl Turn {
-    fn take(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Turn(Arc::clone(count))
+    fn take(clients: Arc<Clients>) -> Self {
+        let nth = clients.choose();
+        clients.0[nth].1.fetch_add(1, Ordering::Relaxed);
+        Turn { clients, nth }
+    }
+
+    fn client(&self) -> &HyperClient {
+        &self.clients.0[self.nth].0
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.clients.0[self.nth].1.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -451,13 +454,14 @@ mod tests {
     fn the_first_connection_is_filled_before_the_next_is_used() {
         let settings = Settings::new(Notices::new(0, true, |_| ()));
         let connector = Connector::new("localhost", 1, None, Limits::default(), Clock::System);
-        let clients = Clients::new(Version::HTTP_2, connector, &settings);
+        let clients = Arc::new(Clients::new(Version::HTTP_2, connector, &settings));
         let loads = || clients.0.iter().map(|(_, n)| n.load(Ordering::Relaxed)).collect::<Vec<_>>();
-        let mut turns: Vec<Turn> = (0..STREAMS + 1).map(|_| clients.choose().1).collect();
+        let take = |count| (0..count).map(|_| Turn::take(Arc::clone(&clients))).collect::<Vec<_>>();
+        let turns = take(STREAMS + 1);
         assert_eq!(loads(), [STREAMS, 1, 0, 0]);
-        turns.clear();
+        drop(turns);
         assert_eq!(loads(), [0; CONNECTIONS]);
-        let _more: Vec<Turn> = (0..STREAMS * CONNECTIONS + 2).map(|_| clients.choose().1).collect();
+        let _more = take(STREAMS * CONNECTIONS + 2);
         assert_eq!(loads(), [STREAMS + 1, STREAMS + 1, STREAMS, STREAMS]);
     }
 }

@@ -156,7 +156,7 @@ pub struct Pattern {
 #[derive(Debug)]
 enum PatternKind {
     /// No metacharacter, case counts: searched at memory speed.
-    Exact(memchr::memmem::Finder<'static>),
+    Exact(Box<memchr::memmem::Finder<'static>>),
     /// No metacharacter, case ignored; lower case.
     Caseless(Vec<u8>),
     Regex(Regex),
@@ -176,7 +176,7 @@ impl Pattern {
         } else if ignore_case {
             PatternKind::Caseless(source.to_ascii_lowercase().into_bytes())
         } else {
-            PatternKind::Exact(memchr::memmem::Finder::new(source.as_bytes()).into_owned())
+            PatternKind::Exact(Box::new(memchr::memmem::Finder::new(source.as_bytes()).into_owned()))
         };
         Ok(Pattern { source: source.to_owned(), ignore_case, kind })
     }

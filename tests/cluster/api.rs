@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,6 +28,8 @@ pub(crate) struct Api {
     pub(crate) basic: Basic,
     /// Whose each client certificate is.
     pub(crate) certificates: HashMap<Vec<u8>, Identity>,
+    /// How long it waits for a kubelet's TLS handshake: 10 s at real servers.
+    pub(crate) handshake_limit: Duration,
 }
 
 /// An answer instead of what was asked for.
@@ -257,8 +260,8 @@ impl Api {
         let Some(member) = self.member(name) else { return not_found("nodes", &named) };
         let port =
             port.filter(|port| !port.is_empty()).and_then(|port| port.parse::<u16>().ok()).unwrap_or(member.port);
-        if member.health == Health::Down || port != member.port {
-            return unreachable(&format!("dial tcp 127.0.0.1:{port}: connect: connection refused"));
+        if let Some(failure) = self.reach(member, port).await {
+            return failure;
         }
         // The proxy joins and cleans the path; a slash at the end stays.
         let Some(decoded) = query::unescape_bytes(below, Plus::Plus) else {
@@ -278,6 +281,35 @@ impl Api {
         match member.kubelet.answer(asked).await {
             Outcome::Panicked => unreachable("EOF"),
             Outcome::Answered(answer) => rewrite(answer, &format!("/api/v1/nodes/{named}/proxy")).await,
+        }
+    }
+
+    /// Why no connection to the kubelet comes about.
+    async fn reach(&self, member: &Member, port: u16) -> Option<Answer> {
+        let refused = || unreachable(&format!("dial tcp 127.0.0.1:{port}: connect: connection refused"));
+        let lookup = "lookup no-such-host.invalid on 127.0.0.53:53: no such host";
+        match (member.health, self.release) {
+            _ if port != member.port => Some(refused()),
+            (Health::Up, _) => None,
+            (Health::Down, _) => Some(refused()),
+            (Health::Hung, _) => {
+                tokio::time::sleep(self.handshake_limit).await;
+                Some(unreachable("net/http: TLS handshake timeout"))
+            }
+            (Health::NoAddresses, _) => Some(status(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "no preferred addresses found; known addresses: []",
+                "",
+                None,
+            )),
+            (Health::WrongCa, Release::V1_24) => Some(unreachable("x509: certificate signed by unknown authority")),
+            (Health::WrongCa, Release::V1_36) => {
+                Some(unreachable("tls: failed to verify certificate: x509: certificate signed by unknown authority"))
+            }
+            (Health::PlainHttp, _) => Some(unreachable("EOF")),
+            (Health::Unresolvable, Release::V1_24) => Some(unreachable(&format!("dial tcp: {lookup}"))),
+            (Health::Unresolvable, Release::V1_36) => Some(bad_request(lookup)),
+            (Health::LinkLocal, _) => Some(bad_request("address not allowed")),
         }
     }
 

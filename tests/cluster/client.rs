@@ -1,10 +1,12 @@
 //! A plain HTTP client for the simulation's own tests: it sends the headers it is given and shows what came back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Request};
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -12,6 +14,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{Cluster, Key, User};
+
+/// Why there was no answer.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// An answer, read to its end or to where it broke off.
 #[derive(Debug)]
@@ -75,11 +80,19 @@ impl<'a> Ask<'a> {
         runtime.block_on(self.exchange(cluster, address)).map_err(|broken| broken.to_string())
     }
 
-    async fn exchange(
-        &self,
-        cluster: &Cluster,
-        address: std::net::SocketAddr,
-    ) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
+    /// Sends it and begins to read only after a while.
+    pub(crate) async fn slowly(&self, cluster: &Cluster, pause: Duration) -> Result<Got, Failure> {
+        let answer = self.answer(cluster, cluster.address()).await?;
+        tokio::time::sleep(pause).await;
+        Ok(read(answer).await)
+    }
+
+    /// Sends it and reads the answer.
+    pub(crate) async fn exchange(&self, cluster: &Cluster, address: std::net::SocketAddr) -> Result<Got, Failure> {
+        Ok(read(self.answer(cluster, address).await?).await)
+    }
+
+    async fn answer(&self, cluster: &Cluster, address: std::net::SocketAddr) -> Result<Response<Incoming>, Failure> {
         let mut roots = RootCertStore::empty();
         for certificate in rustls_pemfile::certs(&mut cluster.ca().as_bytes()) {
             roots.add(certificate?)?;
@@ -127,17 +140,21 @@ impl<'a> Ask<'a> {
                 sender.send_request(request).await?
             }
         };
-        let (head, mut incoming) = answer.into_parts();
-        let (mut body, mut whole) = (Vec::new(), true);
-        while let Some(frame) = incoming.frame().await {
-            match frame {
-                Ok(frame) => body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
-                Err(_) => {
-                    whole = false;
-                    break;
-                }
+        Ok(answer)
+    }
+}
+
+async fn read(answer: Response<Incoming>) -> Got {
+    let (head, mut incoming) = answer.into_parts();
+    let (mut body, mut whole) = (Vec::new(), true);
+    while let Some(frame) = incoming.frame().await {
+        match frame {
+            Ok(frame) => body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+            Err(_) => {
+                whole = false;
+                break;
             }
         }
-        Ok(Got { status: head.status.as_u16(), headers: head.headers, body, whole })
     }
+    Got { status: head.status.as_u16(), headers: head.headers, body, whole }
 }

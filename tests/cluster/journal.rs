@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::GzDecoder;
@@ -35,13 +36,27 @@ pub(crate) enum Journal {
 }
 
 /// What answers queries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Reader {
     /// The machine's `journalctl`, or where there is none what it once answered.
     #[default]
     Auto,
     /// Never the machine's.
     Recorded,
+    /// The test's own, given the kubelet's arguments.
+    Script(Script),
+}
+
+/// A stand-in for journalctl.
+pub(crate) type Script = fn(&[String]) -> Vec<Step>;
+
+/// What a stand-in does, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Print(Bytes),
+    Wait(Duration),
+    /// Until it is killed.
+    Hang,
 }
 
 /// One entry as journalctl once printed it.
@@ -204,14 +219,22 @@ pub(crate) fn journalctl(directory: &Path, zone: &Zone, args: &[String]) -> mpsc
     receiver
 }
 
-/// Text as a process would print it: piece by piece, as far as someone reads.
-pub(crate) fn pieces(mut text: Bytes) -> mpsc::Receiver<Bytes> {
+/// Does what a stand-in does, as far as someone reads.
+pub(crate) fn perform(steps: Vec<Step>) -> mpsc::Receiver<Bytes> {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
-        while !text.is_empty() {
-            let piece = text.split_to(text.len().min(32 * 1024));
-            if sender.send(piece).await.is_err() {
-                return;
+        for step in steps {
+            match step {
+                Step::Print(mut text) => {
+                    while !text.is_empty() {
+                        let piece = text.split_to(text.len().min(32 * 1024));
+                        if sender.send(piece).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Step::Wait(time) => tokio::time::sleep(time).await,
+                Step::Hang => sender.closed().await,
             }
         }
     });

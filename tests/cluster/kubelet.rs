@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use super::body::{Answer, Channel, GO_BUFFER, answer, go_error, set};
 use super::engine;
 use super::files::{Go, Mime, Outside, Server, clean, inside};
-use super::journal::{self, Journal, Localizer, Reader};
+use super::journal::{self, Journal, Localizer, Reader, Step};
+use super::openshift;
 use super::query::{self, FileCheck, Options, Plus, Query};
 use super::zone::Zone;
 
@@ -25,6 +26,25 @@ pub(crate) struct Mode {
     pub(crate) release: Release,
     /// `None`: the query option is off or unknown and every parameter is ignored.
     pub(crate) query: Option<QueryRules>,
+    pub(crate) flavour: Flavour,
+    pub(crate) handler: Handler,
+}
+
+/// Whose kubelet it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    Vanilla,
+    /// With `/logs/journal` and its parameters.
+    OpenShift,
+    /// With Get-WinEvent in place of journalctl. Not recorded: the shape is from its documentation.
+    Windows,
+}
+
+/// `enableSystemLogHandler`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handler {
+    On,
+    Off,
 }
 
 /// The two releases recorded.
@@ -52,14 +72,32 @@ pub(crate) enum Until {
 }
 
 impl Mode {
+    /// 1.24, which knows no query.
+    pub(crate) const V1_24: Mode = Mode::vanilla(Release::V1_24, None);
     /// 1.36 with `enableSystemLogQuery: true`.
-    pub(crate) const QUERY_ON: Mode =
-        Mode { release: Release::V1_36, query: Some(QueryRules { files: FileCheck::OsRoot, until: Until::Fixed }) };
+    pub(crate) const QUERY_ON: Mode = Mode::on(FileCheck::OsRoot, Until::Fixed);
+    /// The same with the older check of file queries, which takes `?query=/foo.log`.
+    pub(crate) const SECURE_JOIN: Mode = Mode::on(FileCheck::SecureJoin, Until::Fixed);
     /// The same with the until bug of 1.27 to 1.29.
-    pub(crate) const BROKEN_UNTIL: Mode =
-        Mode { release: Release::V1_36, query: Some(QueryRules { files: FileCheck::OsRoot, until: Until::Broken }) };
+    pub(crate) const BROKEN_UNTIL: Mode = Mode::on(FileCheck::OsRoot, Until::Broken);
     /// 1.36 as it comes: the query is off.
-    pub(crate) const QUERY_OFF: Mode = Mode { release: Release::V1_36, query: None };
+    pub(crate) const QUERY_OFF: Mode = Mode::vanilla(Release::V1_36, None);
+    /// 1.36 with `enableSystemLogHandler: false`.
+    pub(crate) const HANDLER_OFF: Mode = Mode { handler: Handler::Off, ..Mode::QUERY_OFF };
+    /// OpenShift's kubelet of 1.24 (4.11).
+    pub(crate) const OPENSHIFT_1_24: Mode = Mode { flavour: Flavour::OpenShift, ..Mode::V1_24 };
+    /// OpenShift's kubelet of 1.36.
+    pub(crate) const OPENSHIFT_1_36: Mode = Mode { flavour: Flavour::OpenShift, ..Mode::BROKEN_UNTIL };
+    /// A Windows node with the query on.
+    pub(crate) const WINDOWS: Mode = Mode { flavour: Flavour::Windows, ..Mode::QUERY_ON };
+
+    const fn vanilla(release: Release, query: Option<QueryRules>) -> Mode {
+        Mode { release, query, flavour: Flavour::Vanilla, handler: Handler::On }
+    }
+
+    const fn on(files: FileCheck, until: Until) -> Mode {
+        Mode::vanilla(Release::V1_36, Some(QueryRules { files, until }))
+    }
 }
 
 /// What a kubelet answers from.
@@ -132,6 +170,9 @@ impl Kubelet {
             }
             b"/configz" => answer(StatusCode::OK, "application/json", self.configz()).into(),
             path => match path.strip_prefix(b"/logs/") {
+                Some(_) if self.mode.handler == Handler::Off => {
+                    go_error(StatusCode::METHOD_NOT_ALLOWED, "logs endpoint is disabled.").into()
+                }
                 Some(below) => self.logs(below, &asked).await,
                 None => go_error(StatusCode::NOT_FOUND, "404 page not found").into(),
             },
@@ -179,10 +220,27 @@ impl Kubelet {
             };
             return answer(StatusCode::NOT_ACCEPTABLE, "text/plain; charset=utf-8", words).into();
         }
+        let pairs = query::pairs(asked.query.unwrap_or_default());
+        if let Some(asks) = self.openshift(below, &pairs) {
+            return match asks {
+                Ok(runs) => self.stream(asked, |out| Arc::clone(self).print(runs, out)).await,
+                Err(why) => {
+                    let status = match self.mode.release {
+                        Release::V1_24 => StatusCode::BAD_REQUEST,
+                        Release::V1_36 => StatusCode::NOT_ACCEPTABLE,
+                    };
+                    go_error(status, &why).into()
+                }
+            };
+        }
         let files = Server { root: &self.root, go: self.go(), mime: self.mime };
         let Some(rules) = self.mode.query else { return files.serve(below, asked.query, asked.headers).into() };
-        let query = match query::parse(&query::pairs(asked.query.unwrap_or_default())) {
+        let query = match query::parse(&pairs) {
             Err(why) => return go_error(StatusCode::BAD_REQUEST, &why).into(),
+            // OpenShift looks at the options only where there is a query.
+            Ok(Some(query)) if self.mode.flavour == Flavour::OpenShift && query.is_empty() => {
+                return files.serve(below, asked.query, asked.headers).into();
+            }
             Ok(None) => return files.serve(below, asked.query, asked.headers).into(),
             Ok(Some(query)) => query,
         };
@@ -192,21 +250,64 @@ impl Kubelet {
         if let [file] = &query.files[..] {
             return files.serve(file.as_bytes(), asked.query, asked.headers).into();
         }
+        if self.mode.flavour == Flavour::Windows {
+            return self.windows(query, asked).await;
+        }
         if rules.until == Until::Broken && query.options.until.is_some() && query.options.since.is_none() {
             return Outcome::Panicked;
         }
-        self.services(query, rules, asked).await
+        self.stream(asked, |out| Arc::clone(self).copy(query, rules, out)).await
     }
 
-    /// Answers from journal and files, as it comes.
-    async fn services(self: &Arc<Self>, query: Query, rules: QueryRules, asked: &Asked<'_>) -> Outcome {
+    /// The journalctl runs that OpenShift's own parameters ask for, if the request is of that kind.
+    fn openshift(&self, below: &[u8], pairs: &[(String, String)]) -> Option<Result<Vec<Vec<String>>, String>> {
+        if self.mode.flavour != Flavour::OpenShift {
+            return None;
+        }
+        let with_unit = pairs.iter().any(|(key, _)| key == "unit");
+        match self.mode.release {
+            // With its slash, journal is a directory like any other.
+            Release::V1_24 => (below == b"journal").then(|| {
+                let asked = openshift::parse(pairs, self.mode.release)?;
+                let boots = asked.boot.map_or_else(|| vec![-1, 0], |boot| vec![boot]);
+                Ok(boots.into_iter().map(|boot| asked.arguments(Some(boot))).collect())
+            }),
+            // With or without.
+            Release::V1_36 => (below == b"journal" || below == b"journal/" || with_unit).then(|| {
+                let asked = openshift::parse(pairs, self.mode.release)?;
+                Ok(vec![asked.arguments(asked.boot)])
+            }),
+        }
+    }
+
+    /// What a Windows node's Get-WinEvent prints.
+    async fn windows(self: &Arc<Self>, query: Query, asked: &Asked<'_>) -> Outcome {
+        if let Some(boot) = query.options.boot {
+            let why = format!("boot: Invalid value: {boot}: boot is not supported on Windows");
+            return go_error(StatusCode::NOT_ACCEPTABLE, &why).into();
+        }
+        let text: &'static str = match query.services.iter().any(|service| service == "kubelet") {
+            true => include_str!("../../fixtures/logs/windows-get-winevent.txt"),
+            false => "Get-WinEvent : No events were found that match the specified selection criteria.\r\n",
+        };
+        self.stream(asked, |out| async move {
+            let _ = out.send(Ok(text.into())).await;
+        })
+        .await
+    }
+
+    /// Answers with what `write` writes, as it comes.
+    async fn stream<F>(&self, asked: &Asked<'_>, write: impl FnOnce(mpsc::Sender<io::Result<Bytes>>) -> F) -> Outcome
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let encoding = match (asked.headers.get(ACCEPT_ENCODING).map(|value| value.as_bytes()), asked.from) {
             (Some(b"gzip"), _) => Encoding::Gzip,
             (None, From::Proxy) => Encoding::GzipUnpacked,
             _ => Encoding::Identity,
         };
         let (out, mut written) = mpsc::channel(4);
-        tokio::spawn(Arc::clone(self).copy(query, rules, out));
+        tokio::spawn(write(out));
         if encoding == Encoding::Gzip {
             written = compress(written);
         }
@@ -224,6 +325,26 @@ impl Kubelet {
         answer.into()
     }
 
+    /// Writes what journalctl prints, run after run, within the limit.
+    async fn print(self: Arc<Self>, runs: Vec<Vec<String>>, out: mpsc::Sender<io::Result<Bytes>>) {
+        let _ = tokio::time::timeout(self.limit, async {
+            for args in runs {
+                self.pass(&args, &out).await;
+            }
+        })
+        .await;
+    }
+
+    /// Passes on what one journalctl prints, as long as someone reads it.
+    async fn pass(&self, args: &[String], out: &mpsc::Sender<io::Result<Bytes>>) {
+        let mut output = self.read(args);
+        while let Some(piece) = output.recv().await {
+            if !piece.is_empty() && out.send(Ok(piece)).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Writes the answer to a query into `out`, within the limit.
     async fn copy(self: Arc<Self>, query: Query, rules: QueryRules, out: mpsc::Sender<io::Result<Bytes>>) {
         let mut over = std::pin::pin!(tokio::time::sleep(self.limit));
@@ -239,17 +360,10 @@ impl Kubelet {
             query.services.into_iter().partition(|service| probed && known.contains(&format!("{service}.service")));
         let mut in_time = probed;
         if !native.is_empty() {
-            let mut output = self.read(&arguments(&native, &query.options, rules));
-            let copied = async {
-                while let Some(piece) = output.recv().await {
-                    if !piece.is_empty() && out.send(Ok(piece)).await.is_err() {
-                        return;
-                    }
-                }
-            };
+            let args = arguments(&native, &query.options, rules);
             tokio::select! {
                 () = &mut over => in_time = false,
-                () = copied => {}
+                () = self.pass(&args, &out) => {}
             }
         }
         if files.is_empty() {
@@ -295,20 +409,21 @@ impl Kubelet {
 
     /// Runs journalctl, or what stands for it.
     fn read(&self, args: &[String]) -> mpsc::Receiver<Bytes> {
-        match &self.journal_directory {
-            Some(directory) if self.reader == Reader::Auto && journal::installed() => {
-                journal::journalctl(directory, &self.zone, args)
-            }
+        match (&self.journal_directory, self.reader) {
+            (_, Reader::Script(script)) => journal::perform(script(args)),
+            (Some(directory), Reader::Auto) if journal::installed() => journal::journalctl(directory, &self.zone, args),
             _ => {
                 let mut lines = Localizer::new(&self.zone);
                 let text = engine::answer(self.journal.recording(), &self.zone, args);
-                journal::pieces(lines.push(text.into()))
+                journal::perform(vec![Step::Print(lines.push(text.into()))])
             }
         }
     }
 
     fn configz(&self) -> String {
-        let mut text = r#"{"kubeletconfig":{"kind":"KubeletConfiguration","apiVersion":"kubelet.config.k8s.io/v1beta1","enableServer":true,"port":10250,"authentication":{"webhook":{"enabled":true,"cacheTTL":"2m0s"},"anonymous":{"enabled":false}},"authorization":{"mode":"Webhook"},"enableDebuggingHandlers":true,"logging":{"format":"text","flushFrequency":"5s","verbosity":2},"enableSystemLogHandler":true"#.to_owned();
+        let handler = self.mode.handler == Handler::On;
+        let mut text = r#"{"kubeletconfig":{"kind":"KubeletConfiguration","apiVersion":"kubelet.config.k8s.io/v1beta1","enableServer":true,"port":10250,"authentication":{"webhook":{"enabled":true,"cacheTTL":"2m0s"},"anonymous":{"enabled":false}},"authorization":{"mode":"Webhook"},"enableDebuggingHandlers":true,"logging":{"format":"text","flushFrequency":"5s","verbosity":2}"#.to_owned();
+        text.push_str(&format!(r#","enableSystemLogHandler":{handler}"#));
         if self.mode.release == Release::V1_36 {
             text.push_str(&format!(r#","enableSystemLogQuery":{}"#, self.mode.query.is_some()));
         }

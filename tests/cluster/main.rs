@@ -10,13 +10,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cluster::{Cluster, Credential, Health, Key, Mode, Node, Setup, User};
+use cluster::{Cluster, Credential, Health, Journal, Key, Mode, Node, Setup, User};
 
-const USAGE: &str = "usage: cluster --dir DIR [--nodes N] [--zone TZ]
+const USAGE: &str = "usage: cluster --dir DIR [--nodes N] [--zone TZ] [--every-mode]
 
 Starts a simulated Kubernetes cluster on loopback and writes DIR/kubeconfig with a context for each kind of user
 (admin, viewer, logreader, finelog, direct, nobody, limited, system:anonymous, bad).
-Nodes: node-a (log query on), node-b (log query off), node-d (down), and with --nodes worker-0000 and on.
+Nodes: node-a (log query on), node-b (log query off), node-d (down), with --nodes worker-0000 and on, and with
+--every-mode one of each kind of kubelet there is.
 TZ is the nodes' zone as POSIX writes it, such as EST5EDT,M3.2.0,M11.1.0 or IST-5:30.
 ";
 
@@ -24,6 +25,7 @@ struct Options {
     directory: PathBuf,
     workers: usize,
     zone: String,
+    every_mode: bool,
 }
 
 fn main() -> ExitCode {
@@ -45,13 +47,14 @@ fn main() -> ExitCode {
 
 fn parse() -> Result<Options, lexopt::Error> {
     use lexopt::prelude::*;
-    let mut options = Options { directory: PathBuf::new(), workers: 0, zone: "UTC0".to_owned() };
+    let mut options = Options { directory: PathBuf::new(), workers: 0, zone: "UTC0".to_owned(), every_mode: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("dir") => options.directory = parser.value()?.into(),
             Long("nodes") => options.workers = parser.value()?.parse()?,
             Long("zone") => options.zone = parser.value()?.string()?,
+            Long("every-mode") => options.every_mode = true,
             other => return Err(other.unexpected()),
         }
     }
@@ -70,6 +73,21 @@ fn run(options: &Options) -> std::io::Result<()> {
     nodes.extend((0..options.workers).map(|number| {
         Node::new(&format!("worker-{number:04}"), Mode::QUERY_ON).label("node-role.kubernetes.io/worker", "")
     }));
+    if options.every_mode {
+        nodes.extend([
+            Node::new("kubelet-1-24", Mode::V1_24),
+            Node::new("secure-join", Mode::SECURE_JOIN),
+            Node::new("broken-until", Mode::BROKEN_UNTIL),
+            Node::new("openshift-4-11", Mode::OPENSHIFT_1_24),
+            Node::new("openshift", Mode::OPENSHIFT_1_36),
+            Node::new("windows", Mode::WINDOWS),
+            Node::new("handler-off", Mode::HANDLER_OFF),
+            Node::new("volatile", Mode::QUERY_ON).journal(Journal::None),
+            Node::new("hung", Mode::QUERY_ON).health(Health::Hung),
+            Node::new("no-address", Mode::QUERY_ON).health(Health::NoAddresses),
+            Node::new("wrong-ca", Mode::QUERY_ON).health(Health::WrongCa),
+        ]);
+    }
     let nodes = nodes.into_iter().map(|node| node.zone(&options.zone)).collect();
     std::fs::create_dir_all(&options.directory)?;
     let cluster = Cluster::start(Setup::new(nodes));

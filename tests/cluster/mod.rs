@@ -11,6 +11,7 @@ pub(crate) mod access;
 pub(crate) mod ranges;
 pub(crate) mod files;
 pub(crate) mod query;
+pub(crate) mod openshift;
 pub(crate) mod journal;
 pub(crate) mod engine;
 pub(crate) mod varlog;
@@ -18,7 +19,11 @@ pub(crate) mod kubelet;
 pub(crate) mod selector;
 pub(crate) mod objects;
 pub(crate) mod api;
+pub(crate) mod direct;
+pub(crate) mod fault;
 pub(crate) mod server;
+pub(crate) mod setup;
+pub(crate) mod kubeconfig;
 #[cfg(test)]
 pub(crate) mod client;
 #[cfg(test)]
@@ -28,159 +33,35 @@ use std::collections::HashMap;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-pub(crate) use access::{Basic, Grant, User};
-pub(crate) use files::Mime;
-pub(crate) use journal::{Journal, Reader};
-pub(crate) use kubelet::{Mode, Release};
-pub(crate) use objects::Health;
-pub(crate) use server::Recorded;
-pub(crate) use tls::{Key, Versions};
+#[allow(unused_imports, reason = "the names tests write; each test binary uses a part")]
+pub(crate) use self::{
+    access::{Basic, Grant, User},
+    fault::{Fault, What},
+    files::Mime,
+    journal::{Journal, Reader, Step},
+    kubeconfig::Credential,
+    kubelet::{Mode, Release},
+    objects::Health,
+    server::Recorded,
+    setup::{Files, Http, Node, Port, Setup},
+    tls::{Key, Versions},
+};
 
 use api::Api;
-use kubelet::Kubelet;
+use fault::Faults;
+use kubelet::{Flavour, Kubelet};
 use objects::Member;
 use server::{Face, Http2, Record, Service};
 use tls::{Authority, ClientCertificates, Pair};
 use zone::Zone;
-
-/// One node of a cluster to start.
-#[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) name: String,
-    pub(crate) mode: Mode,
-    /// POSIX, as `EST5EDT,M3.2.0,M11.1.0`.
-    pub(crate) zone: String,
-    pub(crate) journal: Journal,
-    pub(crate) files: Files,
-    pub(crate) mime: Mime,
-    pub(crate) health: Health,
-    /// Beside the usual ones.
-    pub(crate) labels: Vec<(String, String)>,
-}
-
-/// What a node's /var/log holds beside its journal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Files {
-    /// The set of [`varlog`].
-    #[default]
-    Standard,
-    /// The test's own directory, journal included.
-    At(PathBuf),
-}
-
-impl Node {
-    /// A healthy node in UTC with the usual files.
-    pub(crate) fn new(name: &str, mode: Mode) -> Node {
-        Node {
-            name: name.to_owned(),
-            mode,
-            zone: "UTC0".to_owned(),
-            journal: Journal::default(),
-            files: Files::default(),
-            mime: Mime::default(),
-            health: Health::default(),
-            labels: Vec::new(),
-        }
-    }
-
-    /// In this zone.
-    pub(crate) fn zone(mut self, zone: &str) -> Node {
-        zone.clone_into(&mut self.zone);
-        self
-    }
-
-    /// With this journal.
-    pub(crate) fn journal(mut self, journal: Journal) -> Node {
-        self.journal = journal;
-        self
-    }
-
-    /// With this directory as /var/log.
-    pub(crate) fn files(mut self, root: &Path) -> Node {
-        self.files = Files::At(root.to_owned());
-        self
-    }
-
-    /// In this state.
-    pub(crate) fn health(mut self, health: Health) -> Node {
-        self.health = health;
-        self
-    }
-
-    /// With this label.
-    pub(crate) fn label(mut self, key: &str, value: &str) -> Node {
-        self.labels.push((key.to_owned(), value.to_owned()));
-        self
-    }
-}
-
-/// What to start.
-#[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) release: Release,
-    pub(crate) http: Http,
-    pub(crate) tls: Versions,
-    pub(crate) basic: Basic,
-    pub(crate) grants: Vec<Grant>,
-    pub(crate) reader: Reader,
-    /// How long a kubelet lets a query run.
-    pub(crate) query_limit: Duration,
-}
-
-/// The HTTP versions the API server offers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Http {
-    #[default]
-    Both,
-    Only1,
-    Only2,
-}
-
-impl Setup {
-    /// These nodes, with everything else as usual.
-    pub(crate) fn new(nodes: Vec<Node>) -> Setup {
-        Setup {
-            nodes,
-            release: Release::V1_36,
-            http: Http::default(),
-            tls: Versions::default(),
-            basic: Basic::default(),
-            grants: Vec::new(),
-            reader: Reader::default(),
-            query_limit: Duration::from_secs(30),
-        }
-    }
-
-    /// Starts it.
-    pub(crate) fn start(self) -> Cluster {
-        Cluster::start(self)
-    }
-}
-
-/// How a kubeconfig's user proves who he is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Credential {
-    Certificate(Key),
-    /// Certificate and key in files beside the kubeconfig, named relative to it.
-    CertificateFiles(Key),
-    Token,
-    /// In a file beside the kubeconfig.
-    TokenFile,
-    Basic,
-    None,
-}
 
 /// A running simulation. Dropping it stops it; one that nobody asked anything is a mistake in the test.
 pub(crate) struct Cluster {
@@ -190,9 +71,21 @@ pub(crate) struct Cluster {
     certificates: HashMap<(User, Key), Pair>,
     api: Arc<Api>,
     record: Arc<Record>,
+    faults: Arc<Faults>,
+    /// The authority behind each open port's certificate.
+    own_certificates: HashMap<String, String>,
     looked_at: AtomicBool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the certificates of all servers are for.
+const SERVER_NAMES: [&str; 3] = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
+
+enum Listener {
+    Tls(std::net::TcpListener, Arc<rustls::ServerConfig>, Service),
+    Hung(std::net::TcpListener),
+    Plain(std::net::TcpListener),
 }
 
 /// The key kinds that client certificates exist for.
@@ -213,16 +106,20 @@ impl Cluster {
                 certificates.insert((user, key), pair);
             }
         }
+        let ports = open_ports(&setup);
         let api = Arc::new(Api {
             release: setup.release,
-            members: members(&setup, directory.path()),
+            members: members(&setup, directory.path(), &ports),
             grants: setup.grants.clone(),
             basic: setup.basic,
             certificates: known,
+            handshake_limit: setup.handshake_limit,
         });
         let record = Arc::new(Record::default());
+        let faults = Arc::new(Faults::default());
+        setup.faults.iter().for_each(|fault| faults.inject(fault.clone()));
         let (listener, address) = server::listen().expect("a loopback port");
-        let pair = authority.server(&["127.0.0.1", "localhost", "kubernetes.default.svc"]);
+        let pair = authority.server(&SERVER_NAMES);
         let alpn: &[&[u8]] = match setup.http {
             Http::Both => &[b"h2", b"http/1.1"],
             Http::Only1 => &[b"http/1.1"],
@@ -230,17 +127,61 @@ impl Cluster {
         };
         let tls = tls::server_config(&pair, setup.tls, ClientCertificates::Asked, alpn);
         let streams = if setup.release == Release::V1_36 { 100 } else { 250 };
-        let service =
-            Service { face: Face::Api(Arc::clone(&api)), record: Arc::clone(&record), http2: Http2 { streams } };
+        let service = Service {
+            face: Face::Api,
+            api: Arc::clone(&api),
+            record: Arc::clone(&record),
+            faults: Arc::clone(&faults),
+            http2: Http2 { streams },
+        };
+        let mut listeners = vec![Listener::Tls(listener, Arc::new(tls), service.clone())];
+        let mut own_certificates = HashMap::new();
+        let mut held = Vec::new();
+        for OpenPort { node, certificate, socket, .. } in ports {
+            let member = Arc::clone(api.member(&node).expect("a node with a port"));
+            let socket = match socket {
+                Socket::Listening(socket) => socket,
+                Socket::Refusing(socket) => {
+                    held.push(socket);
+                    continue;
+                }
+            };
+            listeners.push(match member.health {
+                Health::Hung => Listener::Hung(socket),
+                Health::PlainHttp => Listener::Plain(socket),
+                health => {
+                    let stranger = certificate == Port::OpenSelfSigned || health == Health::WrongCa;
+                    let own = stranger.then(|| Authority::new(&format!("{node}-ca")));
+                    let signer = own.as_ref().unwrap_or(&authority);
+                    let pair = signer.server(&SERVER_NAMES);
+                    own_certificates.insert(node, signer.pem.clone());
+                    // Kubelets of 1.36 offer no protocols at all, and speak HTTP/1.1.
+                    let (alpn, streams): (&[&[u8]], u32) = match member.kubelet.mode.release {
+                        Release::V1_24 => (&[b"h2", b"http/1.1"], 250),
+                        Release::V1_36 => (&[], 0),
+                    };
+                    let tls = tls::server_config(&pair, setup.tls, ClientCertificates::Asked, alpn);
+                    let service = Service { face: Face::Kubelet(member), http2: Http2 { streams }, ..service.clone() };
+                    Listener::Tls(socket, Arc::new(tls), service)
+                }
+            });
+        }
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                tokio::spawn(server::serve(listener, tls, service));
+                for listener in listeners {
+                    match listener {
+                        Listener::Tls(socket, tls, service) => tokio::spawn(server::serve(socket, tls, service)),
+                        Listener::Hung(socket) => tokio::spawn(server::hang(socket)),
+                        Listener::Plain(socket) => tokio::spawn(server::speak_plainly(socket)),
+                    };
+                }
                 let _ = stopped.await;
             });
             runtime.shutdown_background();
+            drop(held);
         });
         Cluster {
             directory,
@@ -249,6 +190,8 @@ impl Cluster {
             certificates,
             api,
             record,
+            faults,
+            own_certificates,
             looked_at: AtomicBool::new(false),
             stop: Some(stop),
             thread: Some(thread),
@@ -270,68 +213,29 @@ impl Cluster {
         &self.authority.pem
     }
 
+    /// Where a node's kubelet listens, or would: its port must not be [`Port::Proxied`].
+    pub(crate) fn kubelet_address(&self, node: &str) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.api.member(node).expect("a node of this cluster").port))
+    }
+
+    /// The certificate of the authority behind a node's own port, as PEM.
+    pub(crate) fn kubelet_ca(&self, node: &str) -> &str {
+        self.own_certificates.get(node).expect("a node with an open port")
+    }
+
+    /// Makes something go wrong from now on.
+    pub(crate) fn inject(&self, fault: Fault) {
+        self.faults.inject(fault);
+    }
+
+    /// Ends all faults.
+    pub(crate) fn heal(&self) {
+        self.faults.clear();
+    }
+
     /// A node's /var/log, which a test may change.
     pub(crate) fn var_log(&self, node: &str) -> &Path {
         &self.api.member(node).expect("a node of this cluster").kubelet.root
-    }
-
-    /// Writes a kubeconfig for this user in his usual way and returns its path.
-    pub(crate) fn kubeconfig(&self, user: User) -> PathBuf {
-        let credential = match user {
-            User::Admin | User::Limited => Credential::Certificate(Key::EcPkcs8),
-            User::Anonymous => Credential::None,
-            _ => Credential::Token,
-        };
-        self.kubeconfig_with(user, credential)
-    }
-
-    /// Writes a kubeconfig for this user with this credential, in a directory of its own, and returns its path.
-    pub(crate) fn kubeconfig_with(&self, user: User, credential: Credential) -> PathBuf {
-        let name = format!("{}-{credential:?}", user.name()).replace([':', '(', ')'], "-").to_lowercase();
-        let directory = self.directory.path().join("kubeconfigs").join(name);
-        fs::create_dir_all(&directory).expect("a directory");
-        let path = directory.join("config");
-        fs::write(&path, self.kubeconfig_text(&[(user, credential)], &directory)).expect("a kubeconfig");
-        path
-    }
-
-    /// A kubeconfig with a context for each of these, named as the user; the first is the current one.
-    pub(crate) fn kubeconfig_text(&self, users: &[(User, Credential)], directory: &Path) -> String {
-        let (mut contexts, mut entries) = (String::new(), String::new());
-        for (user, credential) in users {
-            let name = user.name();
-            contexts.push_str(&format!("- name: {name}\n  context: {{cluster: simulated, user: {name}}}\n"));
-            let entry = match credential {
-                Credential::Certificate(key) => {
-                    let pair = self.pair(*user, *key);
-                    format!(
-                        "client-certificate-data: {}\n    client-key-data: {}",
-                        STANDARD.encode(&pair.certificate_pem),
-                        STANDARD.encode(&pair.key_pem)
-                    )
-                }
-                Credential::CertificateFiles(key) => {
-                    let pair = self.pair(*user, *key);
-                    fs::write(directory.join("client.crt"), &pair.certificate_pem).expect("a certificate");
-                    fs::write(directory.join("client.key"), &pair.key_pem).expect("a key");
-                    "client-certificate: client.crt\n    client-key: client.key".to_owned()
-                }
-                Credential::Token => format!("token: {}", user.token()),
-                Credential::TokenFile => {
-                    fs::write(directory.join("token"), format!("{}\n", user.token())).expect("a token");
-                    "tokenFile: token".to_owned()
-                }
-                Credential::Basic => format!("username: {name}\n    password: {}", user.password()),
-                Credential::None => "{}".to_owned(),
-            };
-            entries.push_str(&format!("- name: {name}\n  user:\n    {entry}\n"));
-        }
-        format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: simulated\n  cluster:\n    server: {}\n    certificate-authority-data: {}\ncontexts:\n{contexts}users:\n{entries}current-context: {}\n",
-            self.url(),
-            STANDARD.encode(self.ca()),
-            users.first().map_or("", |(user, _)| user.name()),
-        )
     }
 
     /// Certificate and key of a user, for tests that write their own kubeconfig.
@@ -369,23 +273,58 @@ impl Drop for Cluster {
     }
 }
 
+/// A port of a node's own.
+struct OpenPort {
+    node: String,
+    number: u16,
+    certificate: Port,
+    socket: Socket,
+}
+
+enum Socket {
+    Listening(std::net::TcpListener),
+    /// Bound, so that nobody else gets the port, and refusing whoever comes.
+    Refusing(tokio::net::TcpSocket),
+}
+
+/// Takes a port for every node that wants its own.
+fn open_ports(setup: &Setup) -> Vec<OpenPort> {
+    let wanted = setup.nodes.iter().filter(|node| node.port != Port::Proxied);
+    wanted
+        .map(|node| {
+            let (socket, number) = if node.health == Health::Down {
+                let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+                socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a loopback port");
+                let number = socket.local_addr().expect("a bound socket").port();
+                (Socket::Refusing(socket), number)
+            } else {
+                let (listener, address) = server::listen().expect("a loopback port");
+                (Socket::Listening(listener), address.port())
+            };
+            OpenPort { node: node.name.clone(), number, certificate: node.port, socket }
+        })
+        .collect()
+}
+
 /// The nodes, sorted by name. Those alike share one kubelet and its directory.
-fn members(setup: &Setup, directory: &Path) -> Vec<Arc<Member>> {
+fn members(setup: &Setup, directory: &Path, ports: &[OpenPort]) -> Vec<Arc<Member>> {
     let mut kubelets: HashMap<_, (Arc<Kubelet>, Option<String>)> = HashMap::new();
     let mut members: Vec<Arc<Member>> = setup
         .nodes
         .iter()
         .map(|node| {
-            let key = (format!("{:?} {:?}", node.mode, node.mime), node.zone.clone(), node.journal, node.files.clone());
+            let habits = format!("{:?} {:?} {:?}", node.mode, node.mime, node.reader);
+            let key = (habits, node.zone.clone(), node.journal, node.files.clone());
             let place = directory.join(format!("var-log-{}", kubelets.len()));
             let (kubelet, machine_id) = kubelets.entry(key).or_insert_with(|| kubelet(setup, node, &place));
             let boot_id = node.journal.recording().boots.last().cloned().unwrap_or_default();
+            let system = if node.mode.flavour == Flavour::Windows { "windows" } else { "linux" };
             let mut labels: Vec<(String, String)> = [
                 ("beta.kubernetes.io/arch", "amd64"),
-                ("beta.kubernetes.io/os", "linux"),
+                ("beta.kubernetes.io/os", system),
                 ("kubernetes.io/arch", "amd64"),
                 ("kubernetes.io/hostname", node.name.as_str()),
-                ("kubernetes.io/os", "linux"),
+                ("kubernetes.io/os", system),
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec();
@@ -396,7 +335,7 @@ fn members(setup: &Setup, directory: &Path) -> Vec<Arc<Member>> {
                 kubelet: Arc::clone(kubelet),
                 health: node.health,
                 labels,
-                port: 10250,
+                port: ports.iter().find(|port| port.node == node.name).map_or(10250, |port| port.number),
                 machine_id: machine_id.clone().unwrap_or_else(|| "0123456789abcdef0123456789abcdef".to_owned()),
                 boot_id,
             })
@@ -423,7 +362,7 @@ fn kubelet(setup: &Setup, node: &Node, place: &Path) -> (Arc<Kubelet>, Option<St
         root,
         journal: node.journal,
         journal_directory,
-        reader: setup.reader,
+        reader: if matches!(node.reader, Reader::Auto) { setup.reader } else { node.reader },
         limit: setup.query_limit,
     };
     (Arc::new(kubelet), machine_id)

@@ -1,6 +1,6 @@
 //! The API objects of the simulated cluster, as JSON in the field order of the real servers.
 
-use super::kubelet::{Kubelet, Release};
+use super::kubelet::{Flavour, Kubelet, Release};
 
 /// A node as the API server knows it.
 #[derive(Debug)]
@@ -24,6 +24,18 @@ pub(crate) enum Health {
     Up,
     /// Nothing listens.
     Down,
+    /// It takes connections and says nothing.
+    Hung,
+    /// The node object has no addresses.
+    NoAddresses,
+    /// The kubelet's certificate is from an authority the API server does not know.
+    WrongCa,
+    /// It speaks plain HTTP.
+    PlainHttp,
+    /// Its host name is in no DNS.
+    Unresolvable,
+    /// Its address is one the API server will not proxy to.
+    LinkLocal,
 }
 
 impl Member {
@@ -41,6 +53,11 @@ impl Member {
             Release::V1_24 => "v1.24.0",
             Release::V1_36 => "v1.36.2",
         };
+        let (system, image, kernel) = match self.kubelet.mode.flavour {
+            Flavour::Vanilla => ("linux", "Debian GNU/Linux 12 (bookworm)", "5.14.0-427.el9x"),
+            Flavour::OpenShift => ("linux", "Red Hat Enterprise Linux CoreOS", "5.14.0-427.el9x"),
+            Flavour::Windows => ("windows", "Windows Server 2022 Datacenter", "10.0.20348.2402"),
+        };
         let condition = |kind: &str, status: &str, reason: &str, message: &str| {
             format!(
                 r#"{{"type":"{kind}","status":"{status}","lastHeartbeatTime":"2023-11-14T22:18:40Z","lastTransitionTime":"2023-11-14T22:13:30Z","reason":"{reason}","message":"{message}"}}"#
@@ -48,7 +65,12 @@ impl Member {
         };
         let ready = match self.health {
             Health::Up => condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-            _ => condition("Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."),
+            Health::NoAddresses | Health::WrongCa | Health::Unresolvable | Health::LinkLocal => {
+                condition("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+            }
+            Health::Down | Health::Hung | Health::PlainHttp => {
+                condition("Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
+            }
         };
         let conditions = [
             condition(
@@ -65,8 +87,15 @@ impl Member {
         let boot = dashed(&self.boot_id);
         let machine = &self.machine_id;
         let port = self.port;
+        let address = |kind: &str, address: &str| format!(r#"{{"type":"{kind}","address":"{address}"}}"#);
+        let addresses = match self.health {
+            Health::NoAddresses => String::new(),
+            Health::Unresolvable => address("Hostname", "no-such-host.invalid"),
+            Health::LinkLocal => format!("{},{}", address("InternalIP", "169.254.1.1"), address("Hostname", name)),
+            _ => format!("{},{}", address("InternalIP", "127.0.0.1"), address("Hostname", name)),
+        };
         format!(
-            r#"{{"metadata":{{"name":"{name}","uid":"{uid}","resourceVersion":"1804","creationTimestamp":"2023-11-01T00:00:00Z","labels":{{{labels}}},"annotations":{{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}},"spec":{{}},"status":{{"capacity":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24684096Ki","pods":"110"}},"allocatable":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24673856Ki","pods":"110"}},"conditions":[{conditions}],"addresses":[{{"type":"InternalIP","address":"127.0.0.1"}},{{"type":"Hostname","address":"{name}"}}],"daemonEndpoints":{{"kubeletEndpoint":{{"Port":{port}}}}},"nodeInfo":{{"machineID":"{machine}","systemUUID":"{machine}","bootID":"{boot}","kernelVersion":"5.14.0-427.el9x","osImage":"Debian GNU/Linux 12 (bookworm)","containerRuntimeVersion":"containerd://1.6.20","kubeletVersion":"{version}","kubeProxyVersion":"","operatingSystem":"linux","architecture":"amd64"}}}}}}"#
+            r#"{{"metadata":{{"name":"{name}","uid":"{uid}","resourceVersion":"1804","creationTimestamp":"2023-11-01T00:00:00Z","labels":{{{labels}}},"annotations":{{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}},"spec":{{}},"status":{{"capacity":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24684096Ki","pods":"110"}},"allocatable":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24673856Ki","pods":"110"}},"conditions":[{conditions}],"addresses":[{addresses}],"daemonEndpoints":{{"kubeletEndpoint":{{"Port":{port}}}}},"nodeInfo":{{"machineID":"{machine}","systemUUID":"{machine}","bootID":"{boot}","kernelVersion":"{kernel}","osImage":"{image}","containerRuntimeVersion":"containerd://1.6.20","kubeletVersion":"{version}","kubeProxyVersion":"","operatingSystem":"{system}","architecture":"amd64"}}}}}}"#
         )
     }
 

@@ -140,6 +140,11 @@ pub(crate) fn parse(pairs: &[(String, String)]) -> Result<Option<Query>, String>
 }
 
 impl Query {
+    /// Whether it names neither file nor service.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.services.is_empty()
+    }
+
     /// Checks it against the node's /var/log. `Err`: the text of a 406.
     pub(crate) fn validate(&self, root: &Path, check: FileCheck) -> Result<(), String> {
         let mut errors = Vec::new();
@@ -167,7 +172,7 @@ impl Query {
         for service in &self.services {
             let why = if service.len() > 256 {
                 "length must be less than 256"
-            } else if !service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte)) {
+            } else if !is_service_name(service) {
                 "input contains unsupported characters"
             } else {
                 continue;
@@ -193,6 +198,11 @@ impl Query {
         }
         if errors.is_empty() { Ok(()) } else { Err(aggregate(&errors)) }
     }
+}
+
+/// Whether a kubelet takes it for a service's name.
+pub(crate) fn is_service_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte))
 }
 
 /// Looks at a file query's file as the kubelet does.
@@ -252,7 +262,7 @@ fn aggregate(errors: &[String]) -> String {
 }
 
 /// A string as Go's `%q` and JSON both write it, for the characters that occur.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -1,8 +1,9 @@
 //! Listeners and connections: TLS, HTTP by ALPN, and the record of what was asked.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -18,10 +19,15 @@ use tokio_rustls::TlsAcceptor;
 
 use super::api::{self, Api};
 use super::body::Answer;
+use super::direct;
+use super::fault::{self, Control, Faults};
+use super::objects::Member;
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorded {
+    /// `api`, or the node whose port was asked.
+    pub(crate) server: String,
     pub(crate) method: String,
     /// Path and query, as sent.
     pub(crate) target: String,
@@ -92,14 +98,17 @@ pub(crate) struct Http2 {
 /// Who answers at a listener.
 #[derive(Clone)]
 pub(crate) enum Face {
-    Api(Arc<Api>),
+    Api,
+    Kubelet(Arc<Member>),
 }
 
 /// One listener's part of the cluster.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) face: Face,
+    pub(crate) api: Arc<Api>,
     pub(crate) record: Arc<Record>,
+    pub(crate) faults: Arc<Faults>,
     pub(crate) http2: Http2,
 }
 
@@ -112,14 +121,35 @@ pub(crate) fn listen() -> io::Result<(std::net::TcpListener, SocketAddr)> {
 }
 
 /// Accepts until the runtime ends.
-pub(crate) async fn serve(listener: std::net::TcpListener, tls: ServerConfig, service: Service) {
+pub(crate) async fn serve(listener: std::net::TcpListener, tls: Arc<ServerConfig>, service: Service) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let acceptor = TlsAcceptor::from(tls);
     while let Ok((socket, _)) = listener.accept().await {
         let (acceptor, service) = (acceptor.clone(), service.clone());
         tokio::spawn(async move {
             // Peers that give up in the middle are no news.
             let _ = connection(socket, acceptor, service).await;
+        });
+    }
+}
+
+/// Accepts and never says a word.
+pub(crate) async fn hang(listener: std::net::TcpListener) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let mut held = Vec::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        held.push(socket);
+    }
+}
+
+/// Speaks plain HTTP to whoever comes.
+pub(crate) async fn speak_plainly(listener: std::net::TcpListener) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    while let Ok((socket, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let answer = || super::body::answer(hyper::StatusCode::NOT_FOUND, "text/plain", "404 page not found\n");
+            let handler = service_fn(move |_: Request<Incoming>| std::future::ready(Ok::<Answer, io::Error>(answer())));
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), handler).await;
         });
     }
 }
@@ -130,28 +160,56 @@ async fn connection(
     service: Service,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     socket.set_nodelay(true)?;
+    // A second handle on the socket, for the one thing that must be set when the first is out of reach.
+    let twin = socket.as_fd().try_clone_to_owned()?;
     let stream = acceptor.accept(socket).await?;
     let number = service.record.connections.fetch_add(1, Ordering::SeqCst);
     let (_, tls) = stream.get_ref();
-    let certificate = tls.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.to_vec());
+    let certificate = Arc::new(tls.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.to_vec()));
     let http2 = tls.alpn_protocol() == Some(b"h2");
     let streams = service.http2.streams;
-    let certificate = Arc::new(certificate);
-    let handler = service_fn(move |request: Request<Incoming>| {
-        let (service, certificate) = (service.clone(), Arc::clone(&certificate));
-        async move { Ok::<Answer, Infallible>(answer(request, &service, certificate.as_deref(), number).await) }
-    });
+    let control = Arc::new(Control::default());
+    let handler = {
+        let control = Arc::clone(&control);
+        service_fn(move |request: Request<Incoming>| {
+            let (service, certificate, control) = (service.clone(), Arc::clone(&certificate), Arc::clone(&control));
+            async move { answer(request, &service, certificate.as_deref(), number, control).await }
+        })
+    };
     let io = TokioIo::new(stream);
+    // The two kinds of connection share no trait.
+    macro_rules! drive {
+        ($connection:expr) => {{
+            let mut connection = pin!($connection);
+            loop {
+                tokio::select! {
+                    ended = connection.as_mut() => {
+                        ended?;
+                        break;
+                    }
+                    () = control.goaway.notified() => connection.as_mut().graceful_shutdown(),
+                    () = control.kill.notified() => {
+                        if control.reset.load(Ordering::SeqCst) {
+                            TcpStream::from_std(std::net::TcpStream::from(twin))?.set_zero_linger()?;
+                        }
+                        break;
+                    }
+                }
+            }
+        }};
+    }
     if http2 {
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        builder
             .max_concurrent_streams(streams)
             .initial_stream_window_size(262_144)
             .initial_connection_window_size(26_214_400)
             .max_frame_size(262_144)
-            .serve_connection(io, handler)
-            .await?;
+            .max_header_list_size(1_048_896);
+        drive!(builder.serve_connection(io, handler));
     } else {
-        hyper::server::conn::http1::Builder::new().title_case_headers(true).serve_connection(io, handler).await?;
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        drive!(builder.title_case_headers(true).serve_connection(io, handler));
     }
     Ok(())
 }
@@ -161,20 +219,41 @@ async fn answer(
     service: &Service,
     certificate: Option<&[u8]>,
     connection: usize,
-) -> Answer {
+    control: Arc<Control>,
+) -> io::Result<Answer> {
     let (head, _body) = request.into_parts();
     let asked = api::Request { method: &head.method, uri: &head.uri, headers: &head.headers, certificate };
-    match &service.face {
-        Face::Api(api) => {
-            service.record.add(Recorded {
-                method: head.method.to_string(),
-                target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
-                headers: head.headers.clone(),
-                user: api.authenticate(&asked).map_or_else(|_| String::new(), |who| who.name),
-                version: head.version,
-                connection,
-            });
-            api.answer(&asked).await
+    let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let (server, node, user) = match &service.face {
+        Face::Api => {
+            let node = target.strip_prefix("/api/v1/nodes/").and_then(|rest| rest.split(['/', '?']).next());
+            ("api", node, service.api.authenticate(&asked).ok())
         }
+        Face::Kubelet(member) => {
+            (member.name.as_str(), Some(member.name.as_str()), direct::authenticate(&service.api, &asked))
+        }
+    };
+    service.record.add(Recorded {
+        server: server.to_owned(),
+        method: head.method.to_string(),
+        target: target.clone(),
+        headers: head.headers.clone(),
+        user: user.map_or_else(String::new, |who| who.name),
+        version: head.version,
+        connection,
+    });
+    let struck = service.faults.strike(node, &target);
+    if let Some(what) = &struck
+        && let Some(instead) = fault::before(what, &control).await
+    {
+        return instead;
+    }
+    let answered = match &service.face {
+        Face::Api => service.api.answer(&asked).await,
+        Face::Kubelet(member) => direct::serve(&service.api, member, &asked).await?,
+    };
+    match struck {
+        Some(what) => fault::after(what, answered, control).await,
+        None => Ok(answered),
     }
 }

@@ -1,6 +1,11 @@
 //! The simulation on its own: that it starts, answers as recorded, and stops.
 
-use super::client::{Version, get};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::client::{Got, Version, get};
 use super::*;
 
 const A: &str = "/api/v1/nodes/node-a/proxy/logs/";
@@ -166,4 +171,308 @@ fn thousands_of_nodes_share_one_kubelet() {
         }
     }
     assert_eq!(seen, 500);
+}
+
+fn ask(cluster: &Cluster, target: &str) -> Got {
+    get(User::Admin, target).send(cluster).unwrap()
+}
+
+#[test]
+fn an_unreachable_kubelet_is_told_in_the_servers_words() {
+    let health = [
+        ("down", Health::Down, 503, "connect: connection refused"),
+        ("hung", Health::Hung, 503, "net/http: TLS handshake timeout"),
+        ("none", Health::NoAddresses, 500, "no preferred addresses found; known addresses: []"),
+        (
+            "ca",
+            Health::WrongCa,
+            503,
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        ),
+        ("plain", Health::PlainHttp, 503, "error trying to reach service: EOF"),
+        ("dns", Health::Unresolvable, 400, "no such host"),
+        ("link", Health::LinkLocal, 400, "address not allowed"),
+    ];
+    let mut setup =
+        Setup::new(health.iter().map(|(name, health, ..)| Node::new(name, Mode::QUERY_ON).health(*health)).collect());
+    setup.handshake_limit = Duration::from_millis(1);
+    let cluster = setup.start();
+    for (name, _, status, words) in health {
+        let got = ask(&cluster, &format!("/api/v1/nodes/{name}/proxy/logs/"));
+        assert_eq!(got.status, status, "{name}");
+        assert!(got.text().contains(words), "{name}: {}", got.text());
+    }
+}
+
+#[test]
+fn each_mode_answers_a_query_in_its_way() {
+    let cluster = Setup::new(vec![
+        Node::new("old", Mode::V1_24),
+        Node::new("off", Mode::QUERY_OFF),
+        Node::new("on", Mode::QUERY_ON),
+        Node::new("joined", Mode::SECURE_JOIN),
+        Node::new("until", Mode::BROKEN_UNTIL),
+        Node::new("ocp-old", Mode::OPENSHIFT_1_24),
+        Node::new("ocp", Mode::OPENSHIFT_1_36),
+        Node::new("windows", Mode::WINDOWS),
+        Node::new("none", Mode::HANDLER_OFF),
+    ])
+    .start();
+    for (node, below, status, kind, start) in [
+        ("old", "?query=kubelet&tailLines=1", 200, "text/html; charset=utf-8", "<pre>\n<a href=\"audit/\">"),
+        ("off", "?query=kubelet&tailLines=1", 200, "text/html; charset=utf-8", "<!doctype html>"),
+        ("on", "?query=kubelet&tailLines=1", 200, "text/plain;charset=UTF-8", "Nov 14 22:18:"),
+        (
+            "on",
+            "?query=/empty.log",
+            406,
+            "text/plain; charset=utf-8",
+            "query: Invalid value: [\"/empty.log\"]: statat /empty.log: path escapes",
+        ),
+        ("joined", "?query=/no-newline.log", 200, "text/x-log; charset=utf-8", "the last line"),
+        ("until", "?query=kubelet&untilTime=2023-11-14T22:14:00Z", 503, "application/json", "{\"kind\":\"Status\""),
+        (
+            "until",
+            "?query=kubelet&sinceTime=2023-11-14T22:13:00Z&untilTime=2023-11-14T22:14:00Z",
+            200,
+            "text/plain;charset=UTF-8",
+            "-- No entries --",
+        ),
+        (
+            "on",
+            "?query=kubelet&sinceTime=2023-11-14T22:13:00Z&untilTime=2023-11-14T22:14:00Z",
+            200,
+            "text/plain;charset=UTF-8",
+            "Nov 14 22:13:20",
+        ),
+        ("ocp-old", "?query=kubelet", 200, "text/html; charset=utf-8", "<pre>"),
+        ("ocp-old", "journal/", 200, "text/html; charset=utf-8", "<pre>"),
+        ("ocp-old", "journal?unit=kubelet&boot=-1&tail=1", 200, "text/plain;charset=UTF-8", "Nov 14 22:16:"),
+        (
+            "ocp-old",
+            "journal?unit=kubelet&since=today",
+            400,
+            "text/plain; charset=utf-8",
+            "parameter 'since' is invalid: date must be",
+        ),
+        ("ocp", "journal/", 200, "text/plain;charset=UTF-8", "Nov 14 22:13:20"),
+        ("ocp", "?tailLines=1", 200, "text/html; charset=utf-8", "<!doctype html>"),
+        ("ocp", "?unit=kubelet&tail=1", 200, "text/plain;charset=UTF-8", "Nov 14 22:18:"),
+        (
+            "ocp",
+            "journal?unit=kubelet&output=verbose",
+            406,
+            "text/plain; charset=utf-8",
+            "output: Unsupported value: \"verbose\"",
+        ),
+        ("windows", "?query=kubelet", 200, "text/plain;charset=UTF-8", "\r\n   ProviderName: kubelet"),
+        ("windows", "?query=kubelet&boot=0", 406, "text/plain; charset=utf-8", "boot: "),
+        ("windows", "no-newline.log", 200, "text/x-log; charset=utf-8", "the last line"),
+        ("none", "kubelet.log", 405, "text/plain; charset=utf-8", "logs endpoint is disabled.\n"),
+    ] {
+        let got = ask(&cluster, &format!("/api/v1/nodes/{node}/proxy/logs/{below}"));
+        assert_eq!((got.status, got.header("content-type")), (status, kind), "{node} {below}: {}", got.text());
+        assert!(got.text().starts_with(start), "{node} {below}: {}", got.text().get(..300).unwrap_or(&got.text()));
+    }
+    let both = ask(&cluster, "/api/v1/nodes/ocp-old/proxy/logs/journal?unit=kubelet&tail=1").text();
+    let times: Vec<&str> = both.lines().map(|line| &line[..12]).collect();
+    assert_eq!(times, ["Nov 14 22:16", "Nov 14 22:18"], "the previous boot, then the latest");
+}
+
+#[test]
+fn a_kubelets_own_port_has_its_own_rules() {
+    let cluster = Setup::new(vec![
+        Node::new("new", Mode::QUERY_ON).port(Port::Open),
+        Node::new("old", Mode::V1_24).port(Port::Open),
+        Node::new("own", Mode::QUERY_ON).port(Port::OpenSelfSigned),
+        Node::new("down", Mode::QUERY_ON).port(Port::Open).health(Health::Down),
+        Node::new("until", Mode::BROKEN_UNTIL).port(Port::Open),
+    ])
+    .start();
+    for (node, user, path, status, text) in [
+        ("new", User::LogsOnly, "/logs/no-newline.log", 200, "the last line has no end"),
+        ("new", User::Anonymous, "/logs/", 401, "Unauthorized"),
+        ("new", User::BadToken, "/logs/", 401, "Unauthorized"),
+        (
+            "new",
+            User::LogReader,
+            "/logs/",
+            403,
+            "Forbidden (user=logreader, verb=get, resource=nodes, subresource(s)=[log])",
+        ),
+        (
+            "old",
+            User::LogReader,
+            "/logs/",
+            403,
+            "Forbidden (user=logreader, verb=get, resource=nodes, subresource=log)",
+        ),
+        (
+            "new",
+            User::LogsOnly,
+            "/configz",
+            403,
+            "Forbidden (user=finelog, verb=get, resource=nodes, subresource(s)=[configz proxy])",
+        ),
+        (
+            "old",
+            User::LogsOnly,
+            "/configz",
+            403,
+            "Forbidden (user=finelog, verb=get, resource=nodes, subresource=proxy)",
+        ),
+        ("old", User::LogReader, "/healthz", 200, "ok"),
+        (
+            "new",
+            User::Limited,
+            "/logs/",
+            403,
+            "Forbidden (user=limited, verb=get, resource=nodes, subresource(s)=[log])",
+        ),
+        ("new", User::Admin, "/nosuch", 404, "404 page not found\n"),
+    ] {
+        let got = get(user, path).send_to(&cluster, cluster.kubelet_address(node)).unwrap();
+        assert_eq!((got.status, got.text()), (status, text.to_owned()), "{node} {user:?} {path}");
+        assert_eq!(got.header("audit-id"), "");
+    }
+    let mut http2 = get(User::Admin, "/logs/empty.log");
+    http2.version = Version::Http2;
+    assert_eq!(http2.send_to(&cluster, cluster.kubelet_address("old")).unwrap().status, 200);
+    let query = get(User::Admin, "/logs/?query=kubelet&untilTime=2023-11-14T22:14:00Z");
+    assert!(query.send_to(&cluster, cluster.kubelet_address("until")).is_err(), "a panic closes the connection");
+    let refused = get(User::Admin, "/logs/").send_to(&cluster, cluster.kubelet_address("down")).unwrap_err();
+    assert!(refused.contains("refused"), "{refused}");
+    let strange = get(User::Admin, "/logs/").send_to(&cluster, cluster.kubelet_address("own")).unwrap_err();
+    assert!(strange.contains("UnknownIssuer") || strange.contains("certificate"), "{strange}");
+    assert!(cluster.kubelet_ca("own") != cluster.ca());
+    // The node object tells where the port is.
+    let node: serde_json::Value = serde_json::from_str(&ask(&cluster, "/api/v1/nodes/new").text()).unwrap();
+    let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64();
+    assert_eq!(port, Some(u64::from(cluster.kubelet_address("new").port())));
+    assert!(cluster.requests().iter().any(|request| request.server == "new" && request.user == "finelog"));
+}
+
+#[test]
+fn faults_break_what_they_say() {
+    let cluster = two();
+    let file = format!("{A}no-newline.log");
+    let broken = |what: What| {
+        cluster.heal();
+        cluster.inject(Fault::new(what).node("node-a").first(2));
+        let (one, mut two) = (get(User::Admin, &file), get(User::Admin, &file));
+        two.version = Version::Http2;
+        [one.send(&cluster), two.send(&cluster)]
+    };
+    for got in broken(What::CutAfter(8)) {
+        let got = got.unwrap();
+        assert_eq!((got.text().as_str(), got.whole), ("the last", false));
+    }
+    for got in broken(What::EndAfter(8)) {
+        let got = got.unwrap();
+        assert_eq!((got.text().as_str(), got.whole), ("the last", true));
+    }
+    for got in broken(What::EndAfterPause(8, Duration::from_millis(1))) {
+        assert_eq!(got.unwrap().text(), "the last");
+    }
+    for got in broken(What::Drip(5, Duration::from_millis(1))) {
+        assert_eq!(got.unwrap().text(), "the last line has no end");
+    }
+    for got in broken(What::Delay(Duration::from_millis(1))) {
+        assert_eq!(got.unwrap().status, 200);
+    }
+    for got in broken(What::TooManyRequests { retry_after: 3 }) {
+        let got = got.unwrap();
+        assert_eq!((got.status, got.header("retry-after")), (429, "3"));
+    }
+    for got in broken(What::Status(hyper::StatusCode::GATEWAY_TIMEOUT)) {
+        assert_eq!(got.unwrap().status, 504);
+    }
+    for got in broken(What::Text {
+        status: hyper::StatusCode::BAD_GATEWAY,
+        content_type: "text/html",
+        body: "<h1>".to_owned(),
+    }) {
+        let got = got.unwrap();
+        assert_eq!((got.status, got.header("content-type"), got.text().as_str()), (502, "text/html", "<h1>"));
+    }
+    for got in broken(What::LyingLength(5)) {
+        // HTTP/2 finds the lie out before HTTP/1.1 misses the rest.
+        assert!(got.is_err() || !got.unwrap().whole);
+    }
+    for got in [What::Reset, What::Close].into_iter().flat_map(broken) {
+        got.unwrap_err();
+    }
+    for got in broken(What::Goaway) {
+        assert_eq!(got.unwrap().text(), "the last line has no end");
+    }
+    let [first, _] = broken(What::ResetAfter(4));
+    assert!(first.is_err() || !first.unwrap().whole);
+
+    cluster.heal();
+    cluster.inject(Fault::new(What::TruncatedGzip(10)).path("query=").nth(2));
+    let query = get(User::Admin, "/api/v1/nodes/node-a/proxy/logs/?query=kubelet&tailLines=5")
+        .header("Accept-Encoding", "gzip");
+    let (whole, cut) = (query.send(&cluster).unwrap(), query.send(&cluster).unwrap());
+    assert_eq!((whole.header("content-encoding"), whole.whole, cut.whole), ("gzip", true, true));
+    assert_eq!(whole.body.len(), cut.body.len() + 10);
+}
+
+#[test]
+fn a_stalled_answer_neither_ends_nor_goes_on() {
+    let cluster = two();
+    cluster.inject(Fault::new(What::StallAfter(8)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let target = format!("{A}no-newline.log");
+    let request = get(User::Admin, &target);
+    let waited = runtime.block_on(async {
+        tokio::time::timeout(Duration::from_millis(50), request.exchange(&cluster, cluster.address())).await
+    });
+    assert!(waited.is_err());
+}
+
+/// A journalctl that knows the units kubelet and slow, prints a line of each, and then hangs in slow.
+fn slow(args: &[String]) -> Vec<Step> {
+    match args.iter().any(|arg| arg == "--field") {
+        true => vec![Step::Print("kubelet.service\nslow.service\nhalf.service\n".into())],
+        false if args.iter().any(|arg| arg == "--unit=slow") => {
+            vec![Step::Print("Nov 14 one\nNov 14 tw".into()), Step::Hang]
+        }
+        false if args.iter().any(|arg| arg == "--unit=half") => vec![Step::Hang],
+        false => vec![Step::Print("Nov 14 one\n".into())],
+    }
+}
+
+#[test]
+fn a_query_is_cut_at_the_limit_without_a_word() {
+    let node = Node::new("node-a", Mode::QUERY_ON).reader(Reader::Script(slow));
+    let cluster = Setup::new(vec![node]).query_limit(Duration::from_millis(100)).start();
+    for (query, text) in [
+        ("query=kubelet", "Nov 14 one\n"),
+        ("query=slow", "Nov 14 one\nNov 14 tw"),
+        ("query=half", ""),
+        ("query=slow&query=empty.log", "Nov 14 one\nNov 14 tw\ncontext error: context deadline exceeded\n"),
+        ("query=nosuch", "\nlog not found for nosuch\n"),
+    ] {
+        let got = ask(&cluster, &format!("{A}?{query}"));
+        assert_eq!((got.status, got.text().as_str(), got.whole), (200, text, true), "{query}");
+    }
+}
+
+#[test]
+fn a_slow_reader_is_cut_too() {
+    // More than the buffers on the way hold.
+    fn endless(args: &[String]) -> Vec<Step> {
+        match args.iter().any(|arg| arg == "--field") {
+            true => vec![Step::Print("kubelet.service\n".into())],
+            false => vec![Step::Print("x".repeat(64 * 1024 * 1024).into())],
+        }
+    }
+    let node = Node::new("node-a", Mode::QUERY_ON).reader(Reader::Script(endless));
+    let cluster = Setup::new(vec![node]).query_limit(Duration::from_millis(200)).start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let target = format!("{A}?query=kubelet");
+    let request = get(User::Admin, &target).header("Accept-Encoding", "identity");
+    let got = runtime.block_on(request.slowly(&cluster, Duration::from_millis(400))).unwrap();
+    assert!(got.whole, "a clean end");
+    assert!(got.body.len() < 32 * 1024 * 1024, "{}", got.body.len());
 }

@@ -76,7 +76,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                         .verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
                     // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
                     let entries = list(node, "").await?;
-                    return read_units(node, what, &entries, Asked::Answered, want, filter, out).await;
+                    return read_units(node, what, &entries, Known::NoUnit, want, filter, out).await;
                 }
             }
         }
@@ -84,11 +84,11 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     match listing {
         Some(html) => {
             let entries = listing::parse(&String::from_utf8_lossy(&html));
-            read_units(node, what, &entries, Asked::Off, want, filter, out).await
+            read_units(node, what, &entries, Known::QueryOff, want, filter, out).await
         }
         None => {
             let entries = list(node, "").await?;
-            read_units(node, what, &entries, Asked::NotAsked, want, filter, out).await
+            read_units(node, what, &entries, Known::Nothing, want, filter, out).await
         }
     }
 }
@@ -130,12 +130,15 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
     }
 }
 
-/// What is known of the query when text files are looked at.
+/// What is known when text files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Off,
-    Answered,
-    NotAsked,
+enum Known {
+    /// The query is off.
+    QueryOff,
+    /// The query is on, and no journal knows the unit.
+    NoUnit,
+    /// Nothing: it was not asked.
+    Nothing,
 }
 
 /// Reads units from the text files that a listing of /var/log shows.
@@ -143,12 +146,23 @@ async fn read_units(
     node: &Node<'_>,
     what: What<'_>,
     entries: &[Entry],
-    query: Asked,
+    known: Known,
     want: Want,
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<bool> {
     let has = |name: &str, directory: bool| entries.iter().any(|e| e.name == name && e.directory == directory);
+    let common = || ["messages", "syslog", "daemon.log"].into_iter().find(|name| has(name, false));
+    if !filter.identifiers.is_empty() {
+        // Only syslog's lines carry an identifier.
+        let Some(common) = common() else {
+            let words =
+                "--identifier can't be answered: /var/log has no syslog file, and the query selects by unit only";
+            return Err(Error::usage(words).hint("name a unit with -u instead").into());
+        };
+        node.notices.note(format_args!("{}: reading /var/log/{common} (for --identifier)", node.name));
+        return read_files(node, &[(common.to_owned(), Packing::Plain)], want, filter, out).await;
+    }
     let mut files = Vec::new();
     let mut shared = Vec::new();
     let mut missing = Vec::new();
@@ -159,37 +173,35 @@ async fn read_units(
             files.push(own);
         } else if has(unit, true) && list(node, unit).await?.iter().any(|e| e.name == own && !e.directory) {
             files.push(nested);
-        } else if let Some(common) = ["messages", "syslog", "daemon.log"].into_iter().find(|name| has(name, false)) {
+        } else if let Some(common) = common() {
             shared.push((unit, common));
         } else {
             missing.push(unit.as_str());
         }
     }
-    if !missing.is_empty() || (!files.is_empty() && !shared.is_empty()) {
-        return Err(no_log(
-            node,
-            if missing.is_empty() { what.units.join(", ") } else { missing.join(", ") },
-            entries,
-            query,
-        )
-        .into());
+    if !missing.is_empty() {
+        return Err(no_log(node, missing.join(", "), entries, known).into());
+    }
+    if let (Some((unit, common)), Some(file)) = (shared.first(), files.first()) {
+        let words = format!("/var/log/{file} is a file of its own, {unit} is among others in /var/log/{common}");
+        return Err(Error::usage(words).hint("ask for each unit by itself").into());
     }
     if let Some((_, common)) = shared.first() {
         filter.identifiers.extend(shared.iter().map(|(unit, _)| (*unit).clone()));
         files.push((*common).to_owned());
     }
-    let why = match query {
-        Asked::Off => "the kubelet's query option is off",
-        Asked::Answered => "the journal does not know the unit",
-        Asked::NotAsked => "as asked",
+    let why = match known {
+        Known::QueryOff => "the kubelet's query option is off",
+        Known::NoUnit => "the journal does not know the unit",
+        Known::Nothing => "as asked",
     };
     let among = if shared.is_empty() { String::new() } else { format!(", the lines of {}", what.units.join(", ")) };
     node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, files.join(", /var/log/")));
     let files: Vec<(String, Packing)> = files.into_iter().map(|name| (name, Packing::Plain)).collect();
     let anything = read_files(node, &files, want, filter, out).await?;
     // Known nowhere: where the query was off, a filter may be why nothing came.
-    if !anything && !shared.is_empty() && (query == Asked::Answered || filter.only_identifiers()) {
-        return Err(no_log(node, what.units.join(", "), entries, query).into());
+    if !anything && !shared.is_empty() && (known == Known::NoUnit || filter.only_identifiers()) {
+        return Err(no_log(node, what.units.join(", "), entries, known).into());
     }
     check_severity_was_seen(filter)?;
     Ok(anything)
@@ -254,8 +266,8 @@ fn no_unit(unit: &str) -> Error {
     .hint("unit names are those of `systemctl list-units`; files are listed by: kubectl kubelet-logs ls NODE")
 }
 
-fn no_log(node: &Node<'_>, units: String, entries: &[Entry], query: Asked) -> Error {
-    if query == Asked::Answered {
+fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Error {
+    if known == Known::NoUnit {
         return no_unit(&units);
     }
     let journal = entries.iter().any(|e| e.directory && e.name == "journal");
@@ -264,9 +276,12 @@ fn no_log(node: &Node<'_>, units: String, entries: &[Entry], query: Asked) -> Er
     } else {
         "/var/log has no text file of it"
     };
-    let off =
-        if query == Asked::Off { format!("the kubelet of {} offers no log query; ", node.name) } else { String::new() };
+    let off = if known == Known::QueryOff {
+        format!("the kubelet of {} offers no log query; ", node.name)
+    } else {
+        String::new()
+    };
     let list = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
-    let hint = if query == Asked::Off { format!("{list}\n{QUERY_OFF}") } else { list };
+    let hint = if known == Known::QueryOff { format!("{list}\n{QUERY_OFF}") } else { list };
     Error::new(Kind::NotFound, format!("no log of {units}: {off}{holds}")).hint(hint)
 }

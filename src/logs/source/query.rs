@@ -82,7 +82,7 @@ struct Parameters {
 }
 
 enum Asked {
-    Answer(Body),
+    Answer(Box<Body>),
     Listing(Bytes),
 }
 
@@ -452,7 +452,7 @@ impl<'a> Query<'a> {
             let mut body = answer.body;
             return Ok(Asked::Listing(body.beginning(LONGEST_LISTING).await));
         }
-        Ok(Asked::Answer(answer.body))
+        Ok(Asked::Answer(Box::new(answer.body)))
     }
 }
 
@@ -529,7 +529,7 @@ impl Stream {
             Asked::Answer(body) => Ok(Stream {
                 parameters,
                 continuation,
-                body,
+                body: *body,
                 judge: Judge::new(),
                 skip: None,
                 queue: VecDeque::new(),
@@ -676,7 +676,7 @@ impl Stream {
         self.judge = Judge::new();
         self.started = query.node.clock.instant();
         match Box::pin(query.ask(&parameters)).await? {
-            Asked::Answer(body) => self.body = body,
+            Asked::Answer(body) => self.body = *body,
             Asked::Listing(_) => {
                 let words = "the kubelet's query option was switched off while its log was read; lines are missing";
                 return Err(Error::new(Kind::Partial, words).into());

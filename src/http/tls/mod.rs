@@ -8,8 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, OtherError, RootCertStore, SignatureScheme,
 };
 
 use super::failure::{Failure, Stage};
@@ -134,13 +133,19 @@ fn unusable_identity(error: rustls::Error) -> Error {
     }
 }
 
+/// A TLS failure of which only words are left: HTTP/2 keeps no more of it than its text.
+pub(super) fn failure_in_words(words: &str, server: &str) -> Option<Failure> {
+    let alert = words.strip_prefix("received fatal alert: ")?;
+    Some(alert_failure(alert, |words| Failure::new(Stage::Tls, format!("TLS with {server}: {words}"))))
+}
+
 /// What a TLS error means. `server` is `host:port`.
 pub(super) fn failure(error: &rustls::Error, server: &str) -> Failure {
     use rustls::Error as Tls;
     let failure = |words: String| Failure::new(Stage::Tls, format!("TLS with {server}: {words}"));
     match error {
         Tls::InvalidCertificate(error) => certificate_failure(error, failure),
-        Tls::AlertReceived(alert) => alert_failure(*alert, failure),
+        Tls::AlertReceived(alert) => alert_failure(&format!("{alert:?}"), failure),
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
             failure("what answered there does not speak TLS".into())
                 .hint("is it the right port? http:// for a plain server")
@@ -159,6 +164,9 @@ fn certificate_failure(error: &CertificateError, failure: impl Fn(String) -> Fai
         C::UnknownIssuer => failure("the server's certificate is signed by an unknown authority".into()).hint(
             "give the authority that signed it: certificate-authority in the kubeconfig, or --certificate-authority FILE",
         ),
+        // An authority of the right name but with another key: kubeadm calls each cluster's "kubernetes".
+        C::BadSignature => failure("the server's certificate is signed by another authority of the same name".into())
+            .hint("the certificate authority given is another cluster's: check certificate-authority, and the server's address"),
         C::ExpiredContext { time, not_after } => {
             failure(format!("the server's certificate expired at {}; it is {} now", date(*not_after), date(*time)))
                 .hint(CHECK_CLOCK)
@@ -203,28 +211,28 @@ fn presented_names(presented: &[String]) -> String {
     format!("it is for {names}")
 }
 
-fn alert_failure(alert: AlertDescription, failure: impl Fn(String) -> Failure) -> Failure {
-    use AlertDescription as A;
+/// What the server told us by a TLS alert, from rustls's name for it.
+fn alert_failure(alert: &str, failure: impl Fn(String) -> Failure) -> Failure {
     let ours = |why: &str| {
         failure(format!("the server refused our client certificate: {why}"))
             .hint("check client-certificate of this user: its dates, and that this cluster's authority signed it")
     };
     match alert {
-        A::CertificateExpired => ours("expired"),
-        A::CertificateRevoked => ours("revoked"),
-        A::UnknownCA => ours("signed by an authority unknown to it"),
-        A::BadCertificate | A::UnsupportedCertificate | A::CertificateUnknown | A::AccessDenied | A::DecryptError => {
+        "CertificateExpired" => ours("expired"),
+        "CertificateRevoked" => ours("revoked"),
+        "UnknownCA" => ours("signed by an authority unknown to it"),
+        "BadCertificate" | "UnsupportedCertificate" | "CertificateUnknown" | "AccessDenied" | "DecryptError" => {
             ours("not acceptable to it")
         }
-        A::CertificateRequired => failure("the server wants a client certificate, and we have none".into())
+        "CertificateRequired" => failure("the server wants a client certificate, and we have none".into())
             .hint("give one: client-certificate and client-key of the kubeconfig's user"),
-        A::ProtocolVersion | A::InsufficientSecurity => {
+        "ProtocolVersion" | "InsufficientSecurity" => {
             failure("no version or cipher in common (TLS 1.2 and 1.3 are spoken here)".into())
         }
-        A::UnrecognisedName => failure("the server does not know the name we asked for".into())
+        "UnrecognisedName" => failure("the server does not know the name we asked for".into())
             .hint("tls-server-name in the kubeconfig, or --tls-server-name NAME, says which name to ask for"),
-        A::NoApplicationProtocol => failure("the server speaks neither HTTP/2 nor HTTP/1.1".into()),
-        other => failure(format!("the server ended the handshake ({other:?})")),
+        "NoApplicationProtocol" => failure("the server speaks neither HTTP/2 nor HTTP/1.1".into()),
+        other => failure(format!("the server ended the handshake ({other})")),
     }
 }
 

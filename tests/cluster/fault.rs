@@ -1,0 +1,348 @@
+//! Injected faults: what goes wrong between server and client, for which requests.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::{Body as HttpBody, Frame};
+use tokio::sync::Notify;
+use tokio::time::Sleep;
+
+use super::api::status;
+use super::body::{Answer, Body, set, unsized_body};
+
+/// Something that goes wrong, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    what: What,
+    node: Option<String>,
+    path: String,
+    nth: Nth,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// The body breaks off after so many bytes, as when a kubelet is killed: no last chunk, or RST_STREAM.
+    CutAfter(usize),
+    /// The body ends after so many bytes as if that were all.
+    EndAfter(usize),
+    /// After so many bytes nothing more comes, until the client gives up.
+    StallAfter(usize),
+    /// So many bytes, then nothing for so long, then a clean end: what a query's 30 s limit looks like.
+    EndAfterPause(usize, Duration),
+    /// Nothing for so long, then the answer.
+    Delay(Duration),
+    /// The answer in pieces of so many bytes with a pause between them.
+    Drip(usize, Duration),
+    /// The server is asked too much: 429 and when to come back.
+    TooManyRequests { retry_after: u64 },
+    /// This status as the API server's own failure.
+    Status(StatusCode),
+    /// This text in place of the answer, as from a proxy in between.
+    Text { status: StatusCode, content_type: &'static str, body: String },
+    /// The answer, and the wish that no more requests use this connection (GOAWAY, or `Connection: close`).
+    Goaway,
+    /// The connection is reset instead of an answer.
+    Reset,
+    /// The connection is reset after so many bytes of the body.
+    ResetAfter(usize),
+    /// The connection closes instead of an answer.
+    Close,
+    /// A compressed body that ends so many bytes early, though HTTP says it is whole.
+    TruncatedGzip(usize),
+    /// The Content-Length is off by so much.
+    LyingLength(i64),
+}
+
+/// Of the requests that fit, which ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nth {
+    Every,
+    /// Counted from 1.
+    Only(usize),
+    /// The first so many.
+    First(usize),
+}
+
+impl Fault {
+    /// For every request.
+    pub(crate) fn new(what: What) -> Fault {
+        Fault { what, node: None, path: String::new(), nth: Nth::Every }
+    }
+
+    /// Only for requests to this node.
+    pub(crate) fn node(mut self, name: &str) -> Fault {
+        self.node = Some(name.to_owned());
+        self
+    }
+
+    /// Only for requests whose path and query hold this.
+    pub(crate) fn path(mut self, part: &str) -> Fault {
+        part.clone_into(&mut self.path);
+        self
+    }
+
+    /// Only for the nth of them, counted from 1.
+    pub(crate) fn nth(mut self, nth: usize) -> Fault {
+        self.nth = Nth::Only(nth);
+        self
+    }
+
+    /// Only for the first so many of them.
+    pub(crate) fn first(mut self, count: usize) -> Fault {
+        self.nth = Nth::First(count);
+        self
+    }
+}
+
+/// The faults of a running cluster, and how often each has fitted.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Mutex<Vec<(Fault, usize)>>);
+
+impl Faults {
+    /// Adds one.
+    pub(crate) fn inject(&self, fault: Fault) {
+        self.0.lock().expect("no panic while choosing").push((fault, 0));
+    }
+
+    /// Ends all of them.
+    pub(crate) fn clear(&self) {
+        self.0.lock().expect("no panic while choosing").clear();
+    }
+
+    /// What goes wrong with a request, which counts for each fault that it fits; the first that strikes does.
+    pub(crate) fn strike(&self, node: Option<&str>, target: &str) -> Option<What> {
+        let mut struck = None;
+        for (fault, count) in self.0.lock().expect("no panic while choosing").iter_mut() {
+            if !target.contains(&fault.path) || fault.node.as_deref().is_some_and(|name| node != Some(name)) {
+                continue;
+            }
+            *count += 1;
+            let strikes = match fault.nth {
+                Nth::Every => true,
+                Nth::Only(nth) => *count == nth,
+                Nth::First(first) => *count <= first,
+            };
+            if strikes && struck.is_none() {
+                struck = Some(fault.what.clone());
+            }
+        }
+        struck
+    }
+}
+
+/// A connection as a fault reaches it.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    pub(crate) goaway: Notify,
+    pub(crate) kill: Notify,
+    pub(crate) reset: AtomicBool,
+}
+
+impl Control {
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(&self) {
+        self.reset.store(true, Ordering::SeqCst);
+        self.kill.notify_one();
+    }
+}
+
+/// Applied before the request is looked at: an answer instead, or none at all.
+pub(crate) async fn before(what: &What, control: &Control) -> Option<io::Result<Answer>> {
+    match what {
+        What::TooManyRequests { retry_after } => {
+            let mut answer = status(
+                StatusCode::TOO_MANY_REQUESTS,
+                "the server has received too many requests and has asked us to try again later",
+                "TooManyRequests",
+                Some(&format!("{{\"retryAfterSeconds\":{retry_after}}}")),
+            );
+            set(&mut answer, "retry-after", &retry_after.to_string());
+            Some(Ok(answer))
+        }
+        What::Status(code) => {
+            let (message, reason) = match *code {
+                StatusCode::SERVICE_UNAVAILABLE => {
+                    ("the server is currently unable to handle the request", "ServiceUnavailable")
+                }
+                StatusCode::GATEWAY_TIMEOUT => (
+                    "the server was unable to return a response in the time allotted, but may still be processing the request",
+                    "Timeout",
+                ),
+                StatusCode::INTERNAL_SERVER_ERROR => {
+                    ("an error on the server has prevented the request from succeeding", "InternalError")
+                }
+                _ => ("the server rejected our request for an unknown reason", "Unknown"),
+            };
+            Some(Ok(status(*code, message, reason, None)))
+        }
+        What::Text { status, content_type, body } => Some(Ok(super::body::answer(*status, content_type, body.clone()))),
+        What::Delay(time) => {
+            tokio::time::sleep(*time).await;
+            None
+        }
+        What::Reset => {
+            control.reset();
+            // The connection is gone before this could be answered.
+            std::future::pending::<()>().await;
+            None
+        }
+        What::Close => Some(Err(io::Error::other("closed by a fault"))),
+        What::Goaway => {
+            control.goaway.notify_one();
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Applied to the answer.
+pub(crate) async fn after(what: What, mut answer: Answer, control: std::sync::Arc<Control>) -> io::Result<Answer> {
+    let end = match what {
+        What::CutAfter(bytes) => (bytes, End::Break),
+        What::EndAfter(bytes) => (bytes, End::Clean),
+        What::StallAfter(bytes) => (bytes, End::Never),
+        What::EndAfterPause(bytes, pause) => (bytes, End::Pause(pause)),
+        What::ResetAfter(bytes) => (bytes, End::Reset(control)),
+        What::TruncatedGzip(bytes) => {
+            let (head, body) = answer.into_parts();
+            let whole = body.collect().await?.to_bytes();
+            let short = whole.slice(..whole.len().saturating_sub(bytes));
+            let mut answer = Answer::from_parts(head, unsized_body(super::body::full(short)));
+            answer.headers_mut().remove("content-length");
+            return Ok(answer);
+        }
+        What::LyingLength(by) => {
+            let (head, body) = answer.into_parts();
+            let whole = body.collect().await?.to_bytes();
+            let claimed = (whole.len() as i64 + by).max(0);
+            let mut answer = Answer::from_parts(head, unsized_body(super::body::full(whole)));
+            set(&mut answer, "content-length", &claimed.to_string());
+            return Ok(answer);
+        }
+        What::Drip(bytes, pause) => {
+            return Ok(
+                answer.map(|body| Drip { inner: body, bytes, pause, rest: Bytes::new(), waiting: None }.boxed_unsync())
+            );
+        }
+        _ => return Ok(answer),
+    };
+    let (left, end) = end;
+    if matches!(end, End::Clean | End::Pause(_)) {
+        answer.headers_mut().remove("content-length");
+    }
+    Ok(answer.map(|body| Cut { inner: body, left, end, flushed: false, waiting: None }.boxed_unsync()))
+}
+
+enum End {
+    Break,
+    Clean,
+    Never,
+    Pause(Duration),
+    Reset(std::sync::Arc<Control>),
+}
+
+/// A body that ends early.
+struct Cut {
+    inner: Body,
+    left: usize,
+    end: End,
+    flushed: bool,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl HttpBody for Cut {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        if this.left > 0 {
+            return match Pin::new(&mut this.inner).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let mut data = frame.into_data().unwrap_or_default();
+                    data.truncate(this.left);
+                    this.left -= data.len();
+                    Poll::Ready(Some(Ok(Frame::data(data))))
+                }
+                other => other,
+            };
+        }
+        match &this.end {
+            // hyper throws away what it has not flushed when a body fails: let it flush first.
+            End::Break if !std::mem::replace(&mut this.flushed, true) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            End::Break => Poll::Ready(Some(Err(io::Error::other("cut by a fault")))),
+            End::Clean => Poll::Ready(None),
+            End::Never => Poll::Pending,
+            End::Pause(pause) => {
+                let pause = *pause;
+                let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+                std::future::Future::poll(waiting.as_mut(), context).map(|()| None)
+            }
+            End::Reset(control) => {
+                control.reset();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// A body in small pieces.
+struct Drip {
+    inner: Body,
+    bytes: usize,
+    pause: Duration,
+    rest: Bytes,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl HttpBody for Drip {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        if let Some(waiting) = &mut this.waiting {
+            if std::future::Future::poll(waiting.as_mut(), context).is_pending() {
+                return Poll::Pending;
+            }
+            this.waiting = None;
+        }
+        if this.rest.is_empty() {
+            match Pin::new(&mut this.inner).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => this.rest = frame.into_data().unwrap_or_default(),
+                other => return other,
+            }
+        }
+        let piece = this.rest.split_to(this.rest.len().min(this.bytes));
+        this.waiting = Some(Box::pin(tokio::time::sleep(this.pause)));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_strikes_what_it_names() {
+        let faults = Faults::default();
+        faults.inject(Fault::new(What::CutAfter(1)).node("a").path("query=kubelet").nth(2));
+        faults.inject(Fault::new(What::Reset).first(1));
+        assert!(matches!(faults.strike(Some("a"), "/logs/?query=kubelet"), Some(What::Reset)));
+        assert!(faults.strike(Some("b"), "/logs/?query=kubelet").is_none());
+        assert!(faults.strike(Some("a"), "/logs/").is_none());
+        assert!(matches!(faults.strike(Some("a"), "/logs/?query=kubelet"), Some(What::CutAfter(1))));
+        assert!(faults.strike(Some("a"), "/logs/?query=kubelet").is_none());
+    }
+}
