@@ -1,10 +1,45 @@
 //! Kubeconfig and credential rules, a row each: what is given, how the real binary must end, what it must say, and what
 //! the simulated cluster must have seen.
 //!
-//! The rows are data ([`rows`]); taking a rule's code away turns its row red. Where kubectl does something surprising, the
+//! The rows are data ([`works`], [`refused`], [`resolved`]); taking a rule's code away turns its row red. Where kubectl does something surprising, the
 //! row was written after what kubectl 1.32 was seen to do.
 
-mod rows;
+/// A kubeconfig with one cluster and user, for rows about files.
+macro_rules! config {
+    ($user:literal) => {
+        concat!(
+            "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n",
+            "clusters: [{name: c, cluster: {server: \"@URL@\", certificate-authority-data: @CA@}}]\n",
+            "users: [{name: u, user: {",
+            $user,
+            "}}]\n"
+        )
+    };
+}
+
+/// A user whose credential plugin prints the file `cred`.
+macro_rules! plugin {
+    ($more:literal) => {
+        concat!(
+            "exec:\n  apiVersion: client.authentication.k8s.io/v1\n  command: /bin/sh\n  args: [-c, 'cat @DIR@/cred']\n",
+            $more
+        )
+    };
+}
+
+macro_rules! credential {
+    ($status:literal) => {
+        concat!(
+            "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{",
+            $status,
+            "}}"
+        )
+    };
+}
+
+mod works;
+mod refused;
+mod resolved;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -61,6 +96,9 @@ const ROW: Row = Row {
     seen: &[],
 };
 
+/// What a credential plugin prints for the admin.
+const GOOD: (&str, &str) = ("cred", credential!("\"token\":\"@ADMIN@\""));
+
 /// What the server must have recorded.
 enum Seen {
     /// So many requests.
@@ -99,7 +137,7 @@ struct Ended {
 fn rules() {
     let stage = Stage::new();
     let mut wrong = Vec::new();
-    for row in rows::RULES.iter().chain(rows::BAD_INPUT) {
+    for row in works::ROWS.iter().chain(refused::ROWS) {
         for verbosity in ["0", "9"] {
             if let Err(why) = stage.check(row, verbosity) {
                 wrong.push(format!("{} (-v {verbosity})\n{why}", row.rule));
@@ -113,7 +151,7 @@ fn rules() {
 #[test]
 fn what_is_resolved_without_a_server() {
     let mut wrong = Vec::new();
-    for row in rows::RESOLVED {
+    for row in resolved::ROWS {
         let dir = tempfile::tempdir().expect("a directory");
         let fill = |text: &str| text.replace("@DIR@", &dir.path().display().to_string());
         for (name, content) in row.files {
