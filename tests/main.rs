@@ -1,6 +1,7 @@
 //! The one test binary.
 
 mod cluster;
+mod credentials;
 mod support;
 mod golden;
 mod logs;

@@ -397,7 +397,8 @@ fn candidates(file: PathBuf) -> impl Iterator<Item = PathBuf> {
     std::iter::once(file).chain(more)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::config::{Scheme, Server};

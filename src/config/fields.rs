@@ -335,8 +335,21 @@ impl<'de> Deserialize<'de> for Switch {
 
 impl<'de> Deserialize<'de> for Encoded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Hidden(text) = Hidden::deserialize(deserializer)?;
-        decode(text.expose()).map(|bytes| Encoded(Secret::new(bytes))).map_err(D::Error::custom)
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Encoded;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64 text")
+            }
+
+            refuse!(null bool number list map);
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Encoded, E> {
+                decode(text).map(|bytes| Encoded(Secret::new(bytes))).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Reader)
     }
 }
 

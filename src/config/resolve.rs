@@ -84,8 +84,11 @@ impl Choice {
     fn trust(&self) -> Result<(Trust, Option<Vec<u8>>)> {
         let cluster = &self.cluster;
         let pem = match (text(&cluster.certificate_authority), encoded(&cluster.certificate_authority_data)) {
-            (Some(path), _) => Some((read(path, "certificate-authority", &self.cluster_place)?, path)),
-            (None, Some(data)) => Some((data.expose().clone(), "certificate-authority-data")),
+            (Some(path), _) => Some((
+                read(path, "certificate-authority", &self.cluster_place)?,
+                format!("certificate-authority {path}"),
+            )),
+            (None, Some(data)) => Some((data.expose().clone(), "certificate-authority-data".to_owned())),
             (None, None) => None,
         };
         match (pem, switch(&cluster.insecure_skip_tls_verify)) {
@@ -97,7 +100,7 @@ impl Choice {
             (None, true) => Ok((Trust::Insecure, None)),
             (None, false) => Ok((Trust::System, None)),
             (Some((pem, source)), false) => {
-                let authorities = pem::certificates(&pem).map_err(|error| at(error, source, &self.cluster_place))?;
+                let authorities = pem::certificates(&pem).map_err(|error| at(error, &source, &self.cluster_place))?;
                 Ok((Trust::Ca(authorities), Some(pem)))
             }
         }
@@ -143,7 +146,9 @@ impl Choice {
     /// The PEM text, words for where it stands, and its file.
     fn part(&self, path: &Option<Text>, data: &Option<Encoded>, field: &str) -> Result<Part> {
         match text(path) {
-            Some(path) => Ok((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
+            Some(path) => {
+                Ok((Secret::new(read(path, field, &self.user_place)?), format!("{field} {path}"), Some(path.into())))
+            }
             None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
         }
     }
