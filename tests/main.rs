@@ -1,8 +1,9 @@
 //! The one test binary.
 
 mod cluster;
-mod credentials;
 mod support;
 mod golden;
-mod logs;
+mod commands;
 mod contract;
+mod credentials;
+mod logs;
