@@ -199,7 +199,8 @@ fn severities_select_klog_lines_and_refuse_to_guess() {
         };
         let errors = ran.text().lines().filter(|l| !l.starts_with("-- ") && !l.starts_with(' ')).map(message);
         let errors: Vec<String> = errors.collect();
-        assert!(errors.len() > 10 && errors.iter().all(|l| l.starts_with('E') || l.starts_with('F')), "{errors:#?}");
+        let milder = |l: &String| l.len() > 5 && "IW".contains(&l[..1]) && l[1..5].bytes().all(|b| b.is_ascii_digit());
+        assert!(errors.len() > 10 && !errors.iter().any(milder), "{errors:#?}");
     }
     run(&kubeconfig, ["node-a", "-u", "sshd", "-P", "E"]).expect(2, &["--priority"]);
     run(&kubeconfig, ["node-a", "-t", "kubelet", "--source", "query"]).expect(2, &["--identifier"]);
