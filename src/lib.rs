@@ -8,11 +8,111 @@ pub mod sanitize;
 pub mod notice;
 pub mod time;
 pub mod clock;
+pub mod interrupt;
 pub mod args;
 pub mod config;
 pub mod http;
 pub mod auth;
 pub mod kube;
 pub mod logs;
-pub mod format;
+pub mod output;
 pub mod command;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use args::{Command, Parsed};
+use auth::Stdin;
+use clock::Clock;
+use command::{Context, Outcome};
+use config::Env;
+use error::{Doing, Kind, Result};
+use interrupt::Interrupt;
+use notice::Notices;
+use output::Output;
+
+/// The outside world of one run.
+pub struct Io {
+    /// Where the answer goes; not buffered.
+    pub stdout: Box<dyn Write + Send>,
+    /// Whether that is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Where everything else goes.
+    pub stderr: Box<dyn Write + Send>,
+    /// Whether a credential plugin may ask somebody there.
+    pub stdin: Stdin,
+    /// Hears of signals; made when a command starts to work.
+    pub interrupt: fn() -> Interrupt,
+}
+
+/// Runs the program: `args` begins with its own name. Gives the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, io: Io) -> u8 {
+    let mut args = args.into_iter();
+    let argv0 = args.next().unwrap_or_default();
+    let mut stderr = io.stderr;
+    let mut sink: Box<dyn FnMut(&str) + Send> = Box::new(move |line: &str| {
+        // One write a line, so that lines of several processes don't mix; a closed stderr is nobody's loss.
+        let _ = stderr.write_all(format!("{line}\n").as_bytes());
+    });
+    let mut output = Output::new(io.stdout, io.stdout_is_terminal);
+    let parsed = match args::parse(args, argv0) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            Notices::new(0, false, sink).error(&error);
+            return error.kind().exit_code();
+        }
+    };
+    let (verbosity, quiet) = match &parsed {
+        Parsed::Run(options) => (options.verbosity, options.quiet),
+        Parsed::Print(_) => (0, false),
+        Parsed::Candidates(_) => {
+            // A shell that completes a line shows nothing else.
+            sink = Box::new(|_: &str| {});
+            (0, true)
+        }
+    };
+    let notices = Notices::new(verbosity, quiet, sink);
+    let ended = match &parsed {
+        Parsed::Print(text) => {
+            let _ = output.text(text);
+            Ok(Outcome::DONE)
+        }
+        _ => {
+            let (clock, stdin, interrupt) = (Clock::System, io.stdin, (io.interrupt)());
+            work(&parsed, Context { env, clock, notices: notices.clone(), stdin, interrupt }, &mut output)
+        }
+    };
+    let finished = output.finish();
+    match ended.and_then(|outcome| finished.map(|()| outcome)) {
+        Ok(outcome) => outcome.exit,
+        Err(error) => {
+            notices.error(&error);
+            error.kind().exit_code()
+        }
+    }
+}
+
+/// Does what needs the world outside.
+fn work(parsed: &Parsed, mut context: Context, output: &mut Output) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .doing(Kind::Failed, || "starting the runtime".into())?;
+    let outcome = runtime.block_on(async {
+        match parsed {
+            Parsed::Run(options) => match options.command {
+                Command::Ls => command::ls::run(options, &mut context, output).await,
+                _ => command::logs::run(options, &mut context, output).await,
+            },
+            Parsed::Candidates(candidates) => {
+                command::complete::run(candidates, &context, output).await;
+                Ok(Outcome::DONE)
+            }
+            Parsed::Print(_) => Ok(Outcome::DONE),
+        }
+    });
+    // Name lookups that hang must not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,2 +1,36 @@
-//! The binary.
-fn main() {}
+//! The binary: hands the process's surroundings to [`kubelet_logs::run`].
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use kubelet_logs::auth::Stdin;
+use kubelet_logs::config::Env;
+use kubelet_logs::{Io, interrupt};
+
+fn main() -> ExitCode {
+    let stdout = std::io::stdout();
+    let io = Io {
+        stdout_is_terminal: stdout.is_terminal(),
+        stdout: unbuffered(stdout),
+        stderr: Box::new(std::io::stderr()),
+        stdin: if std::io::stdin().is_terminal() { Stdin::Terminal } else { Stdin::Other },
+        interrupt: || {
+            #[allow(clippy::disallowed_methods, reason = "a second signal ends the run at once")]
+            interrupt::listen(|signal| std::process::exit(signal.exit_code().into()))
+        },
+    };
+    ExitCode::from(kubelet_logs::run(std::env::args_os(), Env::new(std::env::vars_os()), io))
+}
+
+/// The standard library's stdout keeps the last line back; this one does not.
+fn unbuffered(stdout: std::io::Stdout) -> Box<dyn Write + Send> {
+    #[cfg(unix)]
+    let duplicate = std::os::fd::AsFd::as_fd(&stdout).try_clone_to_owned();
+    #[cfg(windows)]
+    let duplicate = std::os::windows::io::AsHandle::as_handle(&stdout).try_clone_to_owned();
+    match duplicate {
+        Ok(duplicate) => Box::new(File::from(duplicate)),
+        Err(_) => Box::new(stdout),
+    }
+}

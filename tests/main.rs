@@ -2,3 +2,6 @@
 
 mod cluster;
 mod contract;
+mod support;
+mod golden;
+mod logs;

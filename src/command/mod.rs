@@ -1,1 +1,94 @@
 //! One file a command.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::args::Options;
+use crate::auth::{Auth, Stdin};
+use crate::clock::Clock;
+use crate::config::{self, Config, Env};
+use crate::error::{Error, Kind, Result};
+use crate::http::{Roots, Trust};
+use crate::interrupt::Interrupt;
+use crate::kube::{self, Client};
+use crate::notice::Notices;
+
+pub mod logs;
+pub mod ls;
+pub mod complete;
+
+/// What a command works with beside its options.
+#[derive(Debug)]
+pub struct Context {
+    /// The process environment.
+    pub env: Env,
+    /// The clock.
+    pub clock: Clock,
+    /// Where to say things.
+    pub notices: Notices,
+    /// Whether a credential plugin may ask somebody.
+    pub stdin: Stdin,
+    /// Hears of signals.
+    pub interrupt: Interrupt,
+}
+
+/// How a command ended, where it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit code.
+    pub exit: u8,
+}
+
+impl Outcome {
+    /// All went well.
+    pub const DONE: Outcome = Outcome { exit: 0 };
+}
+
+/// A cluster, ready to be asked.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its client.
+    pub client: Arc<Client>,
+    /// The namespace where none is said.
+    pub namespace: String,
+}
+
+impl Context {
+    /// Reads the configuration and makes the client; nothing is connected yet.
+    pub fn cluster(&self, options: &Options) -> Result<Cluster> {
+        let config = config::load(&options.connection, &self.env)?;
+        for warning in &config.warnings {
+            self.notices.warning(warning);
+        }
+        let client = self.client(&config, options.connection.request_timeout)?;
+        Ok(Cluster { client: Arc::new(client), namespace: config.namespace })
+    }
+
+    fn client(&self, config: &Config, request_timeout: Option<Duration>) -> Result<Client> {
+        let cluster = &config.cluster;
+        let scheme = if cluster.server.is_https() { "https" } else { "http" };
+        let server = kube::Server {
+            url: format!("{scheme}://{}{}", cluster.server.authority(), cluster.server.prefix),
+            trust: Trust {
+                roots: match &cluster.trust {
+                    config::Trust::Ca(roots) => Roots::Authorities(roots.clone()),
+                    config::Trust::System => Roots::System,
+                    config::Trust::Insecure => Roots::InsecureAcceptAnyCertificate,
+                },
+                server_name: cluster.tls_server_name.clone(),
+            },
+        };
+        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
+        let mut options = kube::Options::new(self.notices.clone());
+        options.request_timeout = request_timeout;
+        options.disable_compression = cluster.disable_compression;
+        options.clock = self.clock;
+        Client::new(&server, auth, options)
+    }
+}
+
+/// Ends a run that lasts longer than `--timeout`.
+pub(crate) fn out_of_time(limit: Duration) -> Error {
+    let words = format!("the run took longer than --timeout {}", crate::time::go_duration(limit));
+    Error::new(Kind::Partial, words).hint("what was printed is incomplete")
+}

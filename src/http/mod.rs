@@ -1,1 +1,27 @@
 //! HTTP transport over TLS; knows nothing of Kubernetes or of kubeconfig.
+//!
+//! A [`Pool`] speaks to one [`Origin`]; [`Pool::send`] turns one [`Request`] into one [`Response`] whose [`Body`] is read
+//! frame by frame. Nothing here retries, follows a redirect or knows a credential: [`retry`] is the policy, callers act.
+
+pub mod body;
+pub mod dial;
+pub mod gzip;
+pub mod pool;
+pub mod request;
+pub mod response;
+pub mod retry;
+pub mod tls;
+mod failure;
+mod trace;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, BodyError, Ended};
+pub use dial::Limits;
+pub use failure::{Failure, Stage};
+pub use pool::{Origin, Pool, Settings};
+pub use request::{ByteRange, Encoding, Request};
+pub use response::Response;
+pub use tls::{Identity, Protocol, Roots, Trust};

@@ -1,1 +1,267 @@
 //! Typed calls to the Kubernetes API.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
+use serde::de::DeserializeOwned;
+
+use crate::auth::{Auth, Headers};
+use crate::clock::Clock;
+use crate::config::Env;
+use crate::error::{Doing, Error, Kind, Result};
+use crate::http::{Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::notice::Notices;
+
+pub mod path;
+pub mod status;
+pub mod list;
+pub mod node;
+pub mod pod;
+mod hint;
+#[cfg(test)]
+mod tests;
+
+/// Where the API server is and how to know it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its URL; a path in it is kept in front of every request's.
+    pub url: String,
+    /// Whom to take for it.
+    pub trust: Trust,
+}
+
+/// How a [`Client`] goes about its work.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Time allowed to the head of an answer: unset for the default of 45 s, zero for no limit.
+    pub request_timeout: Option<Duration>,
+    /// Never asks for compressed answers, whatever a request says.
+    pub disable_compression: bool,
+    /// Which HTTP versions to offer.
+    pub protocol: Protocol,
+    /// Bodies expected to be read side by side.
+    pub streams: usize,
+    /// Silence on an HTTP/2 connection before a ping is sent; none when zero.
+    pub ping_after: Duration,
+    /// Silence after that ping before the connection is given up.
+    pub ping_timeout: Duration,
+    /// Where to tell of requests and waits.
+    pub notices: Notices,
+    /// The clock.
+    pub clock: Clock,
+    pause: Pause,
+}
+
+/// What to do with the time until a request is sent again.
+#[derive(Clone, Debug)]
+enum Pause {
+    Wait,
+    /// For tests: remembers it and goes on.
+    #[cfg(test)]
+    Record(std::sync::Arc<std::sync::Mutex<Vec<Duration>>>),
+}
+
+/// A node's answer may take its 30 s; then comes the API server's own time.
+const FIRST_BYTE: Duration = Duration::from_secs(45);
+/// Redirects followed in a row.
+const REDIRECTS: usize = 3;
+/// A wait from which on the person is told.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
+
+/// One API server, asked as one user.
+#[derive(Debug)]
+pub struct Client {
+    origin: Origin,
+    prefix: String,
+    trust: Trust,
+    auth: Auth,
+    /// The connections, made under one client certificate; another certificate closes them.
+    pool: Mutex<Option<(u64, Arc<Pool>)>>,
+    options: Options,
+    user_agent: HeaderValue,
+}
+
+impl Options {
+    /// What fits one stream.
+    pub fn new(notices: Notices) -> Self {
+        Options {
+            request_timeout: None,
+            disable_compression: false,
+            protocol: Protocol::Any,
+            streams: 1,
+            ping_after: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(15),
+            notices,
+            clock: Clock::System,
+            pause: Pause::Wait,
+        }
+    }
+
+    /// The same, obeying the variables that client-go obeys: `DISABLE_HTTP2`, `HTTP2_READ_IDLE_TIMEOUT_SECONDS`,
+    /// `HTTP2_PING_TIMEOUT_SECONDS`.
+    pub fn obeying(mut self, env: &Env) -> Self {
+        let seconds = |name| Some(Duration::from_secs(env.text(name)?.parse().ok()?));
+        if env.var("DISABLE_HTTP2").is_some() {
+            self.protocol = Protocol::Http1;
+        }
+        self.ping_after = seconds("HTTP2_READ_IDLE_TIMEOUT_SECONDS").unwrap_or(self.ping_after);
+        self.ping_timeout = seconds("HTTP2_PING_TIMEOUT_SECONDS").unwrap_or(self.ping_timeout);
+        self
+    }
+}
+
+impl Client {
+    /// A client for this server. Nothing is connected yet, and no credential plugin is run.
+    pub fn new(server: &Server, auth: Auth, options: Options) -> Result<Self> {
+        let (origin, prefix) = Origin::parse(&server.url)?;
+        let trust = server.trust.clone();
+        Ok(Client { origin, prefix, trust, auth, pool: Mutex::new(None), options, user_agent: user_agent() })
+    }
+
+    /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked
+    /// to come back later, a connection broke before the answer, credentials had to be renewed.
+    pub async fn get(&self, request: Request) -> Result<Response> {
+        let sent = self.auth.headers().await?;
+        let answer = self.insist(&request, &sent).await?;
+        if answer.status == 401 && self.auth.rejected(&sent).await? {
+            let sent = self.auth.headers().await?;
+            return self.insist(&request, &sent).await;
+        }
+        Ok(answer)
+    }
+
+    /// The same, following redirects that stay on this server and under the path `within`.
+    pub async fn get_within(&self, request: Request, within: &str) -> Result<Response> {
+        let mut answer = self.get(request.clone()).await?;
+        let mut asked = request.path().to_owned();
+        for _ in 0..REDIRECTS {
+            let Some(next) = answer.redirect(&self.origin, &format!("{}{asked}", self.prefix)) else { break };
+            // Behind a path prefix the server may or may not know of it.
+            let next = next.strip_prefix(self.prefix.as_str()).map(str::to_owned).unwrap_or(next);
+            if !next.starts_with(within) {
+                break;
+            }
+            answer = self.get(request.at(&next)).await?;
+            asked = next;
+        }
+        Ok(answer)
+    }
+
+    /// An answer of 200 to 299, or the error that it is.
+    pub async fn expect_ok(answer: Response) -> Result<Response> {
+        match answer.status {
+            200..=299 => Ok(answer),
+            _ => Err(status::error_of(answer).await),
+        }
+    }
+
+    /// An answer read as JSON. `limit` bounds its size in bytes, the request's time limit its reading.
+    pub async fn read<T: DeserializeOwned>(&self, answer: Response, limit: usize) -> Result<T> {
+        let answer = Client::expect_ok(answer).await?;
+        let allowed = self.options.request_timeout.unwrap_or(FIRST_BYTE);
+        let reading = self.options.clock.within((!allowed.is_zero()).then_some(allowed), answer.body.collect(limit));
+        let body = match reading.await {
+            Some(Ok(body)) => body,
+            Some(Err(cut)) => return Err(Error::new(status::cut_short(cut.ended()), cut.to_string())),
+            None => {
+                let words = format!("the answer did not end within {} s", allowed.as_secs_f32());
+                return Err(Error::new(Kind::Unreachable, words));
+            }
+        };
+        serde_json::from_slice(&body)
+            .doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
+    }
+
+    /// Asks again as the policy says.
+    async fn insist(&self, request: &Request, credentials: &Headers) -> Result<Response> {
+        let mut attempts = 0;
+        let pool = self.pool().await?;
+        loop {
+            let complete = self.complete(request, credentials);
+            attempts += 1;
+            let mut answer = pool.send(&complete).await;
+            let outcome = match &mut answer {
+                Ok(answer) => retry::Outcome::Answered {
+                    status: answer.status,
+                    retry_after: answer.retry_after(),
+                    unreachable_node: status::is_node_unreachable(answer).await,
+                },
+                Err(failure) => retry::Outcome::Failed(failure.stage()),
+            };
+            match retry::decide(attempts, outcome, retry::jitter()) {
+                retry::Decision::Wait(wait) => self.wait(wait).await,
+                retry::Decision::GiveUp => {
+                    return answer.map_err(|failure| match attempts {
+                        1 => Error::from(failure),
+                        _ => Error::from(failure).within(format!("asked {attempts} times")),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, wait: Duration) {
+        if wait >= WORTH_A_WORD {
+            self.options.notices.note(format!("the server asks to wait {} s", wait.as_secs()));
+        }
+        match &self.options.pause {
+            Pause::Wait => self.options.clock.sleep(wait).await,
+            #[cfg(test)]
+            Pause::Record(waits) => waits.lock().expect("waits").push(wait),
+        }
+    }
+
+    /// The request as it goes out: the server's path prefix, credentials, and what every request says.
+    fn complete(&self, request: &Request, credentials: &Headers) -> Request {
+        let mut complete = request.at(format!("{}{}", self.prefix, request.path()));
+        if complete.time_limit().is_none() {
+            complete = complete.limit(self.options.request_timeout.unwrap_or(FIRST_BYTE));
+        }
+        let headers = complete.headers_mut();
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        if self.options.disable_compression {
+            headers.remove(ACCEPT_ENCODING);
+        }
+        // Over plain HTTP these are at most whom to act as: the configuration holds no other credentials then.
+        headers.extend(credentials.map.clone());
+        complete
+    }
+
+    /// The connections for the client certificate of now.
+    async fn pool(&self) -> Result<Arc<Pool>> {
+        let identity = self.auth.identity().await?;
+        let generation = self.auth.identity_generation();
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_under, pool)) = &*pool
+            && *made_under == generation
+        {
+            return Ok(Arc::clone(pool));
+        }
+        let settings = Settings {
+            protocol: self.options.protocol,
+            streams: self.options.streams,
+            ping_after: self.options.ping_after,
+            ping_timeout: self.options.ping_timeout,
+            clock: self.options.clock,
+            ..Settings::new(self.options.notices.clone())
+        };
+        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_ref(), settings)?);
+        *pool = Some((generation, Arc::clone(&made)));
+        Ok(made)
+    }
+}
+
+/// `kubectl-kubelet_logs/VERSION (os/arch)`, in Go's names for them.
+fn user_agent() -> HeaderValue {
+    use std::env::consts::{ARCH, OS};
+    let os = if OS == "macos" { "darwin" } else { OS };
+    let arch = match ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    };
+    let plain = concat!("kubectl-kubelet_logs/", env!("CARGO_PKG_VERSION"));
+    HeaderValue::from_str(&format!("{plain} ({os}/{arch})")).unwrap_or(HeaderValue::from_static(plain))
+}

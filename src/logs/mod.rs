@@ -1,1 +1,15 @@
 //! Reading node logs: from options to lines.
+
+pub mod klog;
+pub mod layout;
+pub mod calendar;
+pub mod line;
+pub mod split;
+pub mod verdict;
+pub mod pod;
+pub mod filter;
+pub mod sieve;
+pub mod outlet;
+pub mod source;
+pub mod plan;
+pub mod collect;

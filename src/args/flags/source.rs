@@ -1,0 +1,161 @@
+//! What is read.
+
+use super::LOGS;
+#[cfg(test)]
+use super::tests::{refused, said};
+use crate::args::command::Command;
+use crate::args::flag::{Flag, Group, Set, Value};
+#[cfg(test)]
+use crate::args::options::Options;
+use crate::args::options::{SourceChoice, path_under_var_log, unit_name};
+use crate::error::Error;
+
+pub(super) const FLAGS: &[&Flag] = &[&UNIT, &PATH, &NO_DECOMPRESS, &SOURCE, &LONG];
+
+static UNIT: Flag = Flag {
+    long: "unit",
+    short: Some('u'),
+    value: Value::Text("UNIT"),
+    commands: LOGS,
+    group: Group::Source,
+    brief: "A service's log instead of the kubelet's; repeatable, or a,b",
+    help: &[
+        "Reads the log of a service, such as containerd, crio or kube-proxy, instead of the kubelet's. May be given several times, or \
+         with a list such as containerd,kubelet. `.service` may be left out.",
+    ],
+    excludes: &["path"],
+    set: Set::Option(|options, given| {
+        for name in given.text()?.split(',') {
+            let name = unit_name(name)?;
+            if !options.units.contains(&name) {
+                options.units.push(name);
+            }
+        }
+        Ok(())
+    }),
+};
+
+#[test]
+fn unit() {
+    assert_eq!(
+        said(&["n", "-u", "containerd.service,kubelet", "--unit=crio", "-ukubelet"]).units,
+        ["containerd", "kubelet", "crio"]
+    );
+    assert_eq!(said(&["n", "-u", "systemd-fsck@dev-sda1:x_y.service"]).units, ["systemd-fsck@dev-sda1:x_y"]);
+    for bad in ["", "a,,b", "a b", "a/b", "a\\b", "-q", ".service", "ü"] {
+        refused(&["n", "-u", bad]);
+    }
+    assert!(said(&["n", "-u", &"a".repeat(255)]).units.len() == 1);
+    refused(&["n", "-u", &"a".repeat(256)]);
+    assert!(refused(&["n", "-u", "crio", "--path", "x"]).contains("--unit and --path"));
+}
+
+static PATH: Flag = Flag {
+    long: "path",
+    short: None,
+    value: Value::Text("FILE"),
+    commands: LOGS,
+    group: Group::Source,
+    brief: "A file under the node's /var/log instead; repeatable",
+    help: &[
+        "Reads a file under the node's /var/log instead of a service's log. May be given several times: the files are printed one after \
+         another. `ls NODE` shows what is there. A file that ends in .gz is unpacked.",
+    ],
+    excludes: &["unit"],
+    set: Set::Option(|options, given| {
+        let path = path_under_var_log(given.text()?)?;
+        if path.is_empty() || given.text()?.ends_with('/') {
+            return Err(Error::usage(format!("names a folder: {:?}", given.text()?)).hint("`ls NODE:FOLDER` lists one"));
+        }
+        options.paths.push(path);
+        Ok(())
+    }),
+};
+
+#[test]
+fn path() {
+    assert_eq!(said(&["n", "--path", "/var/log/a b.log", "--path=pods/x"]).paths, ["a b.log", "pods/x"]);
+    assert!(refused(&["n", "--path", "../x"]).starts_with("--path: path with a '..'"));
+    for folder in ["", "/var/log", "pods/"] {
+        assert!(refused(&["n", "--path", folder]).contains("ls NODE:FOLDER"), "{folder}");
+    }
+    assert!(refused(&["n", "--path", "x", "--source", "query"]).contains("--source query"));
+}
+
+static NO_DECOMPRESS: Flag = Flag {
+    long: "no-decompress",
+    short: None,
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Source,
+    brief: "Print .gz files as they are",
+    help: &["Prints a file that ends in .gz as it is on the node instead of unpacking it."],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.decompress = !given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn no_decompress() {
+    assert!(said(&["n"]).decompress && said(&["n", "--no-decompress=false"]).decompress);
+    assert!(!said(&["n", "--no-decompress"]).decompress);
+}
+
+static SOURCE: Flag = Flag {
+    long: "source",
+    short: None,
+    value: Value::Choice(&["auto", "query", "file"]),
+    commands: LOGS,
+    group: Group::Source,
+    brief: "Where the node's log is taken from (default auto)",
+    help: &[
+        "Where the log is taken from. `query` asks the kubelet, which must have its node log query enabled (enableSystemLogQuery in its \
+         configuration). `file` reads text files under /var/log, which needs the log handler alone. `auto` takes what fits; -v 4 says \
+         which, and why not the others.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.source = match given.text()? {
+            "auto" => SourceChoice::Auto,
+            "query" => SourceChoice::Query,
+            "file" => SourceChoice::File,
+            other => return Err(Error::usage(format!("no such source: {other:?}")).hint("give auto, query or file")),
+        };
+        Ok(())
+    }),
+};
+
+#[test]
+fn source() {
+    assert_eq!(said(&["n"]).source, SourceChoice::Auto);
+    for (text, expected) in [("auto", SourceChoice::Auto), ("query", SourceChoice::Query), ("file", SourceChoice::File)]
+    {
+        assert_eq!(said(&["n", "--source", text]).source, expected);
+    }
+    assert!(refused(&["n", "--source", "journal"]).contains("give auto, query or file"));
+}
+
+static LONG: Flag = Flag {
+    long: "long",
+    short: None,
+    value: Value::Switch,
+    commands: &[Command::Ls],
+    group: Group::Source,
+    brief: "Ask for the size of every file, however many",
+    help: &[
+        "Asks for the size of every file in the folder. Each costs a request, so without it only the first 200 are asked for.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.long = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn long() {
+    assert_eq!(said(&["ls", "n", "--long"]), Options { long: true, ..said(&["ls", "n"]) });
+    assert!(refused(&["n", "--long"]).contains("--long is a flag of ls, not of logs"));
+}

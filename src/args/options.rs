@@ -1,0 +1,453 @@
+//! What was said on the command line, typed and checked as far as the text alone allows; nothing is looked up yet.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Command;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::time::{Around, Timestamp, When, Zone};
+
+/// A command with everything said to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// What to do.
+    pub command: Command,
+    /// `logs`: the node's name, without `node/`. `ls`: the node, then the folder under /var/log if one was named.
+    pub operands: Vec<String>,
+    /// Which cluster, as whom.
+    pub connection: Connection,
+    /// `-u`: units without `.service`; empty means the kubelet.
+    pub units: Vec<String>,
+    /// `--path`: files relative to /var/log, without `..`; never together with units.
+    pub paths: Vec<String>,
+    /// `--source`.
+    pub source: SourceChoice,
+    /// Whether a file that ends in `.gz` is unpacked; `--no-decompress` says no.
+    pub decompress: bool,
+    /// `--since` or `--since-time`.
+    pub since: Option<When>,
+    /// `--until` or `--until-time`.
+    pub until: Option<When>,
+    /// `--around`; never together with `since` or `until`.
+    pub around: Option<Around>,
+    /// `--timezone`: for times without a zone, and for those printed.
+    pub timezone: Zone,
+    /// `--tail`.
+    pub tail: Option<Tail>,
+    /// `--limit-bytes`: at least 1.
+    pub limit_bytes: Option<u64>,
+    /// `-g`: regex-lite patterns that compile; a line is kept if one of them matches.
+    pub grep: Vec<String>,
+    /// `-e`: regex-lite patterns that compile; a line is dropped if one of them matches.
+    pub exclude: Vec<String>,
+    /// `--case-sensitive`; unset, a pattern without capitals ignores ASCII case.
+    pub case_sensitive: Option<bool>,
+    /// `-P`: this and what is worse.
+    pub priority: Option<Priority>,
+    /// `-t`: any of these.
+    pub identifiers: Vec<String>,
+    /// `--for`.
+    pub about: Option<PodName>,
+    /// `--timestamps`.
+    pub timestamps: bool,
+    /// `ls --long`.
+    pub long: bool,
+    /// `-v N`.
+    pub verbosity: u8,
+    /// `-q`.
+    pub quiet: bool,
+    /// `--timeout` for the whole run; never zero.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            command: Command::Logs,
+            operands: Vec::new(),
+            connection: Connection::default(),
+            units: Vec::new(),
+            paths: Vec::new(),
+            source: SourceChoice::Auto,
+            decompress: true,
+            since: None,
+            until: None,
+            around: None,
+            timezone: Zone::Utc,
+            tail: None,
+            limit_bytes: None,
+            grep: Vec::new(),
+            exclude: Vec::new(),
+            case_sensitive: None,
+            priority: None,
+            identifiers: Vec::new(),
+            about: None,
+            timestamps: false,
+            long: false,
+            verbosity: 0,
+            quiet: false,
+            timeout: None,
+        }
+    }
+}
+
+impl Options {
+    /// First and last instant wanted, both included, for a run that starts at `now`.
+    pub fn window(&self, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+        if let Some(around) = &self.around {
+            let (since, until) = around.resolve(now, &self.timezone).map_err(|e| e.within("--around"))?;
+            return Ok((Some(since), Some(until)));
+        }
+        let resolve = |when: &Option<When>, flag: &str| {
+            when.map(|when| when.resolve(now, &self.timezone)).transpose().map_err(|e| e.within(flag))
+        };
+        let (since, until) = (resolve(&self.since, "--since")?, resolve(&self.until, "--until")?);
+        if let (Some(since), Some(until)) = (since, until)
+            && since > until
+        {
+            return Err(Error::usage(format!(
+                "the window ends before it begins: since {}, until {}",
+                since.rfc3339_in(&self.timezone),
+                until.rfc3339_in(&self.timezone)
+            )));
+        }
+        Ok((since, until))
+    }
+}
+
+/// kubectl's global flags. An empty text counts as not given, as with kubectl.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connection {
+    /// `--kubeconfig`: this file alone.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// `--cluster`.
+    pub cluster: Option<String>,
+    /// `--user`.
+    pub user: Option<String>,
+    /// `-n`: where pods are looked for.
+    pub namespace: Option<String>,
+    /// `-s`.
+    pub server: Option<String>,
+    /// `--tls-server-name`.
+    pub tls_server_name: Option<String>,
+    /// `--insecure-skip-tls-verify`.
+    pub insecure_skip_tls_verify: Option<bool>,
+    /// `--client-certificate`.
+    pub client_certificate: Option<PathBuf>,
+    /// `--client-key`.
+    pub client_key: Option<PathBuf>,
+    /// `--certificate-authority`.
+    pub certificate_authority: Option<PathBuf>,
+    /// `--token`.
+    pub token: Option<Secret>,
+    /// `--username`.
+    pub username: Option<String>,
+    /// `--password`.
+    pub password: Option<Secret>,
+    /// `--as`.
+    pub as_user: Option<String>,
+    /// `--as-uid`.
+    pub as_uid: Option<String>,
+    /// `--as-group`, each.
+    pub as_groups: Vec<String>,
+    /// `--as-user-extra`, each `key=value`.
+    pub as_user_extra: Vec<(String, String)>,
+    /// `--request-timeout`; zero means no limit, unset means the default of each kind of request.
+    pub request_timeout: Option<Duration>,
+    /// `--cache-dir`.
+    pub cache_dir: Option<PathBuf>,
+    /// `--disable-compression`.
+    pub disable_compression: Option<bool>,
+}
+
+/// Where a node's log is taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceChoice {
+    /// What fits.
+    #[default]
+    Auto,
+    /// The kubelet's node log query.
+    Query,
+    /// Text files under /var/log.
+    File,
+}
+
+/// How much of the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// `-1`: everything.
+    All,
+    /// The last so many entries; 0 prints none.
+    Last(u64),
+}
+
+/// klog's severities, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// `I`
+    Info,
+    /// `W`
+    Warning,
+    /// `E`
+    Error,
+    /// `F`
+    Fatal,
+}
+
+/// The mildest lines wanted, in one of two scales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// By the letter of the klog header.
+    Klog(Severity),
+    /// By syslog's level, 0 (emergency) to 7 (debug).
+    Syslog(u8),
+}
+
+impl Priority {
+    /// Reads `I`, `W`, `E`, `F`, `0`–`7`, or a level's name.
+    pub fn parse(text: &str) -> Result<Priority> {
+        const LEVELS: [&[&str]; 8] = [
+            &["emerg", "panic"],
+            &["alert"],
+            &["crit", "critical"],
+            &["err", "error"],
+            &["warning", "warn"],
+            &["notice"],
+            &["info"],
+            &["debug"],
+        ];
+        let lower = text.to_ascii_lowercase();
+        match lower.as_str() {
+            "i" => return Ok(Priority::Klog(Severity::Info)),
+            "w" => return Ok(Priority::Klog(Severity::Warning)),
+            "e" => return Ok(Priority::Klog(Severity::Error)),
+            "f" | "fatal" => return Ok(Priority::Klog(Severity::Fatal)),
+            _ => {}
+        }
+        let level = match lower.as_bytes() {
+            [digit @ b'0'..=b'7'] => Some(digit - b'0'),
+            _ => LEVELS.iter().position(|names| names.contains(&lower.as_str())).map(|level| level as u8),
+        };
+        level.map(Priority::Syslog).ok_or_else(|| {
+            Error::usage(format!("no such priority: {text:?}")).hint(
+                "give klog's I, W, E or F, or syslog's 0-7 or emerg, alert, crit, err, warning, notice, info, debug",
+            )
+        })
+    }
+
+    /// The mildest klog severity it lets through.
+    pub fn severity(self) -> Severity {
+        match self {
+            Priority::Klog(severity) => severity,
+            Priority::Syslog(..=2) => Severity::Fatal,
+            Priority::Syslog(3) => Severity::Error,
+            Priority::Syslog(4 | 5) => Severity::Warning,
+            Priority::Syslog(_) => Severity::Info,
+        }
+    }
+}
+
+/// A pod that lines can be about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodName {
+    /// As said in `pod/NS/NAME`; otherwise the connection's namespace is meant.
+    pub namespace: Option<String>,
+    /// The pod's name.
+    pub name: String,
+}
+
+impl PodName {
+    /// Reads `pod/NAME` or `pod/NS/NAME`.
+    pub fn parse(text: &str) -> Result<PodName> {
+        let wrong = |what: String| Error::usage(what).hint("give pod/NAME or pod/NAMESPACE/NAME");
+        let mut parts = text.split('/');
+        let (Some("pod" | "pods" | "po"), Some(first)) = (parts.next(), parts.next()) else {
+            return Err(wrong(format!("not a pod: {text:?}")));
+        };
+        let (namespace, name) = match (parts.next(), parts.next()) {
+            (None, _) => (None, first),
+            (Some(name), None) => (Some(first), name),
+            (Some(_), Some(_)) => return Err(wrong(format!("not a pod: {text:?}"))),
+        };
+        match namespace {
+            Some(namespace) if !is_dns_name(namespace) || namespace.contains('.') => {
+                Err(wrong(format!("not a namespace: {namespace:?}")))
+            }
+            _ if !is_dns_name(name) => Err(wrong(format!("not a pod's name: {name:?}"))),
+            _ => Ok(PodName { namespace: namespace.map(str::to_owned), name: name.to_owned() }),
+        }
+    }
+}
+
+/// Checks a node's name, with or without `node/`.
+pub fn node_name(text: &str) -> Result<String> {
+    let bare = ["node/", "nodes/", "no/"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+    if text.contains(',') {
+        return Err(one_node_only());
+    }
+    if bare.contains(['*', '?', '[']) {
+        return Err(Error::usage(format!("not a node's name: {text:?}"))
+            .hint("patterns for names are not supported by this version"));
+    }
+    if let Some(("pod" | "pods" | "po", _)) = bare.split_once('/') {
+        return Err(Error::usage(format!("{text} is a pod, not a node"))
+            .hint(format!("name the pod's node, and the pod with --for {text}")));
+    }
+    if !is_dns_name(bare) {
+        return Err(Error::usage(format!("not a node's name: {text:?}"))
+            .hint("node names have lower-case letters, digits, '-' and '.': see `kubectl get nodes`"));
+    }
+    Ok(bare.to_owned())
+}
+
+/// The refusal of a second node.
+pub(super) fn one_node_only() -> Error {
+    Error::usage("more than one node was named").hint("this version reads one node at a time")
+}
+
+/// Checks a unit's name and leaves out its `.service`.
+pub fn unit_name(text: &str) -> Result<String> {
+    let name = text.strip_suffix(".service").unwrap_or(text);
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'@' | b'-');
+    if name.is_empty() {
+        return Err(Error::usage("a unit's name is empty"));
+    }
+    if text.len() >= 256 {
+        return Err(Error::usage("a unit's name is too long").hint("kubelets take fewer than 256 characters"));
+    }
+    if name.starts_with('-') || !name.bytes().all(allowed) {
+        return Err(Error::usage(format!("not a unit's name: {text:?}"))
+            .hint("unit names have letters, digits and _ . : @ -; for a file under /var/log use --path"));
+    }
+    Ok(name.to_owned())
+}
+
+/// Brings a path under the node's /var/log into its plain relative form; `""` is /var/log itself.
+///
+/// Refuses what leads out of /var/log: `..` and other absolute paths.
+pub fn path_under_var_log(text: &str) -> Result<String> {
+    if text.len() > 4096 || text.contains('\0') {
+        return Err(Error::usage("not a path: too long, or with a NUL byte"));
+    }
+    let mut parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if text.starts_with('/') {
+        if !parts.starts_with(&["var", "log"]) {
+            return Err(Error::usage(format!("not under /var/log: {text:?}"))
+                .hint("kubelets hand out files under /var/log only; paths are relative to it"));
+        }
+        parts.drain(..2);
+    }
+    if parts.contains(&"..") {
+        return Err(
+            Error::usage(format!("path with a '..': {text:?}")).hint("paths are relative to /var/log and stay in it")
+        );
+    }
+    Ok(parts.join("/"))
+}
+
+/// Lower-case DNS labels joined by dots, as names of nodes and pods are; nothing that could steer a URL.
+fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        })
+}
+
+/// Checks a namespace's name.
+pub(super) fn namespace_name(text: &str) -> Result<String> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Error::usage(format!("takes a namespace, not a number of lines: {text}"))
+            .hint(format!("for the last {text} lines use --tail {text}")));
+    }
+    if !is_dns_name(text) || text.contains('.') || text.len() > 63 {
+        return Err(Error::usage(format!("not a namespace: {text:?}")));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_names_are_taken_with_and_without_their_kind() {
+        for text in ["node-1", "node/node-1", "nodes/node-1", "no/node-1"] {
+            assert_eq!(node_name(text).unwrap(), "node-1");
+        }
+        assert_eq!(
+            node_name("ip-10-0-0-1.eu-west-1.compute.internal").unwrap(),
+            "ip-10-0-0-1.eu-west-1.compute.internal"
+        );
+        assert_eq!(node_name("node/ls").unwrap(), "ls");
+        for text in
+            ["", "node/", "..", ".", "a/b", "a..b", "-a", "a b", "a%2f", "Node", "a,b", "n*", "pod/x", &"a".repeat(254)]
+        {
+            assert!(node_name(text).is_err(), "{text}");
+        }
+        assert!(node_name("pod/ns/x").unwrap_err().remedy().unwrap().contains("--for pod/ns/x"));
+    }
+
+    #[test]
+    fn paths_become_relative_to_var_log() {
+        for (text, expected) in [
+            ("kubelet.log", "kubelet.log"),
+            ("/var/log/kubelet.log", "kubelet.log"),
+            ("//var//log//pods/x", "pods/x"),
+            ("./pods//a b%/ü.log", "pods/a b%/ü.log"),
+            ("/var/log", ""),
+            ("/var/log/", ""),
+            ("", ""),
+            ("var/log/x", "var/log/x"),
+            ("a..b/..c", "a..b/..c"),
+        ] {
+            assert_eq!(path_under_var_log(text).unwrap(), expected, "{text}");
+        }
+        for text in
+            ["..", "../etc/shadow", "a/../../b", "/var/log/../lib", "/etc/passwd", "/var/logs/x", "/var", "/", "a\0b"]
+        {
+            assert!(path_under_var_log(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn priorities_are_read_in_both_scales() {
+        for (text, expected, severity) in [
+            ("I", Priority::Klog(Severity::Info), Severity::Info),
+            ("w", Priority::Klog(Severity::Warning), Severity::Warning),
+            ("E", Priority::Klog(Severity::Error), Severity::Error),
+            ("fatal", Priority::Klog(Severity::Fatal), Severity::Fatal),
+            ("0", Priority::Syslog(0), Severity::Fatal),
+            ("crit", Priority::Syslog(2), Severity::Fatal),
+            ("error", Priority::Syslog(3), Severity::Error),
+            ("Warning", Priority::Syslog(4), Severity::Warning),
+            ("notice", Priority::Syslog(5), Severity::Warning),
+            ("info", Priority::Syslog(6), Severity::Info),
+            ("7", Priority::Syslog(7), Severity::Info),
+        ] {
+            let priority = Priority::parse(text).unwrap();
+            assert_eq!((priority, priority.severity()), (expected, severity), "{text}");
+        }
+        for text in ["", "8", "X", "-1", "verbose"] {
+            assert!(Priority::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_ends_before_it_begins_is_refused() {
+        let now = Timestamp::from_micros(1_795_230_432_000_000);
+        let when = |text: &str| Some(When::parse(text).unwrap());
+        let options = |since, until| Options { since, until, ..Options::default() };
+        assert!(options(when("-1h"), when("-2h")).window(now).is_err());
+        assert!(options(when("-1h"), when("-1h")).window(now).is_ok());
+        assert_eq!(options(None, None).window(now).unwrap(), (None, None));
+        let around = Options { around: Some(Around::parse("now±1s").unwrap()), ..Options::default() };
+        let (since, until) = around.window(now).unwrap();
+        assert_eq!(until.unwrap().as_micros() - since.unwrap().as_micros(), 2_000_000);
+    }
+}

@@ -1,0 +1,130 @@
+//! `logs NODE`: prints a node's log.
+
+use std::ops::ControlFlow;
+
+use serde::Deserialize;
+
+use crate::args::{Options, PodName};
+use crate::command::{Cluster, Context, Outcome, out_of_time};
+use crate::error::{Kind, Result};
+use crate::http::Request;
+use crate::kube::{Client, path};
+use crate::logs::collect::{End, Step, Use, collect};
+use crate::logs::outlet::Event;
+use crate::logs::plan::{Plan, plan};
+use crate::logs::pod::PodLines;
+use crate::output::{Output, Style, Text};
+
+/// Reads and prints.
+pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
+    // What was said is checked before anything is connected.
+    let mut plan = plan(options, context.clock, &context.notices)?;
+    let cluster = context.cluster(options)?;
+    let clock = context.clock;
+    let reading = read(options, &cluster, &mut plan, context, output);
+    match clock.within(options.timeout, reading).await {
+        Some(outcome) => outcome,
+        None => Err(out_of_time(options.timeout.unwrap_or_default())),
+    }
+}
+
+async fn read(
+    options: &Options,
+    cluster: &Cluster,
+    plan: &mut Plan,
+    context: &mut Context,
+    output: &mut Output,
+) -> Result<Outcome> {
+    if let Some(pod) = &options.about {
+        let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
+        plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
+    }
+    let style =
+        Style { timestamps: options.timestamps.then_some(options.timezone.clone()), limit: options.limit_bytes };
+    let usage = Use {
+        dated: options.timestamps,
+        raw: !options.timestamps && options.limit_bytes.is_none() && !output.is_terminal(),
+    };
+    let node = plan.node.clone();
+    let mut text = Text::new(output, style);
+    let end =
+        collect(
+            plan,
+            usage,
+            &cluster.client,
+            &context.notices,
+            context.clock,
+            &mut context.interrupt,
+            |step| match step {
+                Step::Event(Event::Bytes(bytes)) => text.bytes(&bytes),
+                Step::Event(Event::Lines(lines)) => text.lines(&lines),
+                Step::Idle => text.flush(),
+            },
+        )
+        .await;
+    let (printed, cut) = (text.printed(), text.was_cut());
+    let flushed = output.flush();
+    match end.map_err(|error| error.within(&node))? {
+        End::Interrupted(signal) => return Ok(Outcome { exit: signal.exit_code() }),
+        End::Done { anything: false } if plan.last != Some(0) => {
+            context.notices.note(format_args!("{node}: nothing matched"));
+        }
+        End::Done { .. } | End::Stopped => {}
+    }
+    if cut && matches!(flushed, ControlFlow::Continue(())) {
+        context.notices.note(format_args!("{node}: stopped after {printed} bytes (--limit-bytes)"));
+    }
+    Ok(Outcome::DONE)
+}
+
+/// The part of a pod that its lines are known by.
+#[derive(Deserialize)]
+struct Pod {
+    metadata: Metadata,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    uid: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    container_statuses: Vec<Container>,
+    init_container_statuses: Vec<Container>,
+    ephemeral_container_statuses: Vec<Container>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    #[serde(default, rename = "containerID")]
+    container_id: String,
+}
+
+/// What kubelet lines call a pod. One that is gone or may not be read is known by its name alone.
+async fn pod_lines(client: &Client, pod: &PodName, namespace: &str, context: &Context) -> Result<PodLines> {
+    let answer = client.get(Request::get(path::pod(namespace, &pod.name))).await?;
+    let known: Result<Pod> = client.read(answer, 8 << 20).await;
+    let ids = match known {
+        Ok(Pod { metadata, status }) => {
+            let containers =
+                [status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses];
+            // `containerd://0123…`
+            let ids =
+                containers.into_iter().flatten().filter_map(|c| Some(c.container_id.split_once("://")?.1.to_owned()));
+            std::iter::once(metadata.uid).chain(ids).collect()
+        }
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Denied) => {
+            let name = &pod.name;
+            context.notices.note(format_args!("pod {namespace}/{name} is known by its name alone ({})", error.chain()));
+            Vec::new()
+        }
+        Err(error) => return Err(error.within(format!("pod {namespace}/{}", pod.name))),
+    };
+    Ok(PodLines::new(namespace, &pod.name, ids))
+}

@@ -1,0 +1,259 @@
+//! A response's body, frame by frame: data as it arrived, gzip decoded, and an early end told apart from a clean one.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::Version;
+use hyper::body::{Body as _, Incoming};
+
+use super::gzip::Gunzip;
+use super::pool::Turn;
+
+/// A body being read. Dropping it early gives up the rest.
+pub struct Body {
+    wire: Wire,
+    gunzip: Option<Box<Unpacking>>,
+    /// Frames put back by [`Body::unread`], given before anything else.
+    back: VecDeque<Bytes>,
+    /// Bytes given so far, decoded.
+    given: u64,
+    /// Counts this body among its connection's streams until it is dropped.
+    _turn: Option<Turn>,
+}
+
+enum Wire {
+    /// HTTP/1.1.
+    Connection(Incoming),
+    /// HTTP/2.
+    Stream(Incoming),
+    Over,
+}
+
+#[derive(Default)]
+struct Unpacking {
+    decoder: Gunzip,
+    /// Compressed bytes that arrived and were not decoded yet.
+    input: Bytes,
+}
+
+/// A body that ended before its announced end, or could not be read to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyError {
+    ended: Ended,
+    given: u64,
+    why: String,
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The connection or the HTTP/2 stream was reset.
+    Reset,
+    /// The connection was closed, or the compressed data ran out, before the announced end.
+    Truncated,
+    /// The peer fell silent: keep-alive pings or TCP itself gave up.
+    Timeout,
+    /// What arrived breaks the rules of its framing or compression.
+    Corrupt,
+    /// More came than the reader allowed.
+    TooLong,
+}
+
+impl Ended {
+    /// Whether asking for the rest once more makes sense.
+    pub fn resumable(self) -> bool {
+        matches!(self, Ended::Reset | Ended::Truncated | Ended::Timeout)
+    }
+}
+
+impl Body {
+    /// A body of bytes already here.
+    pub fn of(bytes: impl Into<Bytes>) -> Self {
+        let mut body = Body { wire: Wire::Over, gunzip: None, back: VecDeque::new(), given: 0, _turn: None };
+        body.unread(bytes.into());
+        body
+    }
+
+    /// The body of an answer; `gzip` says that its bytes are compressed.
+    pub(super) fn incoming(body: Incoming, version: Version, gzip: bool, turn: Turn) -> Self {
+        let gunzip = gzip.then(Box::default);
+        let wire = if version == Version::HTTP_2 { Wire::Stream(body) } else { Wire::Connection(body) };
+        Body { wire, gunzip, back: VecDeque::new(), given: 0, _turn: Some(turn) }
+    }
+
+    /// The next bytes, never empty, uncopied unless they had to be decoded; `None` at the clean end. After an error comes
+    /// `None`. Dropping the future loses nothing.
+    pub async fn frame(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let next = match self.back.pop_front() {
+            Some(bytes) => Some(Ok(bytes)),
+            None => self.step().await,
+        };
+        match &next {
+            Some(Ok(bytes)) => self.given += bytes.len() as u64,
+            Some(Err(_)) | None => {
+                self.wire = Wire::Over;
+                self.gunzip = None;
+            }
+        }
+        next
+    }
+
+    /// Puts bytes back: the next [`Body::frame`] gives them again.
+    pub fn unread(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.given = self.given.saturating_sub(bytes.len() as u64);
+            self.back.push_front(bytes);
+        }
+    }
+
+    /// All of it, in one piece; an error when there is more than `limit` bytes.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let Some(first) = self.frame().await.transpose()? else { return Ok(Bytes::new()) };
+        if first.len() > limit {
+            return Err(self.too_long(limit));
+        }
+        let Some(second) = self.frame().await.transpose()? else { return Ok(first) };
+        let mut all = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(bytes) = next {
+            if all.len() + bytes.len() > limit {
+                return Err(self.too_long(limit));
+            }
+            all.extend_from_slice(&bytes);
+            next = self.frame().await.transpose()?;
+        }
+        Ok(all.freeze())
+    }
+
+    /// The first `limit` bytes at most, for words to show: how the body ends does not matter. What follows stays to be read.
+    pub async fn beginning(&mut self, limit: usize) -> Bytes {
+        let mut all = BytesMut::new();
+        while all.len() < limit {
+            let Some(Ok(mut bytes)) = self.frame().await else { break };
+            self.unread(bytes.split_off(bytes.len().min(limit - all.len())));
+            all.extend_from_slice(&bytes);
+        }
+        all.freeze()
+    }
+
+    /// Bytes given so far, after decoding.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    async fn step(&mut self) -> Option<Result<Bytes, BodyError>> {
+        loop {
+            if let Some(unpacking) = &mut self.gunzip {
+                while !unpacking.input.is_empty() {
+                    match unpacking.decoder.step(&mut unpacking.input) {
+                        Ok(bytes) if bytes.is_empty() => {}
+                        Ok(bytes) => return Some(Ok(bytes)),
+                        Err(_) => return Some(Err(self.error(Ended::Corrupt, "the gzip data is damaged"))),
+                    }
+                }
+            }
+            let arrived = match &mut self.wire {
+                Wire::Over => return None,
+                Wire::Connection(incoming) => incoming.frame().await,
+                Wire::Stream(incoming) => match incoming.frame().await {
+                    // hyper takes a stream reset without an error code for a clean end; only the end mark is one.
+                    None if !incoming.is_end_stream() => {
+                        return Some(Err(self.error(Ended::Reset, "the server gave up the stream")));
+                    }
+                    frame => frame,
+                },
+            };
+            match (arrived, &mut self.gunzip) {
+                (Some(Ok(frame)), unpacking) => match (frame.into_data(), unpacking) {
+                    // Trailers say nothing we use; an empty frame is no news.
+                    (Err(_), _) => {}
+                    (Ok(bytes), _) if bytes.is_empty() => {}
+                    (Ok(bytes), Some(unpacking)) => unpacking.input = bytes,
+                    (Ok(bytes), None) => return Some(Ok(bytes)),
+                },
+                (Some(Err(error)), _) => {
+                    let (ended, why) = told(&error);
+                    return Some(Err(self.error(ended, &why)));
+                }
+                (None, None) => return None,
+                (None, Some(unpacking)) => {
+                    self.wire = Wire::Over;
+                    return match unpacking.decoder.finish() {
+                        Ok(bytes) if bytes.is_empty() => None,
+                        Ok(bytes) => Some(Ok(bytes)),
+                        Err(_) => Some(Err(self.error(Ended::Truncated, "the gzip data ends too early"))),
+                    };
+                }
+            }
+        }
+    }
+
+    fn error(&self, ended: Ended, why: &str) -> BodyError {
+        BodyError { ended, given: self.given, why: why.to_owned() }
+    }
+
+    fn too_long(&self, limit: usize) -> BodyError {
+        self.error(Ended::TooLong, &format!("more than the {limit} bytes allowed"))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("given", &self.given).finish_non_exhaustive()
+    }
+}
+
+/// What a failure of the connection means for a body, in a word and in words.
+fn told(error: &hyper::Error) -> (Ended, String) {
+    if error.is_timeout() {
+        return (Ended::Timeout, "no answer to keep-alive pings".to_owned());
+    }
+    let closed = || (Ended::Truncated, "the server closed the connection".to_owned());
+    if error.is_incomplete_message() {
+        return closed();
+    }
+    match super::failure::io_beneath(error).map(io::Error::kind) {
+        Some(io::ErrorKind::UnexpectedEof) => closed(),
+        Some(io::ErrorKind::TimedOut) => (Ended::Timeout, "the connection timed out".to_owned()),
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
+            (Ended::Corrupt, super::failure::innermost(error))
+        }
+        _ => match super::failure::innermost(error) {
+            // All that h2 says to streams whose connection is gone, also after unanswered pings.
+            why if why.ends_with("because of a broken pipe") => {
+                (Ended::Reset, "the connection was closed or fell silent".to_owned())
+            }
+            why => (Ended::Reset, why),
+        },
+    }
+}
+
+impl BodyError {
+    /// How the body ended.
+    pub fn ended(&self) -> Ended {
+        self.ended
+    }
+
+    /// Bytes given before, after decoding.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.ended {
+            Ended::Reset => "connection lost",
+            Ended::Truncated => "answer cut off",
+            Ended::Timeout => "server fell silent",
+            Ended::Corrupt => "answer damaged",
+            Ended::TooLong => "answer too long",
+        };
+        write!(f, "{what} after {} bytes: {}", self.given, self.why)
+    }
+}
+
+impl std::error::Error for BodyError {}

@@ -1,0 +1,467 @@
+//! Connections to one server, reused: HTTP/1.1 or HTTP/2 as the server likes, several HTTP/2 connections when one is full.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::header::CONTENT_ENCODING;
+use hyper::{Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Mutex;
+
+use super::body::Body;
+use super::dial::{Connector, Limits, host_and_port, version};
+use super::failure::{Failure, Stage};
+use super::request::Request;
+use super::response::Response;
+use super::tls::{self, Identity, Protocol, Trust};
+use super::trace;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::notice::Notices;
+
+/// Streams on one HTTP/2 connection: what API servers allow since 1.36 (250 before).
+const STREAMS: usize = 100;
+/// HTTP/2 connections to one server. The first is filled before the next is made.
+const CONNECTIONS: usize = 4;
+/// The largest head, and the largest piece of an HTTP/1.1 body. Blocks from 128 KiB on are mapped and unmapped by the usual
+/// allocators each time, which costs more than the smaller pieces do.
+const BUFFER: usize = 64 * 1024;
+/// The largest piece of an HTTP/2 body.
+const FRAME: u32 = 64 * 1024;
+/// Bytes that paused streams may hold together, and the bounds of one stream's share.
+const HELD: usize = 16 * 1024 * 1024;
+const WINDOW: (usize, usize) = (128 * 1024, 4 * 1024 * 1024);
+/// Connections unused for this long are closed.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// Where requests go: scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    secure: bool,
+    /// Without brackets.
+    host: String,
+    port: u16,
+}
+
+/// How a [`Pool`] goes about its work.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which HTTP versions to offer.
+    pub protocol: Protocol,
+    /// Bodies expected to be read side by side; sizes the HTTP/2 windows.
+    pub streams: usize,
+    /// Time limits for making a connection.
+    pub limits: Limits,
+    /// Silence on an HTTP/2 connection before a ping is sent; none when zero.
+    pub ping_after: Duration,
+    /// Silence after that ping before the connection is given up.
+    pub ping_timeout: Duration,
+    /// Where requests are told about (`-v 6`, `-v 8`).
+    pub notices: Notices,
+    /// The clock for limits and measurements.
+    pub clock: Clock,
+}
+
+/// Connections to one origin.
+pub struct Pool {
+    origin: Origin,
+    connector: Connector,
+    settings: Settings,
+    /// Known once the first connection has shown which version the server speaks; until then requests wait for one of them
+    /// to find out, lest each makes a connection of its own.
+    clients: Mutex<Option<Arc<Clients>>>,
+    /// First connections that failed so far, and why the last one did.
+    failures: AtomicU64,
+    failure: std::sync::Mutex<Option<Failure>>,
+}
+
+type HyperClient = Client<Connector, Empty<Bytes>>;
+
+/// One HTTP/1.1 client, or an HTTP/2 client for each connection; beside each its requests whose bodies are still read.
+struct Clients(Vec<(HyperClient, AtomicUsize)>);
+
+/// One request's place on its connection, given back when dropped. It keeps the client, without which hyper would stop
+/// sending keep-alive pings to a connection that still has a body to deliver.
+pub(super) struct Turn {
+    clients: Arc<Clients>,
+    nth: usize,
+}
+
+impl Settings {
+    /// What fits a program that reads one stream.
+    pub fn new(notices: Notices) -> Self {
+        Settings {
+            protocol: Protocol::Any,
+            streams: 1,
+            limits: Limits::default(),
+            ping_after: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(15),
+            notices,
+            clock: Clock::System,
+        }
+    }
+}
+
+impl Pool {
+    /// A pool for this origin. Nothing is connected yet.
+    pub fn new(origin: Origin, trust: &Trust, identity: Option<&Identity>, settings: Settings) -> Result<Self> {
+        let tls = match origin.secure {
+            false => None,
+            true => Some((tls::configure(trust, identity, settings.protocol)?, tls::server_name(trust, &origin.host)?)),
+        };
+        let connector = Connector::new(&origin.host, origin.port, tls, settings.limits, settings.clock);
+        Ok(Pool {
+            origin,
+            connector,
+            settings,
+            clients: Mutex::new(None),
+            failures: AtomicU64::new(0),
+            failure: std::sync::Mutex::new(None),
+        })
+    }
+
+    /// Where its requests go.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Sends a request and waits for the head of the answer, for no longer than the request's limit.
+    pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
+        let url = format!("{}{}", self.origin, request.path());
+        let clock = self.settings.clock;
+        let started = clock.instant();
+        trace::request(&self.settings.notices, &url, request.headers());
+        let limit = request.time_limit().filter(|limit| !limit.is_zero());
+        let outcome = match clock.within(limit, self.exchange(request, &url)).await {
+            Some(outcome) => outcome,
+            None => {
+                let limit = limit.unwrap_or_default().as_secs_f32();
+                let words = format!("{} did not answer within {limit} s", self.origin.name());
+                Err(Failure::new(Stage::Late, words).hint("--request-timeout sets how long to wait (0 = for ever)"))
+            }
+        };
+        let took = clock.instant().saturating_duration_since(started);
+        trace::outcome(&self.settings.notices, &url, &outcome, took);
+        let (head, turn) = outcome?;
+        let (parts, body) = head.into_parts();
+        let gzip =
+            parts.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip"));
+        Ok(Response {
+            status: parts.status.as_u16(),
+            version: parts.version,
+            headers: parts.headers,
+            body: Body::incoming(body, parts.version, gzip, turn),
+            took,
+        })
+    }
+
+    async fn exchange(&self, request: &Request, url: &str) -> Result<Exchanged, Failure> {
+        let uri: Uri = url.parse().map_err(|why| Failure::new(Stage::Garbled, format!("{url:?} is no URL: {why}")))?;
+        let clients = self.clients().await?;
+        let turn = Turn::take(clients);
+        let mut outgoing = hyper::Request::new(Empty::new());
+        *outgoing.uri_mut() = uri;
+        outgoing.headers_mut().clone_from(request.headers());
+        match turn.client().request(outgoing).await {
+            Ok(head) => Ok((head, turn)),
+            Err(error) => {
+                let failure = Failure::of(&error, &self.origin.name());
+                if self.connector.has_changed() {
+                    *self.clients.lock().await = None;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// The clients for the version the server speaks, found out by the first connection. Whoever waited for a first
+    /// connection that failed shares its failure instead of trying again.
+    async fn clients(&self) -> Result<Arc<Clients>, Failure> {
+        let failures = self.failures.load(Ordering::Relaxed);
+        let mut clients = self.clients.lock().await;
+        if let Some(clients) = &*clients {
+            return Ok(Arc::clone(clients));
+        }
+        if self.failures.load(Ordering::Relaxed) != failures
+            && let Ok(failure) = self.failure.lock()
+            && let Some(failure) = &*failure
+        {
+            return Err(failure.clone());
+        }
+        match self.connector.connect().await {
+            Ok(stream) => {
+                let version = version(&stream);
+                self.connector.keep(stream);
+                let made = Arc::new(Clients::new(version, self.connector.speaking(version), &self.settings));
+                *clients = Some(Arc::clone(&made));
+                Ok(made)
+            }
+            Err(failure) => {
+                if let Ok(mut last) = self.failure.lock() {
+                    *last = Some(failure.clone());
+                }
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                Err(failure)
+            }
+        }
+    }
+}
+
+pub(super) type Exchanged = (hyper::Response<hyper::body::Incoming>, Turn);
+
+impl Clients {
+    fn new(version: Version, connector: Connector, settings: &Settings) -> Self {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        let count = if version == Version::HTTP_2 {
+            let window = (HELD / settings.streams.max(1)).clamp(WINDOW.0, WINDOW.1);
+            builder
+                .http2_only(true)
+                .http2_max_frame_size(FRAME)
+                .http2_max_header_list_size(BUFFER as u32)
+                .http2_initial_stream_window_size(window as u32)
+                // Room for every stream's window, so that paused streams never stop the others.
+                .http2_initial_connection_window_size((window * STREAMS) as u32);
+            if !settings.ping_after.is_zero() {
+                builder.http2_keep_alive_interval(settings.ping_after).http2_keep_alive_timeout(settings.ping_timeout);
+            }
+            CONNECTIONS
+        } else {
+            builder.http1_max_buf_size(BUFFER);
+            1
+        };
+        Clients((0..count).map(|_| (builder.build(connector.clone()), AtomicUsize::new(0))).collect())
+    }
+
+    /// The first client with room, else the one with the fewest requests.
+    fn choose(&self) -> usize {
+        let loads = || self.0.iter().map(|(_, load)| load.load(Ordering::Relaxed)).enumerate();
+        let first = loads().find(|(_, load)| self.0.len() == 1 || *load < STREAMS);
+        first.or_else(|| loads().min_by_key(|(_, load)| *load)).map_or(0, |(nth, _)| nth)
+    }
+}
+
+impl Turn {
+    fn take(clients: Arc<Clients>) -> Self {
+        let nth = clients.choose();
+        clients.0[nth].1.fetch_add(1, Ordering::Relaxed);
+        Turn { clients, nth }
+    }
+
+    fn client(&self) -> &HyperClient {
+        &self.clients.0[self.nth].0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.clients.0[self.nth].1.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl Origin {
+    /// Splits a server's URL into its origin and its path prefix (no slash at the end; query and fragment dropped).
+    pub fn parse(url: &str) -> Result<(Self, String)> {
+        let unusable = |why: &str| Error::usage(format!("server URL {:?}: {why}", without_userinfo(url)));
+        let hint = |error: Error| error.hint("it looks like https://HOST:PORT");
+        let uri: Uri = url.trim().parse().map_err(|_| hint(unusable("not a URL")))?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(hint(unusable("neither http nor https"))),
+        };
+        let Some(authority) = uri.authority() else { return Err(hint(unusable("no host"))) };
+        if authority.as_str().contains('@') {
+            return Err(unusable("a user name or password does not belong there")
+                .hint("put credentials into the kubeconfig's user"));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(hint(unusable("no host")));
+        }
+        let port = match authority.as_str().rsplit_once(':') {
+            Some((_, port)) if !port.ends_with(']') => port.parse().map_err(|_| hint(unusable("no such port")))?,
+            _ => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
+        };
+        let prefix = uri.path().trim_end_matches('/').to_owned();
+        Ok((Origin { secure, host: host.to_owned(), port }, prefix))
+    }
+
+    /// Whether credentials may be sent to it.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// `host:port`.
+    pub fn name(&self) -> String {
+        host_and_port(&self.host, self.port)
+    }
+
+    /// The path and query a `Location` leads to from the path that was asked, if it stays on this origin.
+    pub fn resolve(&self, asked: &str, location: &str) -> Option<String> {
+        let location = location.split('#').next().unwrap_or_default();
+        if location.contains("://") || location.starts_with("//") {
+            let absolute = match location.strip_prefix("//") {
+                Some(_) => format!("{}:{location}", if self.secure { "https" } else { "http" }),
+                None => location.to_owned(),
+            };
+            let uri: Uri = absolute.parse().ok()?;
+            let (origin, _) = Origin::parse(&absolute).ok()?;
+            return (origin == *self).then(|| uri.path_and_query().map_or("/".to_owned(), ToString::to_string));
+        }
+        let (path, query) = match location.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (location, None),
+        };
+        let base = asked.split('?').next().unwrap_or_default();
+        let joined = match path {
+            "" => base.to_owned(),
+            absolute if absolute.starts_with('/') => absolute.to_owned(),
+            // Relative to the directory of what was asked.
+            relative => format!("{}/{relative}", base.rsplit_once('/').map_or("", |(directory, _)| directory)),
+        };
+        let mut resolved = without_dots(&joined);
+        if let Some(query) = query {
+            resolved.push('?');
+            resolved.push_str(query);
+        }
+        resolved.parse::<hyper::http::uri::PathAndQuery>().ok().map(|path| path.to_string())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, usual) = if self.secure { ("https", 443) } else { ("http", 80) };
+        match (self.port == usual, self.host.contains(':')) {
+            (true, true) => write!(f, "{scheme}://[{}]", self.host),
+            (true, false) => write!(f, "{scheme}://{}", self.host),
+            (false, _) => write!(f, "{scheme}://{}", self.name()),
+        }
+    }
+}
+
+/// RFC 3986, section 5.2.4: `.` and `..` taken out of an absolute path.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let segments = path.strip_prefix('/').unwrap_or(path);
+    for segment in segments.split('/') {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+    }
+    if matches!(segments.rsplit('/').next(), Some("." | "..")) {
+        kept.push("");
+    }
+    format!("/{}", kept.join("/"))
+}
+
+/// A URL that may hold a password, fit to be shown.
+fn without_userinfo(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, after)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://{after}"),
+            None => after.to_owned(),
+        },
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Origin {
+        Origin::parse(url).unwrap().0
+    }
+
+    #[test]
+    fn a_server_url_is_split_into_origin_and_prefix() {
+        let split = |url| {
+            let (origin, prefix) = Origin::parse(url).unwrap();
+            (origin.to_string(), origin.name(), prefix)
+        };
+        let expect = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        assert_eq!(split("https://api.example:6443"), expect("https://api.example:6443", "api.example:6443", ""));
+        assert_eq!(split("https://api.example"), expect("https://api.example", "api.example:443", ""));
+        assert_eq!(split("http://localhost:8080/"), expect("http://localhost:8080", "localhost:8080", ""));
+        assert_eq!(
+            split("https://[::1]:6443/k8s/clusters/x/?a=b"),
+            expect("https://[::1]:6443", "[::1]:6443", "/k8s/clusters/x")
+        );
+        assert_eq!(split("https://[fe80::1]"), expect("https://[fe80::1]", "[fe80::1]:443", ""));
+    }
+
+    #[test]
+    fn an_unusable_server_url_is_refused_without_showing_its_password() {
+        for url in ["", "api.example:6443", "ftp://x", "https://", "https://x:99999", "https://a b", "https://:6443"] {
+            let error = Origin::parse(url).unwrap_err();
+            assert!(error.to_string().starts_with("server URL"), "{url}: {error}");
+        }
+        let error = Origin::parse("https://me:hunter2@api.example").unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[test]
+    fn redirects_resolve_on_their_own_origin_only() {
+        let api = origin("https://api.example:6443");
+        let asked = "/api/v1/nodes/n/proxy/logs/audit?query=x";
+        let to = |location| api.resolve(asked, location);
+        let some = |path: &str| Some(path.to_owned());
+        // As recorded: Go's file server answers relative, the node proxy absolute.
+        assert_eq!(to("audit/"), some("/api/v1/nodes/n/proxy/logs/audit/"));
+        assert_eq!(to("./"), some("/api/v1/nodes/n/proxy/logs/"));
+        assert_eq!(api.resolve("/p/logs/foo.log/", "../foo.log"), some("/p/logs/foo.log"));
+        assert_eq!(
+            to("/api/v1/nodes/n/proxy/logs/?query=kubelet&tailLines=2"),
+            some("/api/v1/nodes/n/proxy/logs/?query=kubelet&tailLines=2")
+        );
+        assert_eq!(to("https://api.example:6443/x?y"), some("/x?y"));
+        assert_eq!(to("//api.example:6443/x"), some("/x"));
+        assert_eq!(to("../../../../../../../etc"), some("/etc"));
+        for elsewhere in [
+            "https://evil.example/",
+            "http://api.example:6443/",
+            "https://api.example/",
+            "//evil.example:6443/x",
+            "ftp://api.example:6443/",
+            "https://a@api.example:6443/",
+        ] {
+            assert_eq!(to(elsewhere), None, "{elsewhere}");
+        }
+        assert_eq!(to("/x\u{7f}y z"), None);
+    }
+
+    #[test]
+    fn the_first_connection_is_filled_before_the_next_is_used() {
+        let settings = Settings::new(Notices::new(0, true, |_| ()));
+        let connector = Connector::new("localhost", 1, None, Limits::default(), Clock::System);
+        let clients = Arc::new(Clients::new(Version::HTTP_2, connector, &settings));
+        let loads = || clients.0.iter().map(|(_, n)| n.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        let take = |count| (0..count).map(|_| Turn::take(Arc::clone(&clients))).collect::<Vec<_>>();
+        let turns = take(STREAMS + 1);
+        assert_eq!(loads(), [STREAMS, 1, 0, 0]);
+        drop(turns);
+        assert_eq!(loads(), [0; CONNECTIONS]);
+        let _more = take(STREAMS * CONNECTIONS + 2);
+        assert_eq!(loads(), [STREAMS + 1, STREAMS + 1, STREAMS, STREAMS]);
+    }
+}

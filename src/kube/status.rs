@@ -1,0 +1,235 @@
+//! An answer that is an error: the server's own words, what they mean for us, and what to do about it.
+//!
+//! API servers explain themselves with a `Status` (meta/v1), kubelets in plain text, proxies on the way with web pages.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+
+use super::hint;
+use crate::clock::Clock;
+use crate::error::{Error, Kind};
+use crate::http::{Ended, Response};
+
+/// An answer that refuses what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub status: u16,
+    /// The server's own words in one line, bounded; may be empty.
+    pub words: String,
+    /// The API server's one-word reason, such as `NotFound` or `Expired`; empty when something else answered.
+    pub reason: String,
+    /// What the words are about: `nodes`, `pods`; may be empty.
+    pub about: String,
+    /// Where an expired list may go on.
+    pub continue_token: String,
+    /// When the server wants to be asked again, in seconds, where it says so.
+    pub retry_after: Option<u64>,
+    /// Under which id the API server's audit log knows the request; may be empty.
+    pub audit_id: String,
+}
+
+/// The error an answer stands for. Reads a bounded part of its body.
+pub async fn error_of(response: Response) -> Error {
+    Refusal::read(response).await.into_error()
+}
+
+/// Whether an answer says that the API server could not reach the node: then asking again is of no use. Its body stays whole.
+pub(super) async fn is_node_unreachable(response: &mut Response) -> bool {
+    if !matches!(response.status, 500..=599) {
+        return false;
+    }
+    let body = Clock::System.within(Some(READ_LIMIT), response.body.beginning(READ)).await.unwrap_or_default();
+    let says = memchr::memmem::find(&body, b"error trying to reach service").is_some();
+    response.body.unread(body);
+    says
+}
+
+/// As much of an error's body as is read.
+const READ: usize = 64 * 1024;
+/// How long its reading may take: the head has said the essential.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+/// Characters of words shown.
+const SHOWN: usize = 1000;
+
+impl Refusal {
+    /// Reads what an answer says about itself.
+    pub async fn read(mut response: Response) -> Self {
+        let body = Clock::System.within(Some(READ_LIMIT), response.body.beginning(READ)).await.unwrap_or_default();
+        let audit_id = response.header("audit-id").unwrap_or_default();
+        let audit_id = audit_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+        let retry_after = response.retry_after().map(|wait| wait.as_secs());
+        Refusal { audit_id, retry_after, ..Refusal::parse(response.status, response.content_type(), &body) }
+    }
+
+    fn parse(status: u16, content_type: &str, body: &[u8]) -> Self {
+        let empty = Refusal {
+            status,
+            words: String::new(),
+            reason: String::new(),
+            about: String::new(),
+            continue_token: String::new(),
+            retry_after: None,
+            audit_id: String::new(),
+        };
+        if let Ok(told) = serde_json::from_slice::<Status>(body)
+            && told.kind == "Status"
+        {
+            let words = told.words();
+            return Refusal {
+                words: without_code(status, &one_line(&words)),
+                reason: one_line(&told.reason),
+                about: one_line(&told.details.kind),
+                continue_token: told.metadata.continue_token,
+                ..empty
+            };
+        }
+        let text = String::from_utf8_lossy(body);
+        if content_type.starts_with("text/html") || text.trim_start().starts_with('<') {
+            return Refusal { words: page_words(&text), ..empty };
+        }
+        Refusal { words: without_code(status, &one_line(&text)), ..empty }
+    }
+
+    /// What it means for the program's exit code.
+    pub fn kind(&self) -> Kind {
+        match self.status {
+            401 | 403 => Kind::Denied,
+            404 => Kind::NotFound,
+            502..=504 => Kind::Unreachable,
+            // A node whose address can't be used: told as the client's or the server's fault, and neither is.
+            400 | 500 if self.node_has_no_way() => Kind::Unreachable,
+            _ => Kind::Failed,
+        }
+    }
+
+    /// The error: `403 Forbidden: <words>`, and a hint where there is one.
+    pub fn into_error(self) -> Error {
+        let mut doing = match StatusCode::from_u16(self.status).ok().and_then(|code| code.canonical_reason()) {
+            Some(reason) => format!("{} {reason}", self.status),
+            None => self.status.to_string(),
+        };
+        if !self.words.is_empty() {
+            doing.push_str(": ");
+            doing.push_str(&self.words);
+        }
+        if !self.audit_id.is_empty() {
+            doing.push_str(&format!(" (audit id {})", self.audit_id));
+        }
+        let error = Error::new(self.kind(), doing);
+        match hint::for_refusal(&self) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    fn node_has_no_way(&self) -> bool {
+        let says = |words| self.words.contains(words);
+        says("no such host") || says("no preferred addresses found")
+    }
+}
+
+/// meta/v1 Status, as far as it is used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    kind: String,
+    message: String,
+    reason: String,
+    metadata: ListMeta,
+    details: Details,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ListMeta {
+    #[serde(rename = "continue")]
+    continue_token: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    kind: String,
+    causes: Vec<Cause>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    message: String,
+    field: String,
+}
+
+impl Status {
+    /// The message, then each cause it does not contain already.
+    fn words(&self) -> String {
+        let mut words = self.message.clone();
+        for cause in self.details.causes.iter().filter(|cause| !cause.message.is_empty()).take(8) {
+            if words.contains(&cause.message) {
+                continue;
+            }
+            if !words.is_empty() {
+                words.push_str("; ");
+            }
+            if !cause.field.is_empty() {
+                words.push_str(&cause.field);
+                words.push_str(": ");
+            }
+            words.push_str(&cause.message);
+        }
+        if words.is_empty() { self.reason.clone() } else { words }
+    }
+}
+
+/// Untrusted text as one bounded line: white space and control characters become single spaces.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for (n, word) in
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).enumerate()
+    {
+        if n > 0 {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > SHOWN {
+            let cut = line.char_indices().nth(SHOWN).map_or(line.len(), |(at, _)| at);
+            line.truncate(cut);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+/// Go's handlers repeat the code: `404 page not found`, `405: Method Not Allowed`, `Unauthorized`.
+fn without_code(status: u16, words: &str) -> String {
+    let words = words.strip_prefix(&status.to_string()).map_or(words, |rest| rest.trim_start_matches([':', ' ']));
+    let reason = StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
+    let rest = words.strip_prefix(reason).map_or(words, |rest| rest.trim_start_matches([':', '.', ' ']));
+    rest.trim_end_matches("Available representations:").trim_end().to_owned()
+}
+
+/// What a web page says: its title, else nothing of it.
+fn page_words(page: &str) -> String {
+    let lower = page.to_ascii_lowercase();
+    let title = lower.find("<title>").and_then(|from| {
+        let from = from + "<title>".len();
+        let to = from + lower[from..].find("</title>")?;
+        page.get(from..to)
+    });
+    match title.map(one_line).filter(|title| !title.is_empty()) {
+        Some(title) => format!("a web page answered, not Kubernetes: {title:?}"),
+        None => "a web page answered, not Kubernetes".to_owned(),
+    }
+}
+
+/// What a body's early end means when the body was needed whole.
+pub(super) fn cut_short(ended: Ended) -> Kind {
+    match ended {
+        Ended::Reset | Ended::Truncated | Ended::Timeout => Kind::Unreachable,
+        Ended::Corrupt | Ended::TooLong => Kind::Failed,
+    }
+}

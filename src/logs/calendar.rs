@@ -1,0 +1,194 @@
+//! Giving yearless, zoneless log times their year and their instant.
+//!
+//! Neither journalctl's `short-precise` nor klog nor syslog write a year, and the latter two write the node's local
+//! time. A [`Calendar`] knows the node's offset and one fixed point in time, and rolls forward from line to line.
+
+use std::time::Duration;
+
+use crate::logs::klog;
+use crate::logs::layout::{Head, Layout, Stamp};
+use crate::time::{Civil, Timestamp};
+
+/// How far a later line may lie before an earlier one and still be of the same year: clocks step back, sources delay.
+const BACKSTEP: Duration = Duration::from_secs(30 * 86_400);
+
+/// How far off a fixed point may be: zones, and clocks that differ.
+const SLACK: Duration = Duration::from_secs(2 * 86_400);
+
+/// What is known about the year of the next line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The line is not older than this, give or take two days: the earliest year that fits.
+    NotBefore(Timestamp),
+    /// The line is not newer than this, give or take two days: the latest year that fits.
+    NotAfter(Timestamp),
+}
+
+/// Resolves the times of one stream of lines, oldest first.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    offset: i32,
+    /// What is known of the next line: the caller's fixed point at first, then the line before it.
+    anchor: Anchor,
+    slack: Duration,
+}
+
+impl Calendar {
+    /// `offset` is the node's zone in seconds east of UTC.
+    pub fn new(offset: i32, anchor: Anchor) -> Self {
+        Calendar { offset, anchor, slack: SLACK }
+    }
+
+    /// The instant of a line, remembered as the fixed point of the next.
+    pub fn resolve(&mut self, head: &Head) -> Option<Timestamp> {
+        let at = match head.stamp {
+            Stamp::Exact(at) => at,
+            Stamp::Yearless(civil) => self.year(civil, head.layout)?,
+        };
+        self.anchor = Anchor::NotBefore(at);
+        self.slack = BACKSTEP;
+        Some(at)
+    }
+
+    fn year(&self, civil: Civil, layout: Layout) -> Option<Timestamp> {
+        // Only journalctl's own prefix is UTC: the kubelet asks it for that.
+        let offset = if matches!(layout, Layout::Short { precise: true }) { 0 } else { self.offset };
+        let local = |year| Some(shift(Civil { year, ..civil }.utc()?, -offset));
+        match self.anchor {
+            Anchor::NotBefore(point) => {
+                let floor = shift_by(point, self.slack, -1);
+                let first = floor.civil_utc().year;
+                // 29 February may be eight years away.
+                (first - 1..first + 9).filter_map(local).find(|at| *at >= floor)
+            }
+            Anchor::NotAfter(point) => {
+                let ceiling = shift_by(point, self.slack, 1);
+                let last = ceiling.civil_utc().year;
+                (last - 8..last + 2).rev().filter_map(local).find(|at| *at <= ceiling)
+            }
+        }
+    }
+}
+
+/// The node's offset from UTC in seconds, from one journal line whose message carries a klog header: the prefix is
+/// UTC, the header is local, and their difference, rounded to a quarter of an hour, is the zone.
+pub fn offset_in(line: &[u8], head: &Head) -> Option<i32> {
+    let Layout::Short { precise: true } = head.layout else { return None };
+    let Stamp::Yearless(utc) = head.stamp else { return None };
+    let local = klog::Header::of(line.get(head.message..)?)?.civil;
+    // A leap year has every date; around New Year the two differ by a year.
+    let seconds = |civil: Civil| Some(Civil { year: 2024, ..civil }.utc()?.as_micros() / 1_000_000);
+    let mut difference = seconds(local)? - seconds(utc)?;
+    const YEAR: i64 = 366 * 86_400;
+    if difference > YEAR / 2 {
+        difference -= YEAR;
+    } else if difference < -YEAR / 2 {
+        difference += YEAR;
+    }
+    quarter(difference)
+}
+
+/// The node's offset from UTC in seconds, from the local time of a file's last line and the instant the file was last
+/// written; `None` where they don't agree to a minute and a half, as for a file that was copied or touched.
+pub fn offset_of_file(last: Civil, modified: Timestamp) -> Option<i32> {
+    let written = modified.as_micros() / 1_000_000;
+    let year = modified.civil_utc().year;
+    (year - 1..=year + 1)
+        .filter_map(|year| Some(Civil { year, ..last }.utc()?.as_micros() / 1_000_000 - written))
+        .filter_map(|difference| Some((difference, quarter(difference)?)))
+        .find(|(difference, offset)| (difference - i64::from(*offset)).abs() <= 90)
+        .map(|(_, offset)| offset)
+}
+
+/// Rounded to a quarter of an hour, if any place on Earth has that offset.
+fn quarter(seconds: i64) -> Option<i32> {
+    let rounded = (seconds + 450).div_euclid(900) * 900;
+    ((-12 * 3600)..=(14 * 3600)).contains(&rounded).then_some(rounded as i32)
+}
+
+fn shift(at: Timestamp, seconds: i32) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_add(i64::from(seconds) * 1_000_000))
+}
+
+fn shift_by(at: Timestamp, by: Duration, sign: i64) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_add(sign * by.as_micros() as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(text).unwrap()
+    }
+
+    fn resolved(calendar: &mut Calendar, line: &str) -> String {
+        calendar.resolve(&Head::of(line.as_bytes()).unwrap()).unwrap().rfc3339().to_string()
+    }
+
+    #[test]
+    fn the_year_turns_with_the_lines() {
+        let mut calendar = Calendar::new(0, Anchor::NotBefore(at("2023-12-30T00:00:00Z")));
+        assert_eq!(resolved(&mut calendar, "Dec 31 23:59:59.900000 n k[1]: x"), "2023-12-31T23:59:59.900000Z");
+        assert_eq!(resolved(&mut calendar, "Jan 01 00:00:00.100000 n k[1]: x"), "2024-01-01T00:00:00.100000Z");
+        assert_eq!(resolved(&mut calendar, "Dec 31 23:59:59.990000 n k[1]: late"), "2023-12-31T23:59:59.990000Z");
+        assert_eq!(resolved(&mut calendar, "Feb 29 12:00:00.000000 n k[1]: x"), "2024-02-29T12:00:00.000000Z");
+        assert_eq!(
+            resolved(&mut calendar, "Dec 25 12:00:00.000000 n k[1]: ten months later"),
+            "2024-12-25T12:00:00.000000Z"
+        );
+    }
+
+    #[test]
+    fn without_a_start_the_latest_year_that_fits_is_taken() {
+        let point = Anchor::NotAfter(at("2026-11-21T00:00:00Z"));
+        for (line, expected) in [
+            ("Nov 21 23:00:00.000000 n k[1]: tomorrow, by a clock that is fast", "2026-11-21T23:00:00.000000Z"),
+            ("Nov 24 00:00:00.000000 n k[1]: x", "2025-11-24T00:00:00.000000Z"),
+            ("Feb 29 00:00:00.000000 n k[1]: x", "2024-02-29T00:00:00.000000Z"),
+        ] {
+            assert_eq!(resolved(&mut Calendar::new(0, point), line), expected);
+        }
+    }
+
+    #[test]
+    fn local_times_are_shifted_and_journal_prefixes_are_not() {
+        let anchor = Anchor::NotBefore(at("2026-11-01T00:00:00Z"));
+        let zone = 5 * 3600 + 1800;
+        assert_eq!(
+            resolved(&mut Calendar::new(zone, anchor), "I1121 08:30:00.000000 1 a.go:1] x"),
+            "2026-11-21T03:00:00.000000Z"
+        );
+        assert_eq!(
+            resolved(&mut Calendar::new(zone, anchor), "Nov 21 08:30:00 n k[1]: x"),
+            "2026-11-21T03:00:00.000000Z"
+        );
+        assert_eq!(
+            resolved(&mut Calendar::new(zone, anchor), "Nov 21 03:00:00.000000 n k[1]: x"),
+            "2026-11-21T03:00:00.000000Z"
+        );
+    }
+
+    #[test]
+    fn the_offset_shows_in_a_kubelet_line() {
+        for (line, offset) in [
+            ("Nov 14 22:13:22.594537 n kubelet[1]: I1114 22:13:23.000001  1 a.go:1] x", Some(0)),
+            ("Nov 14 22:13:22.594537 n kubelet[1]: I1114 17:13:21.000001  1 a.go:1] x", Some(-5 * 3600)),
+            ("Dec 31 20:00:00.000000 n kubelet[1]: I0101 01:30:00.000001  1 a.go:1] x", Some(5 * 3600 + 1800)),
+            ("Jan 01 02:00:00.000000 n kubelet[1]: I1231 21:00:00.000001  1 a.go:1] x", Some(-5 * 3600)),
+            ("Nov 14 22:13:22.594537 n kubelet[1]: no klog", None),
+            ("Nov 14 22:13:22.594537 n kubelet[1]: I0814 22:13:23.000001  1 a.go:1] stale", None),
+        ] {
+            assert_eq!(offset_in(line.as_bytes(), &Head::of(line.as_bytes()).unwrap()), offset, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_offset_shows_in_the_last_write_of_a_file() {
+        let last = Civil { year: 0, month: 1, day: 1, hour: 1, minute: 30, second: 1, micros: 5 };
+        assert_eq!(offset_of_file(last, at("2025-12-31T20:00:01Z")), Some(5 * 3600 + 1800));
+        assert_eq!(offset_of_file(last, at("2026-01-01T01:30:31Z")), Some(0));
+        assert_eq!(offset_of_file(last, at("2026-01-01T01:37:31Z")), None, "touched seven minutes later");
+        assert_eq!(offset_of_file(last, at("2026-03-01T01:30:01Z")), None, "copied months later");
+    }
+}

@@ -1,0 +1,321 @@
+//! Which entries are wanted: time window, patterns, severity, identifier, pod. Pure.
+
+use std::borrow::Cow;
+
+use regex_lite::{Regex, RegexBuilder};
+
+use crate::error::{Error, Result};
+use crate::logs::klog::Severity;
+use crate::logs::layout::{self, Layout};
+use crate::logs::line::Line;
+use crate::logs::pod::PodLines;
+use crate::time::Timestamp;
+
+/// How far past the window's end entries are still looked at: sources stamp their lines a little before the journal
+/// takes them, so neighbours may stand in the wrong order.
+const DISORDER_MICROS: i64 = 60_000_000;
+
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Wanted.
+    Keep,
+    /// Not wanted.
+    Drop,
+    /// Not wanted, and so far past the window's end that nothing wanted follows.
+    Past,
+}
+
+/// All conditions on an entry; the default lets everything through.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Not before this; inclusive.
+    pub since: Option<Timestamp>,
+    /// Not after this; inclusive.
+    pub until: Option<Timestamp>,
+    /// At least one of these matches the message, if there are any.
+    pub grep: Vec<Pattern>,
+    /// None of these matches the message.
+    pub exclude: Vec<Pattern>,
+    /// At least this severe; an entry that shows no severity counts as info.
+    pub severity: Option<Severity>,
+    /// Written by one of these programs, if there are any.
+    pub identifiers: Vec<String>,
+    /// About this pod.
+    pub pod: Option<PodLines>,
+    /// Whether any entry showed a severity: without one, `severity` could not be answered.
+    pub saw_severity: bool,
+    /// Whether any entry carried a time: without one, a window could not be applied.
+    pub saw_time: bool,
+    /// Whether there was any entry.
+    pub saw_entry: bool,
+}
+
+impl Filter {
+    /// Whether entries need no more than their place in the stream: nothing is filtered by content or window.
+    pub fn is_empty(&self) -> bool {
+        !self.has_window() && !self.looks_at_content()
+    }
+
+    /// Whether only a window of time is wanted.
+    pub fn has_window(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+
+    /// Whether nothing but who wrote an entry is asked.
+    pub fn only_identifiers(&self) -> bool {
+        !self.has_window()
+            && self.grep.is_empty()
+            && self.exclude.is_empty()
+            && self.severity.is_none()
+            && self.pod.is_none()
+    }
+
+    /// Whether any condition looks beyond the time.
+    pub fn looks_at_content(&self) -> bool {
+        !self.grep.is_empty()
+            || !self.exclude.is_empty()
+            || self.severity.is_some()
+            || !self.identifiers.is_empty()
+            || self.pod.is_some()
+    }
+
+    /// Judges one entry. Entries come in the log's order.
+    pub fn judge(&mut self, line: &Line) -> Verdict {
+        self.saw_time |= line.head.is_some();
+        self.saw_entry = true;
+        if let Some(at) = line.at {
+            if self.until.is_some_and(|until| at > until) {
+                let past = self.until.is_some_and(|until| at.as_micros() - until.as_micros() > DISORDER_MICROS);
+                return if past { Verdict::Past } else { Verdict::Drop };
+            }
+            if self.since.is_some_and(|since| at < since) {
+                return Verdict::Drop;
+            }
+        } else if self.since.is_some() {
+            // Before the first time of all: what these lines belong to lies before the window.
+            return Verdict::Drop;
+        }
+        if !self.looks_at_content() || self.wants(line) { Verdict::Keep } else { Verdict::Drop }
+    }
+
+    fn wants(&mut self, line: &Line) -> bool {
+        if let Some(least) = self.severity {
+            let severity = layout::severity(line.message());
+            self.saw_severity |= severity.is_some();
+            if severity.unwrap_or(Severity::Info) < least {
+                return false;
+            }
+        }
+        if !self.identifiers.is_empty() {
+            let (from, to) = line.head.map_or((0, 0), |head| head.identifier);
+            let identifier = line.text.get(from..to).unwrap_or_default();
+            if !self.identifiers.iter().any(|wanted| wanted.as_bytes() == identifier) {
+                return false;
+            }
+        }
+        if !self.grep.is_empty() || !self.exclude.is_empty() {
+            let message = dedented(line);
+            if !self.grep.is_empty() && !self.grep.iter().any(|pattern| pattern.matches(&message)) {
+                return false;
+            }
+            if self.exclude.iter().any(|pattern| pattern.matches(&message)) {
+                return false;
+            }
+        }
+        self.pod.as_mut().is_none_or(|pod| pod.mentions(line.message()))
+    }
+}
+
+/// The message as its writer wrote it: journalctl indents continuation lines to the message's column.
+fn dedented(line: &Line) -> Cow<'_, [u8]> {
+    let message = line.message();
+    let indented = matches!(line.head, Some(head) if head.layout == Layout::Short { precise: true });
+    if !indented || memchr::memchr(b'\n', message).is_none() {
+        return Cow::Borrowed(message);
+    }
+    let indent = line.head.map_or(0, |head| head.message);
+    let mut lines = message.split(|b| *b == b'\n');
+    let mut whole = lines.next().unwrap_or_default().to_vec();
+    for line in lines {
+        whole.push(b'\n');
+        let spaces = line.iter().take(indent).take_while(|b| **b == b' ').count();
+        whole.extend_from_slice(line.get(spaces..).unwrap_or_default());
+    }
+    Cow::Owned(whole)
+}
+
+/// A `--grep` or `--exclude` pattern: regex-lite's syntax; all-lowercase ignores ASCII case.
+#[derive(Debug)]
+pub struct Pattern {
+    source: String,
+    ignore_case: bool,
+    kind: PatternKind,
+}
+
+#[derive(Debug)]
+enum PatternKind {
+    /// No metacharacter, case counts: searched at memory speed.
+    Exact(Box<memchr::memmem::Finder<'static>>),
+    /// No metacharacter, case ignored; lower case.
+    Caseless(Vec<u8>),
+    Regex(Regex),
+}
+
+impl Pattern {
+    /// Compiles a pattern; `case_sensitive` overrides what its letters say.
+    pub fn new(source: &str, case_sensitive: Option<bool>) -> Result<Pattern> {
+        let ignore_case = !case_sensitive.unwrap_or_else(|| source.chars().any(char::is_uppercase));
+        let kind = if !is_literal(source) {
+            let regex = RegexBuilder::new(source).case_insensitive(ignore_case).build().map_err(|cause| {
+                Error::usage(format!("pattern {source:?}")).because(cause).hint(
+                    "patterns are regular expressions without look-around and backreferences; escape special characters with \\",
+                )
+            })?;
+            PatternKind::Regex(regex)
+        } else if ignore_case {
+            PatternKind::Caseless(source.to_ascii_lowercase().into_bytes())
+        } else {
+            PatternKind::Exact(Box::new(memchr::memmem::Finder::new(source.as_bytes()).into_owned()))
+        };
+        Ok(Pattern { source: source.to_owned(), ignore_case, kind })
+    }
+
+    /// Whether it occurs in a message.
+    pub fn matches(&self, message: &[u8]) -> bool {
+        match &self.kind {
+            PatternKind::Exact(finder) => finder.find(message).is_some(),
+            PatternKind::Caseless(needle) => find_caseless(message, needle),
+            PatternKind::Regex(regex) => regex.is_match(&String::from_utf8_lossy(message)),
+        }
+    }
+
+    /// The pattern to ask of the server, where its answer can only hold more than ours: a plain word without
+    /// characters that PCRE, Go or journalctl's own preparation of a message could read differently.
+    pub fn for_server(&self) -> Option<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_:/=@-".contains(c);
+        let pushable =
+            !matches!(self.kind, PatternKind::Regex(_)) && self.source.len() < 256 && self.source.chars().all(plain);
+        // journalctl ignores case exactly where there is no capital letter.
+        pushable.then(|| if self.ignore_case { self.source.to_ascii_lowercase() } else { self.source.clone() })
+    }
+}
+
+fn is_literal(pattern: &str) -> bool {
+    !pattern.is_empty() && !pattern.bytes().any(|b| br"\.+*?()|[]{}^$#&-~".contains(&b) && b != b'-')
+}
+
+fn find_caseless(haystack: &[u8], needle: &[u8]) -> bool {
+    let Some(&first) = needle.first() else { return true };
+    let mut from = 0;
+    while let Some(rest) = haystack.get(from..)
+        && let Some(at) = memchr::memchr2(first, first.to_ascii_uppercase(), rest)
+    {
+        match rest.get(at..at + needle.len()) {
+            Some(candidate) if candidate.eq_ignore_ascii_case(needle) => return true,
+            Some(_) => from += at + 1,
+            None => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    use crate::logs::layout::Head;
+
+    fn line(text: &str, at: i64) -> Line {
+        Line {
+            at: Some(Timestamp::from_micros(at)),
+            head: Head::of(text.as_bytes()),
+            text: Bytes::copy_from_slice(text.as_bytes()),
+        }
+    }
+
+    fn pattern(source: &str) -> Pattern {
+        Pattern::new(source, None).unwrap()
+    }
+
+    #[test]
+    fn both_ends_of_a_window_are_inclusive_to_the_microsecond() {
+        let mut filter = Filter {
+            since: Some(Timestamp::from_micros(10)),
+            until: Some(Timestamp::from_micros(20)),
+            ..Filter::default()
+        };
+        let verdicts = [9, 10, 20, 21, 21 + DISORDER_MICROS].map(|at| filter.judge(&line("x\n", at)));
+        assert_eq!(verdicts, [Verdict::Drop, Verdict::Keep, Verdict::Keep, Verdict::Drop, Verdict::Past]);
+    }
+
+    #[test]
+    fn case_counts_only_with_a_capital_or_when_told() {
+        for (source, sensitive, text, expected) in [
+            ("error", None, "an ERROR", true),
+            ("Error", None, "an error", false),
+            ("Error", Some(false), "an error", true),
+            ("error", Some(true), "an ERROR", false),
+            ("err.r", None, "an ERROR", true),
+            ("Err.r", None, "an ERROR", false),
+            ("errorx", None, "an ERROR", false),
+            ("eerror", None, "eeeERROR", true),
+            ("a|b", None, "xB", true),
+            ("ü", None, "ü", true),
+        ] {
+            let pattern = Pattern::new(source, sensitive).unwrap();
+            assert_eq!(pattern.matches(text.as_bytes()), expected, "{source} {sensitive:?} in {text}");
+        }
+        assert!(pattern("x").matches(b"\xff\xfex"), "bytes that are no text");
+        assert!(Pattern::new("(?=x)", None).is_err() && Pattern::new("(", None).is_err());
+    }
+
+    #[test]
+    fn a_pattern_sees_the_message_with_its_continuation_and_without_the_prefix() {
+        let text = "Nov 14 22:13:20.000001 n k[1]: panic: x\n                               main.main()\n";
+        let entry = line(text, 0);
+        for (source, expected) in
+            [("^panic: x\nmain", true), ("main\\(\\)$", true), ("k\\[1\\]", false), ("Nov 14", false)]
+        {
+            let mut filter = Filter { grep: vec![pattern(source)], ..Filter::default() };
+            assert_eq!(filter.judge(&entry) == Verdict::Keep, expected, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn exclude_wins_over_grep_and_several_patterns_are_alternatives() {
+        let mut filter =
+            Filter { grep: vec![pattern("one"), pattern("two")], exclude: vec![pattern("not")], ..Filter::default() };
+        let verdicts = ["one", "two", "not one", "three"].map(|text| filter.judge(&line(text, 0)) == Verdict::Keep);
+        assert_eq!(verdicts, [true, true, false, false]);
+    }
+
+    #[test]
+    fn severities_are_at_least_and_the_unmarked_count_as_info() {
+        let mut filter = Filter { severity: Some(Severity::Warning), ..Filter::default() };
+        let lines = [
+            "W1121 03:07:12.123456 1 a.go:1] x",
+            "I1121 03:07:12.123456 1 a.go:1] x",
+            "F1121 03:07:12.123456 1 a.go:1] x",
+            "x",
+        ];
+        assert_eq!(lines.map(|text| filter.judge(&line(text, 0)) == Verdict::Keep), [true, false, true, false]);
+        assert!(filter.saw_severity);
+    }
+
+    #[test]
+    fn only_plain_words_are_left_to_the_server() {
+        for (source, sensitive, asked) in [
+            ("panic", None, Some("panic")),
+            ("Panic", None, Some("Panic")),
+            ("Panic", Some(false), Some("panic")),
+            ("panic", Some(true), Some("panic")),
+            ("two words", None, None),
+            ("a.b", None, None),
+            ("é", None, None),
+        ] {
+            assert_eq!(Pattern::new(source, sensitive).unwrap().for_server().as_deref(), asked, "{source}");
+        }
+    }
+}

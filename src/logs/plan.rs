@@ -1,0 +1,77 @@
+//! From what was said to what will be read: the window becomes two instants, once, and the filters are built.
+
+use std::time::Duration;
+
+use crate::args::{Options, Priority, Severity, SourceChoice, Tail};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::logs::filter::{Filter, Pattern};
+use crate::notice::Notices;
+
+/// What one run of `logs` reads.
+#[derive(Debug)]
+pub struct Plan {
+    /// The node's name.
+    pub node: String,
+    /// Units without `.service`; empty only where paths are read.
+    pub units: Vec<String>,
+    /// Files under /var/log.
+    pub paths: Vec<String>,
+    /// Which sources may be used.
+    pub choice: SourceChoice,
+    /// Whether `.gz` files are unpacked.
+    pub decompress: bool,
+    /// Only so many of the last entries.
+    pub last: Option<u64>,
+    /// Which entries.
+    pub filter: Filter,
+    /// How long a kubelet lets a query run.
+    pub server_limit: Duration,
+}
+
+/// The kubelet kills journalctl after this long.
+pub const SERVER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Resolves the options of `logs`.
+pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> {
+    let node = options.operands.first().cloned().ok_or_else(|| Error::usage("no node was named"))?;
+    let (since, until) = options.window(clock.now())?;
+    if since.is_some() || until.is_some() {
+        notices.verbose(4, || {
+            let shown = |at: Option<crate::time::Timestamp>, open: &str| {
+                at.map_or(open.to_owned(), |at| at.rfc3339().to_string())
+            };
+            format!("window: {} to {}, both included", shown(since, "the log's beginning"), shown(until, "its end"))
+        });
+    }
+    let patterns = |sources: &[String]| -> Result<Vec<Pattern>> {
+        sources.iter().map(|source| Pattern::new(source, options.case_sensitive)).collect()
+    };
+    let filter = Filter {
+        since,
+        until,
+        grep: patterns(&options.grep)?,
+        exclude: patterns(&options.exclude)?,
+        severity: options.priority.map(Priority::severity).filter(|least| *least > Severity::Info),
+        identifiers: options.identifiers.clone(),
+        ..Filter::default()
+    };
+    let units = match (options.units.is_empty(), options.paths.is_empty()) {
+        (true, true) => vec!["kubelet".to_owned()],
+        _ => options.units.clone(),
+    };
+    let last = match options.tail {
+        Some(Tail::Last(last)) => Some(last),
+        Some(Tail::All) | None => None,
+    };
+    Ok(Plan {
+        node,
+        units,
+        paths: options.paths.clone(),
+        choice: options.source,
+        decompress: options.decompress,
+        last,
+        filter,
+        server_limit: SERVER_LIMIT,
+    })
+}

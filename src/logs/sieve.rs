@@ -1,0 +1,225 @@
+//! From bytes to the entries that are wanted: split, dated, filtered, and the last N kept; sans-io.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::logs::calendar::Calendar;
+use crate::logs::filter::{Filter, Verdict};
+use crate::logs::line::Line;
+use crate::logs::split::{Continuation, Splitter};
+use crate::time::Timestamp;
+
+/// One pass over one stream, oldest entry first.
+#[derive(Debug)]
+pub struct Sieve<'f> {
+    splitter: Splitter,
+    calendar: Option<Calendar>,
+    filter: &'f mut Filter,
+    /// The time that an entry without one inherits.
+    last: Option<Timestamp>,
+    /// The time of the first entry that carried one.
+    first: Option<Timestamp>,
+    /// One of journalctl's own lines, waiting for an entry on each side.
+    marker: Option<Line>,
+    kept: Kept,
+    read: u64,
+    wanted: u64,
+    scratch: Vec<Line>,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// All of them go out as they come.
+    All(Vec<Line>),
+    /// Only the last ones go out, at the end.
+    Last {
+        most: usize,
+        lines: VecDeque<Line>,
+        /// How many of `lines` are journalctl's own and don't count.
+        markers: usize,
+    },
+}
+
+impl<'f> Sieve<'f> {
+    /// Without a calendar no entry gets a time; `last` keeps only that many entries.
+    pub fn new(
+        continuation: Continuation,
+        calendar: Option<Calendar>,
+        filter: &'f mut Filter,
+        last: Option<usize>,
+    ) -> Self {
+        let kept = last.map_or(Kept::All(Vec::new()), |most| Kept::Last { most, lines: VecDeque::new(), markers: 0 });
+        let splitter = Splitter::new(continuation);
+        Sieve {
+            splitter,
+            calendar,
+            filter,
+            last: None,
+            first: None,
+            marker: None,
+            kept,
+            read: 0,
+            wanted: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes the next piece. `false` means the window's end is past and nothing wanted follows.
+    pub fn push(&mut self, piece: Bytes) -> bool {
+        let mut entries = std::mem::take(&mut self.scratch);
+        self.splitter.push(piece, &mut entries);
+        let more = self.sift(&mut entries);
+        self.scratch = entries;
+        more
+    }
+
+    /// The stream has ended: the last entry is complete.
+    pub fn finish(&mut self) {
+        let mut entries = std::mem::take(&mut self.scratch);
+        self.splitter.finish(&mut entries);
+        self.sift(&mut entries);
+    }
+
+    /// What can go out now; with `last`, nothing before [`Sieve::finish`] and [`Sieve::remainder`].
+    pub fn ready(&mut self) -> Vec<Line> {
+        match &mut self.kept {
+            Kept::All(lines) => std::mem::take(lines),
+            Kept::Last { .. } => Vec::new(),
+        }
+    }
+
+    /// What goes out at the end.
+    pub fn remainder(&mut self) -> Vec<Line> {
+        match &mut self.kept {
+            Kept::All(lines) => std::mem::take(lines),
+            Kept::Last { lines, .. } => std::mem::take(lines).into(),
+        }
+    }
+
+    /// How many entries went in, journalctl's own lines not counted.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// How many entries were wanted, before only the last were kept.
+    pub fn wanted(&self) -> u64 {
+        self.wanted
+    }
+
+    /// The time of the first entry that carried one.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.first
+    }
+
+    fn sift(&mut self, entries: &mut Vec<Line>) -> bool {
+        let mut more = true;
+        for mut line in entries.drain(..) {
+            if line.is_marker() {
+                self.marker = Some(line);
+                continue;
+            }
+            self.read += 1;
+            if let (Some(calendar), Some(head)) = (&mut self.calendar, &line.head) {
+                self.last = calendar.resolve(head).or(self.last);
+                self.first = self.first.or(self.last);
+            }
+            line.at = self.last;
+            match self.filter.judge(&line) {
+                Verdict::Keep => {
+                    if let Some(marker) = self.marker.take()
+                        && self.wanted > 0
+                    {
+                        self.keep(marker, 0);
+                    }
+                    self.keep(line, 1);
+                }
+                Verdict::Drop => {}
+                Verdict::Past => more = false,
+            }
+        }
+        more
+    }
+
+    fn keep(&mut self, line: Line, entries: u64) {
+        self.wanted += entries;
+        match &mut self.kept {
+            Kept::All(lines) => lines.push(line),
+            Kept::Last { most, lines, markers } => {
+                *markers += usize::from(entries == 0);
+                lines.push_back(line);
+                // journalctl prints its own lines only between two entries: never first.
+                while lines.len() - *markers > *most || lines.front().is_some_and(Line::is_marker) {
+                    if lines.pop_front().is_some_and(|line| line.is_marker()) {
+                        *markers -= 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::calendar::Anchor;
+    use crate::logs::filter::Pattern;
+
+    const LOG: &[u8] = b"-- Boot a --
+Nov 14 22:13:20.000001 n k[1]: one
+Nov 14 22:13:21.000001 n k[1]: two
+                               more
+-- Boot b --
+Nov 14 22:14:20.000001 n k[1]: three
+-- Boot c --
+Nov 14 22:15:20.000001 n k[1]: four
+";
+
+    fn sifted(filter: &mut Filter, last: Option<usize>) -> String {
+        let start = Timestamp::parse_rfc3339("2023-11-14T00:00:00Z").unwrap();
+        let calendar = Calendar::new(0, Anchor::NotBefore(start));
+        let mut sieve = Sieve::new(Continuation::Indented, Some(calendar), filter, last);
+        let mut lines = Vec::new();
+        for piece in LOG.chunks(11) {
+            sieve.push(Bytes::copy_from_slice(piece));
+            lines.extend(sieve.ready());
+        }
+        sieve.finish();
+        lines.extend(sieve.remainder());
+        lines.iter().map(|line| String::from_utf8_lossy(&line.text).trim_end().to_owned()).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn markers_stand_only_between_two_wanted_entries() {
+        let all = sifted(&mut Filter::default(), None);
+        assert!(all.starts_with("Nov 14 22:13:20") && all.matches("-- Boot").count() == 2, "{all}");
+        let grep = |word| Filter { grep: vec![Pattern::new(word, None).unwrap()], ..Filter::default() };
+        assert!(!sifted(&mut grep("four"), None).contains("Boot"));
+        let one_four = sifted(&mut grep("one|four"), None);
+        assert!(one_four.contains("one|-- Boot c --|Nov 14 22:15:20"), "{one_four}");
+    }
+
+    #[test]
+    fn the_last_entries_are_counted_without_markers_and_with_their_continuation() {
+        for (most, expected) in [
+            (1, "Nov 14 22:15:20.000001 n k[1]: four"),
+            (2, "Nov 14 22:14:20.000001 n k[1]: three|-- Boot c --|Nov 14 22:15:20.000001 n k[1]: four"),
+        ] {
+            assert_eq!(sifted(&mut Filter::default(), Some(most)), expected);
+        }
+        assert!(sifted(&mut Filter::default(), Some(3)).starts_with("Nov 14 22:13:21.000001 n k[1]: two\n      "));
+        assert_eq!(sifted(&mut Filter::default(), Some(4)), sifted(&mut Filter::default(), None));
+    }
+
+    #[test]
+    fn continuation_lines_and_markers_follow_the_window_of_their_entry() {
+        let at = |text| Timestamp::parse_rfc3339(text);
+        let mut filter =
+            Filter { since: at("2023-11-14T22:13:21Z"), until: at("2023-11-14T22:14:20.000001Z"), ..Filter::default() };
+        let window = sifted(&mut filter, None);
+        assert!(
+            window.starts_with("Nov 14 22:13:21") && window.ends_with("three") && window.contains("more|-- Boot b --"),
+            "{window}"
+        );
+    }
+}

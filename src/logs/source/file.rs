@@ -1,0 +1,409 @@
+//! Text files under the node's /var/log, through the kubelet's file server (Go's `net/http` rules).
+//!
+//! A file is read in one request where nothing has to be known of it before; from its end, by ranges, where only its
+//! last entries are wanted; and twice where a window needs the node's zone, which shows in the file's last line beside
+//! its time of modification.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
+
+use crate::error::{Error, Kind};
+use crate::http::{Body, ByteRange, Encoding, Request, Response};
+use crate::kube::{path, status};
+use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
+use crate::logs::filter::Filter;
+use crate::logs::layout::{Head, Layout, Stamp};
+use crate::logs::line::Line;
+use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::sieve::Sieve;
+use crate::logs::source::listing::is_listing;
+use crate::logs::source::{Node, Want};
+use crate::logs::split::Continuation;
+use crate::time::Timestamp;
+
+/// The first part read from a file's end; what is needed mostly lies in it.
+const FIRST_END: u64 = 64 << 10;
+/// How much more each further part has.
+const GROWTH: u64 = 8;
+/// How often a broken body is continued without having brought anything.
+const MOST_FRUITLESS: u32 = 4;
+/// By so many bytes a file that was replaced is recognised.
+const BEGINNING: u64 = 64;
+
+/// How a file is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// As its bytes are.
+    Plain,
+    /// gzip, to be unpacked.
+    Gzip,
+}
+
+impl Packing {
+    /// By the file's name, where unpacking is wanted.
+    pub fn of(name: &str, decompress: bool) -> Packing {
+        if decompress && name.ends_with(".gz") { Packing::Gzip } else { Packing::Plain }
+    }
+}
+
+/// One file of one node.
+#[derive(Debug)]
+pub struct File<'a> {
+    node: &'a Node<'a>,
+    name: &'a str,
+    packing: Packing,
+}
+
+/// The end of a file, and what is known by it.
+struct Ending {
+    bytes: Bytes,
+    /// Where it begins in the file.
+    from: u64,
+    modified: Option<Timestamp>,
+}
+
+impl<'a> File<'a> {
+    /// A file by its path under /var/log.
+    pub fn new(node: &'a Node<'a>, name: &'a str, packing: Packing) -> Self {
+        File { node, name, packing }
+    }
+
+    /// Reads all that is wanted and hands it on; tells whether there was anything.
+    pub async fn read(&self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
+        if want.raw && !want.dated && filter.is_empty() {
+            return self.pass_on(out).await;
+        }
+        let dated = want.dated || filter.has_window();
+        let lines = self.read_whole(None, dated, filter, Some(out)).await?;
+        self.check_time_was_seen(filter)?;
+        let anything = out.has_spoken() || !lines.is_empty();
+        out.lines(lines).await?;
+        Ok(anything)
+    }
+
+    /// The last `last` entries that are wanted, oldest first.
+    pub async fn last(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Vec<Line>> {
+        let dated = want.dated || filter.has_window();
+        let lines = match self.packing {
+            Packing::Plain => self.read_end(last, dated, filter).await?,
+            Packing::Gzip => self.read_whole(Some(last), dated, filter, None).await?,
+        };
+        self.check_time_was_seen(filter)?;
+        Ok(lines)
+    }
+
+    /// All of it, as it comes.
+    async fn pass_on(&self, out: &mut Outlet) -> Flow<bool> {
+        let mut stream = Stream::open(self).await?;
+        let mut anything = false;
+        while let Some(piece) = stream.next().await? {
+            anything = true;
+            out.bytes(piece).await?;
+        }
+        Ok(anything)
+    }
+
+    /// All of it, looked at; what did not go out on the way.
+    async fn read_whole(
+        &self,
+        last: Option<u64>,
+        dated: bool,
+        filter: &mut Filter,
+        mut out: Option<&mut Outlet>,
+    ) -> Flow<Vec<Line>> {
+        let ending = if dated && self.packing == Packing::Plain { Some(self.ending(FIRST_END).await?) } else { None };
+        let mut stream = Stream::open(self).await?;
+        let calendar = dated.then(|| match &ending {
+            Some(ending) => self.calendar(ending),
+            None => self.calendar_without_zone(stream.modified),
+        });
+        let keep = last.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep);
+        while let Some(piece) = stream.next().await? {
+            if !sieve.push(piece) {
+                break;
+            }
+            if let Some(out) = &mut out {
+                out.lines(sieve.ready()).await?;
+            }
+        }
+        sieve.finish();
+        Ok(sieve.remainder())
+    }
+
+    /// The last entries that are wanted, from ever larger parts of the file's end.
+    async fn read_end(&self, last: u64, dated: bool, filter: &mut Filter) -> Flow<Vec<Line>> {
+        let keep = usize::try_from(last).unwrap_or(usize::MAX);
+        let mut size = FIRST_END.max(last.saturating_mul(512).min(8 << 20));
+        loop {
+            let ending = self.ending(size).await?;
+            let calendar = dated.then(|| self.calendar(&ending));
+            let whole = ending.from == 0;
+            let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, Some(keep));
+            // A part begins inside a line, and inside an entry: the first one with a time is the first whole one.
+            let bytes = if whole { ending.bytes } else { from_first_entry(ending.bytes) };
+            sieve.push(bytes);
+            sieve.finish();
+            let (lines, wanted, first) = (sieve.remainder(), sieve.wanted(), sieve.first());
+            let begun_before = matches!((first, filter.since), (Some(first), Some(since)) if first < since);
+            if whole || wanted >= last || begun_before {
+                return Ok(lines);
+            }
+            if size >= 64 << 20 {
+                // Too much to hold at once for so few: one pass over all of it instead.
+                return self.read_whole(Some(last), dated, filter, None).await;
+            }
+            size = size.saturating_mul(GROWTH);
+        }
+    }
+
+    /// The last `size` bytes, or all if it has fewer.
+    async fn ending(&self, size: u64) -> Flow<Ending> {
+        let mut fruitless = 0;
+        loop {
+            let answer = self.ask(Some(ByteRange::Last(size))).await?;
+            if answer.status == 416 {
+                // Kubernetes 1.24 says so of an empty file.
+                return Ok(Ending { bytes: Bytes::new(), from: 0, modified: None });
+            }
+            let modified = modified(&answer);
+            // 200 means all of it: of an empty file, or from a proxy that does not know ranges.
+            let from = if answer.status == 206 { range_start(&answer) } else { 0 };
+            match answer.body.collect(usize::try_from(size).unwrap_or(usize::MAX).max(256 << 20)).await {
+                Ok(bytes) => return Ok(Ending { bytes, from, modified }),
+                Err(cut) if cut.ended().resumable() && fruitless < MOST_FRUITLESS => fruitless += 1,
+                Err(cut) => return Err(Error::new(Kind::Partial, format!("reading {}: {cut}", self.name)).into()),
+            }
+        }
+    }
+
+    /// The node's zone and the years, from the file's last line with a time and the time of its last change.
+    fn calendar(&self, ending: &Ending) -> Calendar {
+        let Some(modified) = ending.modified else { return self.calendar_without_zone(None) };
+        let last = ending.bytes.split(|b| *b == b'\n').rev().find_map(Head::of);
+        let offset = match last {
+            Some(Head { stamp: Stamp::Yearless(civil), layout, .. }) if layout != (Layout::Short { precise: true }) => {
+                offset_of_file(civil, modified)
+            }
+            // Lines with a zone of their own need none.
+            _ => return Calendar::new(0, Anchor::NotAfter(modified)),
+        };
+        if offset.is_none() {
+            let (node, name) = (self.node.name, self.name);
+            self.node.notices.warning(format_args!(
+                "{node}: the zone of the times in {name} is unknown (the file was changed after its last line); they are taken as UTC"
+            ));
+        }
+        Calendar::new(offset.unwrap_or(0), Anchor::NotAfter(modified))
+    }
+
+    fn calendar_without_zone(&self, modified: Option<Timestamp>) -> Calendar {
+        let (node, name) = (self.node.name, self.name);
+        self.node.notices.note(format_args!("{node}: times in {name} that name no zone are taken as UTC"));
+        Calendar::new(0, Anchor::NotAfter(modified.unwrap_or_else(|| self.node.clock.now())))
+    }
+
+    fn check_time_was_seen(&self, filter: &Filter) -> Flow<()> {
+        if !filter.has_window() || filter.saw_time || !filter.saw_entry {
+            return Ok(());
+        }
+        let words =
+            format!("no line of {} begins with a time that can be read, so a time window can't be applied", self.name);
+        Err(Error::new(Kind::Usage, words).hint("leave --since and --until out, or use --grep").into())
+    }
+
+    /// One request for the file or a part of it, told apart from everything else the server may answer.
+    async fn ask(&self, range: Option<ByteRange>) -> Flow<Response> {
+        // Without a compressor on the way pieces come as they are read.
+        let mut request = Request::get(path::logs_file(self.node.name, self.name)).encoding(Encoding::Identity);
+        if let Some(range) = range {
+            request = request.range(range);
+        }
+        let answer = self.node.client.get(request).await?;
+        let hint = format!("kubectl kubelet-logs ls {}:{}", self.node.name, self.name.trim_end_matches('/'));
+        match answer.status {
+            200 | 206 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
+                let words = format!("/var/log/{} is a directory", self.name);
+                Err(Error::usage(words).hint(format!("list it: {hint}")).into())
+            }
+            200 | 206 => Ok(answer),
+            416 if range.is_some() => Ok(answer),
+            301 | 302 | 307 | 308 => {
+                let words = format!("/var/log/{} is a directory", self.name);
+                Err(Error::usage(words).hint(format!("list it: {hint}")).into())
+            }
+            404 => {
+                let error = status::error_of(answer).await;
+                if error.to_string().contains("page not found") {
+                    let parent = self.name.rsplit_once('/').map_or("", |(parent, _)| parent);
+                    let list = format!("kubectl kubelet-logs ls {}:{parent}", self.node.name);
+                    let list = list.trim_end_matches(':');
+                    return Err(Error::new(Kind::NotFound, format!("no file /var/log/{}", self.name))
+                        .because(error)
+                        .hint(format!("see what there is: {list}"))
+                        .into());
+                }
+                Err(error.into())
+            }
+            _ => Err(status::error_of(answer).await.into()),
+        }
+    }
+}
+
+/// A file's body from its beginning, continued where it broke.
+struct Stream<'f> {
+    file: &'f File<'f>,
+    body: Body,
+    modified: Option<Timestamp>,
+    /// Bytes taken from the server, before unpacking.
+    offset: u64,
+    beginning: Vec<u8>,
+    unpack: Option<MultiGzDecoder<Vec<u8>>>,
+    fruitless: u32,
+    over: bool,
+}
+
+impl<'f> Stream<'f> {
+    async fn open(file: &'f File<'f>) -> Flow<Stream<'f>> {
+        let answer = file.ask(None).await?;
+        let unpack = (file.packing == Packing::Gzip).then(|| MultiGzDecoder::new(Vec::new()));
+        let modified = modified(&answer);
+        Ok(Stream {
+            file,
+            body: answer.body,
+            modified,
+            offset: 0,
+            beginning: Vec::new(),
+            unpack,
+            fruitless: 0,
+            over: false,
+        })
+    }
+
+    async fn next(&mut self) -> Flow<Option<Bytes>> {
+        while !self.over {
+            let frame = match self.body.frame().await {
+                Some(Ok(frame)) => frame,
+                Some(Err(cut)) if cut.ended().resumable() && self.fruitless < MOST_FRUITLESS => {
+                    self.fruitless += 1;
+                    self.go_on().await?;
+                    continue;
+                }
+                Some(Err(cut)) => return Err(self.partial(cut.to_string()).into()),
+                None => {
+                    self.over = true;
+                    let Some(unpack) = &mut self.unpack else { break };
+                    if let Err(why) = unpack.try_finish() {
+                        return Err(self.partial(format!("its gzip data ends early or is damaged ({why})")).into());
+                    }
+                    let rest = Bytes::from(std::mem::take(unpack.get_mut()));
+                    return Ok((!rest.is_empty()).then_some(rest));
+                }
+            };
+            self.fruitless = 0;
+            self.offset += frame.len() as u64;
+            if self.beginning.len() < BEGINNING as usize {
+                let missing = BEGINNING as usize - self.beginning.len();
+                self.beginning.extend(frame.iter().take(missing));
+            }
+            let Some(unpack) = &mut self.unpack else { return Ok(Some(frame)) };
+            let name = self.file.name;
+            unpack.write_all(&frame).map_err(|why| {
+                Error::new(Kind::Failed, format!("unpacking {name}: {why}"))
+                    .hint("if it is no gzip file, read its bytes with --no-decompress")
+            })?;
+            let plain = std::mem::take(unpack.get_mut());
+            if !plain.is_empty() {
+                return Ok(Some(Bytes::from(plain)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks for what follows, if the file is still the one that was begun.
+    async fn go_on(&mut self) -> Flow<()> {
+        if self.offset > 0 {
+            let first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
+            let first = first.body.collect(1 << 20).await.unwrap_or_default();
+            if !first.starts_with(&self.beginning) {
+                return Err(self
+                    .partial("it was replaced while it was read; the rest of the old one is gone".into())
+                    .into());
+            }
+            let answer = self.file.ask(Some(ByteRange::From(self.offset))).await?;
+            match answer.status {
+                206 if range_start(&answer) == self.offset => self.body = answer.body,
+                416 => self.over = true,
+                _ => {
+                    return Err(self
+                        .partial("the connection broke and the server does not serve the rest by itself".into())
+                        .into());
+                }
+            }
+        } else {
+            self.body = self.file.ask(None).await?.body;
+        }
+        Ok(())
+    }
+
+    fn partial(&self, why: String) -> Error {
+        Error::new(Kind::Partial, format!("reading {}: {why}", self.file.name))
+            .hint("what was printed is incomplete; run it again")
+    }
+}
+
+/// The start in `Content-Range: bytes START-END/TOTAL`.
+fn range_start(answer: &Response) -> u64 {
+    let range = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
+    range.and_then(|range| range.split_once('-')?.0.parse().ok()).unwrap_or(0)
+}
+
+/// `Last-Modified: Sat, 21 Nov 2026 02:42:59 GMT` (RFC 9110).
+pub(crate) fn modified(answer: &Response) -> Option<Timestamp> {
+    http_date(answer.header("last-modified")?)
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let (day, month, year, clock) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = MONTHS.find(month).filter(|at| at % 3 == 0 && month.len() == 3)? / 3 + 1;
+    Timestamp::parse_rfc3339(&format!("{year}-{month:02}-{day}T{clock}Z"))
+}
+
+/// What of a file's end begins with a whole entry: from its first line with a time, or its second line if none has one.
+fn from_first_entry(bytes: Bytes) -> Bytes {
+    let starts = || memchr::memchr_iter(b'\n', &bytes).map(|n| n + 1);
+    let entry = starts().find(|start| bytes.get(*start..).is_some_and(|line| Head::of(line).is_some()));
+    match entry.or_else(|| starts().next()) {
+        Some(start) => bytes.slice(start..),
+        None => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_are_read() {
+        let at = http_date("Sat, 21 Nov 2026 02:42:59 GMT").unwrap();
+        assert_eq!(at.rfc3339().to_string(), "2026-11-21T02:42:59.000000Z");
+        for bad in ["", "Sat", "Sat, 21", "Sat, 21 anF 2026 02:42:59 GMT", "Sat, 99 Nov 2026 02:42:59 GMT"] {
+            assert_eq!(http_date(bad), None);
+        }
+    }
+
+    #[test]
+    fn a_part_is_read_from_its_first_whole_entry() {
+        for (part, expected) in [
+            ("t of a line\n\tmain.go\nI1114 22:13:20.000001 1 a.go:1] x\n", "I1114 22:13:20.000001 1 a.go:1] x\n"),
+            ("I1114 22:13:20.000001 1 a.go:1] perhaps cut\nno time\n", "no time\n"),
+            ("one piece of a long line", "one piece of a long line"),
+        ] {
+            assert_eq!(from_first_entry(Bytes::from_static(part.as_bytes())), expected);
+        }
+    }
+}

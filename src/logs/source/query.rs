@@ -1,0 +1,687 @@
+//! The kubelet's node log query: `…/proxy/logs/?query=UNIT&…`, which runs journalctl on the node.
+//!
+//! What the server promises and what it does differ: until is broken, since is read in the node's zone, tail with since
+//! gives the first lines, tail alone those of one boot only (the kubelet says `--pager-end`, which implies the current
+//! boot), and after 30 seconds the answer ends without a mark. So only `tailLines` alone or `sinceTime` alone are ever
+//! asked for, widened where needed, and everything else is done here.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::error::{Error, Kind};
+use crate::http::{Body, Encoding, Request};
+use crate::kube::{path, status};
+use crate::logs::calendar::{Anchor, Calendar, offset_in};
+use crate::logs::filter::Filter;
+use crate::logs::layout::{Head, Layout};
+use crate::logs::line::Line;
+use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::sieve::Sieve;
+use crate::logs::source::listing::is_listing;
+use crate::logs::source::trail::{Skip, Trail};
+use crate::logs::source::{Node, Want};
+use crate::logs::split::Continuation;
+use crate::logs::verdict::{End, Judge, Words};
+use crate::time::Timestamp;
+
+/// The kubelet refuses more.
+const MOST_TAIL_LINES: u64 = 100_000;
+/// What is asked for in turn where the last N wanted entries are somewhere among the last so many.
+const STEPS: [u64; 3] = [1_000, 10_000, MOST_TAIL_LINES];
+/// A listing of /var/log is smaller.
+const LONGEST_LISTING: usize = 8 << 20;
+/// The widest difference between two zones, and an hour.
+const ANY_ZONE: Duration = Duration::from_secs(15 * 3600);
+/// By how much a start is widened when the zone is known: it may have been summer time then.
+const SUMMER_TIME: Duration = Duration::from_secs(3600);
+/// The journal takes an entry a little after its source stamped it.
+const DISORDER: Duration = Duration::from_secs(5);
+/// A year, less a week for what clocks and zones may be off: a start younger than this settles every year.
+const NEARLY_A_YEAR: Duration = Duration::from_secs(358 * 86_400);
+/// How many boots back the last entries are looked for one by one; after that the whole log is read.
+const MOST_BOOTS: u32 = 16;
+/// How many years back an entry's year is looked for.
+const OLDEST_YEARS: i32 = 10;
+/// How often in a row an answer may break without having brought anything new.
+const MOST_FRUITLESS: u32 = 4;
+
+/// What became of the reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The unit's log was read; so many entries or, where nothing had to be looked at, whether there was any.
+    Log {
+        /// Whether anything was wanted.
+        anything: bool,
+    },
+    /// The query option is off: the kubelet listed /var/log instead.
+    Listing(Bytes),
+    /// No journal knows the unit, and /var/log has no file of its name.
+    Absent(String),
+}
+
+/// Reads units through the query.
+#[derive(Debug)]
+pub struct Query<'a> {
+    node: &'a Node<'a>,
+    units: &'a [String],
+    /// The node's offset from UTC in seconds, once it was looked for.
+    offset: Option<Option<i32>>,
+}
+
+/// The parameters of one request.
+#[derive(Clone, Debug, Default)]
+struct Parameters {
+    /// In UTC; the node's offset is added on sending.
+    since: Option<Timestamp>,
+    tail: Option<u64>,
+    /// So many boots ago.
+    boot: Option<u32>,
+    pattern: Option<String>,
+}
+
+enum Asked {
+    Answer(Box<Body>),
+    Listing(Bytes),
+}
+
+/// What one pass over an answer found.
+struct Pass {
+    end: End,
+    read: u64,
+    wanted: u64,
+    first: Option<Timestamp>,
+    /// With `last`: the entries to hand on.
+    lines: Vec<Line>,
+}
+
+enum Passed {
+    Log(Pass),
+    Listing(Bytes),
+}
+
+impl<'a> Query<'a> {
+    /// For these units, without `.service`: at most four.
+    pub fn new(node: &'a Node<'a>, units: &'a [String]) -> Self {
+        Query { node, units, offset: None }
+    }
+
+    /// Reads what is wanted and hands it on.
+    pub async fn read(&mut self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Found> {
+        let passed = match want.last {
+            // Nothing is to be printed, but the node must answer and know the unit.
+            Some(0) => return self.known().await,
+            Some(last) if last <= MOST_TAIL_LINES && filter.until.is_none() && !filter.looks_at_content() => {
+                self.last_of_all(last, want, filter).await?
+            }
+            Some(last) => self.last_of_window(last, want, filter).await?,
+            None => {
+                let pattern = match filter.grep.as_slice() {
+                    [one] => one.for_server(),
+                    _ => None,
+                };
+                let parameters = Parameters { since: filter.since, pattern, ..Parameters::default() };
+                self.pass(&parameters, want, filter, None, Some(out)).await?
+            }
+        };
+        let pass = match passed {
+            Passed::Log(pass) => pass,
+            Passed::Listing(listing) => return Ok(Found::Listing(listing)),
+        };
+        let Pass { end, wanted, lines, .. } = pass;
+        let anything = wanted > 0 || out.has_spoken();
+        out.lines(lines).await?;
+        match end {
+            End::Whole | End::MidLine => Ok(Found::Log { anything }),
+            End::Empty if anything => Ok(Found::Log { anything }),
+            // Because nothing matched, or because there is no such unit?
+            End::Empty if filter.is_empty() => Ok(Found::Absent(self.units.join(", "))),
+            End::Empty => self.known().await,
+            End::Words(Words::FileWithOptions(_)) if !anything => self.read_file(want, filter, out).await,
+            End::Words(Words::FileWithOptions(unit)) => {
+                let units = [unit];
+                match Box::pin(Query::new(self.node, &units).known()).await? {
+                    Found::Absent(unit) => Err(missing(&unit).into()),
+                    _ => self.spoken(Words::FileWithOptions(units.concat()), anything),
+                }
+            }
+            End::Words(words) => self.spoken(words, anything),
+        }
+    }
+
+    /// What words instead of a log, or behind one, mean for the reading.
+    fn spoken(&self, words: Words, anything: bool) -> Flow<Found> {
+        match words {
+            Words::NotFound(unit) if anything => Err(missing(&unit).into()),
+            Words::NotFound(unit) | Words::FileWithOptions(unit) if !anything => Ok(Found::Absent(unit)),
+            Words::NotFound(unit) | Words::FileWithOptions(unit) => {
+                let words = format!("{unit} is a text file, which the kubelet does not merge with the journal's units");
+                Err(Error::new(Kind::Partial, words).hint("ask for each unit by itself").into())
+            }
+            Words::Failed(words) if words.starts_with("No journal files") => Ok(Found::Absent(self.units.join(", "))),
+            Words::Failed(words) => {
+                let kind = if anything { Kind::Partial } else { Kind::Failed };
+                Err(Error::new(kind, format!("the node answered: {words}")).into())
+            }
+            Words::Deadline => Err(cut_short(self.node.server_limit).into()),
+        }
+    }
+
+    /// The last N entries, as far as they lie in the window: the last N of the window are the last N of all.
+    async fn last_of_all(&mut self, last: u64, want: Want, filter: &mut Filter) -> Flow<Passed> {
+        let keep = usize::try_from(last).unwrap_or(usize::MAX);
+        let parameters = Parameters { tail: Some(last), ..Parameters::default() };
+        let pass = match self.pass(&parameters, want, filter, Some(keep), None).await? {
+            Passed::Log(pass) => pass,
+            listing => return Ok(listing),
+        };
+        if pass.read >= last || begun_before(&pass, filter) || !matches!(pass.end, End::Whole | End::Empty) {
+            return Ok(Passed::Log(pass));
+        }
+        // Too few: because some of them have no message and print nothing, or because the boot has no more?
+        let more = Parameters { tail: Some((last * 2).min(MOST_TAIL_LINES)), ..Parameters::default() };
+        let mut all = Filter::default();
+        if let Passed::Log(wider) = self.pass(&more, want, &mut all, Some(0), None).await?
+            && wider.read > pass.read
+        {
+            return Ok(Passed::Log(pass));
+        }
+        // Where in the boots before this one does the first of them stand?
+        let mut missing = last - pass.read;
+        let dated = Want { dated: true, ..want };
+        let mut from = filter.since;
+        for boot in 1..=MOST_BOOTS {
+            let parameters = Parameters { tail: Some(missing), boot: Some(boot), ..Parameters::default() };
+            let mut all = Filter::default();
+            let Passed::Log(pass) = self.pass(&parameters, dated, &mut all, Some(0), None).await? else { break };
+            if matches!(pass.end, End::Words(_)) {
+                // There is no such boot: the log has fewer entries than that.
+                break;
+            }
+            missing = missing.saturating_sub(pass.read);
+            if begun_before(&pass, filter) {
+                break;
+            }
+            if missing == 0 {
+                from = pass.first;
+                break;
+            }
+        }
+        let parameters = Parameters { since: from, ..Parameters::default() };
+        self.pass(&parameters, want, filter, Some(keep), None).await
+    }
+
+    /// The last N wanted entries, where what is wanted is decided here: among ever more of the log's last lines.
+    async fn last_of_window(&mut self, last: u64, want: Want, filter: &mut Filter) -> Flow<Passed> {
+        let keep = usize::try_from(last).unwrap_or(usize::MAX);
+        let mut read_before = None;
+        for step in STEPS.into_iter().filter(|step| *step >= last) {
+            let parameters = Parameters { tail: Some(step), ..Parameters::default() };
+            let pass = match self.pass(&parameters, want, filter, Some(keep), None).await? {
+                Passed::Log(pass) => pass,
+                listing => return Ok(listing),
+            };
+            if pass.wanted >= last || begun_before(&pass, filter) || !matches!(pass.end, End::Whole | End::Empty) {
+                return Ok(Passed::Log(pass));
+            }
+            // Entries without a message count on the node and print nothing, so fewer than asked proves nothing; the
+            // same number twice does: that was all of the current boot.
+            if pass.read == 0 || read_before == Some(pass.read) {
+                break;
+            }
+            read_before = Some(pass.read);
+        }
+        let parameters = Parameters { since: filter.since, ..Parameters::default() };
+        self.pass(&parameters, want, filter, Some(keep), None).await
+    }
+
+    /// Whether the node knows the units, in whatever boot: by the beginning of their log.
+    async fn known(&mut self) -> Flow<Found> {
+        let mut stream = match Stream::open(self, Parameters::default(), Continuation::Indented).await? {
+            Ok(stream) => stream,
+            Err(listing) => return Ok(Found::Listing(listing)),
+        };
+        if stream.next(self).await?.is_some() {
+            return Ok(Found::Log { anything: false });
+        }
+        match stream.end() {
+            End::Whole | End::MidLine => Ok(Found::Log { anything: false }),
+            End::Empty => Ok(Found::Absent(self.units.join(", "))),
+            End::Words(words) => self.spoken(words, false),
+        }
+    }
+
+    /// A unit that is a text file: the kubelet takes no options for it, so all of it is read and filtered here.
+    async fn read_file(&mut self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Found> {
+        let last = want.last.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let parameters = Parameters::default();
+        let pass = self.pass_as(Continuation::Timeless, &parameters, want, filter, last, Some(out)).await?;
+        let Passed::Log(pass) = pass else { return Ok(Found::Absent(self.units.join(", "))) };
+        let anything = pass.wanted > 0 || out.has_spoken();
+        out.lines(pass.lines).await?;
+        match pass.end {
+            End::Words(words) => self.spoken(words, anything),
+            End::Whole | End::MidLine | End::Empty => Ok(Found::Log { anything }),
+        }
+    }
+
+    async fn pass(
+        &mut self,
+        parameters: &Parameters,
+        want: Want,
+        filter: &mut Filter,
+        last: Option<usize>,
+        out: Option<&mut Outlet>,
+    ) -> Flow<Passed> {
+        self.pass_as(Continuation::Indented, parameters, want, filter, last, out).await
+    }
+
+    /// One pass over one answer, however often it has to be asked for.
+    async fn pass_as(
+        &mut self,
+        continuation: Continuation,
+        parameters: &Parameters,
+        want: Want,
+        filter: &mut Filter,
+        last: Option<usize>,
+        mut out: Option<&mut Outlet>,
+    ) -> Flow<Passed> {
+        let dated = want.dated || filter.has_window();
+        let mut stream = match Stream::open(self, parameters.clone(), continuation).await? {
+            Ok(stream) => stream,
+            Err(listing) => return Ok(Passed::Listing(listing)),
+        };
+        if want.raw && !dated && filter.is_empty() && last.is_none() {
+            let mut anything = 0;
+            while let Some(piece) = stream.next(self).await? {
+                anything = 1;
+                if let Some(out) = &mut out {
+                    out.bytes(piece).await?;
+                }
+            }
+            let end = stream.end();
+            return Ok(Passed::Log(Pass { end, read: anything, wanted: anything, first: None, lines: Vec::new() }));
+        }
+        let first = stream.next(self).await?;
+        let calendar = match &first {
+            Some(piece) if dated => Some(self.calendar(parameters, piece).await?),
+            _ => None,
+        };
+        let mut sieve = Sieve::new(continuation, calendar, filter, last);
+        let mut next = first;
+        let mut past = false;
+        while let Some(piece) = next {
+            if !sieve.push(piece) {
+                // The window's end: dropping the stream tells the server to stop.
+                past = true;
+                break;
+            }
+            if let Some(out) = &mut out {
+                out.lines(sieve.ready()).await?;
+            }
+            next = stream.next(self).await?;
+        }
+        sieve.finish();
+        let end = if past { End::Whole } else { stream.end() };
+        let mut lines = sieve.remainder();
+        if let Some(out) = out
+            && last.is_none()
+        {
+            out.lines(std::mem::take(&mut lines)).await?;
+        }
+        let (read, wanted, first) = (sieve.read(), sieve.wanted(), sieve.first());
+        Ok(Passed::Log(Pass { end, read, wanted, first, lines }))
+    }
+
+    /// What settles the years and zones of an answer that begins with `piece`.
+    async fn calendar(&mut self, parameters: &Parameters, piece: &Bytes) -> Flow<Calendar> {
+        let now = self.node.clock.now();
+        let Some((entry, head)) = first_entry(piece) else {
+            return Ok(Calendar::new(0, Anchor::NotAfter(now)));
+        };
+        if self.offset.is_none()
+            && let Some(shown) = offset_in(entry, &head)
+        {
+            self.offset = Some(Some(shown));
+        }
+        // journalctl writes UTC; text files served under a unit's name have the node's local time.
+        let offset = match head.layout {
+            Layout::Short { precise: true } => 0,
+            _ => self.offset().await?.unwrap_or(0),
+        };
+        if let Some(since) = parameters.since
+            && since > now.saturating_sub(NEARLY_A_YEAR)
+        {
+            return Ok(Calendar::new(offset, Anchor::NotBefore(since)));
+        }
+        let anchor = match self.year_of(entry, &head).await? {
+            Some(at) => Anchor::NotBefore(at),
+            None => Anchor::NotAfter(now),
+        };
+        Ok(Calendar::new(offset, anchor))
+    }
+
+    /// When an entry of the journal was written, year and all: the log from shortly before that time on must hold it.
+    async fn year_of(&mut self, entry: &[u8], head: &Head) -> Flow<Option<Timestamp>> {
+        let now = self.node.clock.now();
+        let mut not_after = now;
+        for _ in 0..OLDEST_YEARS {
+            let Some(at) = Calendar::new(0, Anchor::NotAfter(not_after)).resolve(head) else { return Ok(None) };
+            if self.has_entry_at(entry, at).await? {
+                return Ok(Some(at));
+            }
+            not_after = at.saturating_sub(Duration::from_secs(300 * 86_400));
+        }
+        Ok(None)
+    }
+
+    /// Whether the journal holds this entry at this time.
+    async fn has_entry_at(&mut self, entry: &[u8], at: Timestamp) -> Flow<bool> {
+        let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
+        let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(false) };
+        let (mut judge, mut filter) = (Judge::new(), Filter::default());
+        let mut sieve =
+            Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
+        let first_line = |text: &[u8]| text.split(|b| *b == b'\n').next().map(<[u8]>::to_vec);
+        let entry = first_line(entry);
+        let limit = at.saturating_add(DISORDER).saturating_add(SUMMER_TIME);
+        let mut ended = false;
+        while !ended {
+            match body.frame().await {
+                Some(Ok(frame)) => judge.push(frame).into_iter().for_each(|piece| {
+                    sieve.push(piece);
+                }),
+                Some(Err(cut)) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+                None => {
+                    sieve.push(std::mem::take(&mut judge).finish().0);
+                    sieve.finish();
+                    ended = true;
+                }
+            }
+            for line in sieve.ready() {
+                if first_line(&line.text) == entry {
+                    return Ok(true);
+                }
+                if line.at.is_some_and(|at| at > limit) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The node's offset from UTC in seconds as its kubelet's latest lines show it; `None` if none shows it.
+    async fn offset(&mut self) -> Flow<Option<i32>> {
+        if let Some(known) = self.offset {
+            return Ok(known);
+        }
+        let kubelet = ["kubelet".to_owned()];
+        let probe = Query { node: self.node, units: &kubelet, offset: Some(None) };
+        let parameters = Parameters { tail: Some(50), ..Parameters::default() };
+        let mut offset = None;
+        if let Asked::Answer(body) = probe.ask(&parameters).await? {
+            let text = body.collect(4 << 20).await.map_err(|cut| Error::new(Kind::Unreachable, cut.to_string()))?;
+            offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
+        }
+        let node = self.node.name;
+        self.node.notices.verbose(4, || match offset {
+            Some(offset) => format!("{node}: the node's clock is {offset} s east of UTC"),
+            None => format!("{node}: the node's zone shows nowhere; reading {} h more", ANY_ZONE.as_secs() / 3600),
+        });
+        self.offset = Some(offset);
+        Ok(offset)
+    }
+
+    /// Sends one request.
+    async fn ask(&self, parameters: &Parameters) -> Flow<Asked> {
+        let since = parameters.since.map(|since| since_parameter(since, self.offset.flatten()));
+        let tail = parameters.tail.map(|tail| tail.to_string());
+        let boot = parameters.boot.map(|boot| format!("-{boot}"));
+        let mut pairs: Vec<(&str, &str)> = self.units.iter().map(|unit| ("query", unit.as_str())).collect();
+        pairs.extend(since.as_deref().map(|since| ("sinceTime", since)));
+        pairs.extend(tail.as_deref().map(|tail| ("tailLines", tail)));
+        pairs.extend(boot.as_deref().map(|boot| ("boot", boot)));
+        pairs.extend(parameters.pattern.as_deref().map(|pattern| ("pattern", pattern)));
+        let request = Request::get(path::logs_query(self.node.name, &pairs)).encoding(Encoding::Identity);
+        let answer = self.node.client.get(request).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(status::error_of(answer).await.into());
+        }
+        if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) {
+            let mut body = answer.body;
+            return Ok(Asked::Listing(body.beginning(LONGEST_LISTING).await));
+        }
+        Ok(Asked::Answer(Box::new(answer.body)))
+    }
+}
+
+/// Whether what was read begins before the window does, so that nothing wanted lies before it.
+fn begun_before(pass: &Pass, filter: &Filter) -> bool {
+    matches!((pass.first, filter.since), (Some(first), Some(since)) if first < since)
+}
+
+/// `sinceTime` as the kubelet must get it: it drops the zone, and journalctl reads the rest in the node's local time.
+fn since_parameter(since: Timestamp, offset: Option<i32>) -> String {
+    let local = match offset {
+        Some(offset) => Timestamp::from_micros(since.as_micros().saturating_add(i64::from(offset) * 1_000_000))
+            .saturating_sub(SUMMER_TIME),
+        None => since.saturating_sub(ANY_ZONE),
+    };
+    let text = local.rfc3339().to_string();
+    format!("{}Z", text.get(..19).unwrap_or_default())
+}
+
+/// The first entry of a piece that carries a time.
+fn first_entry(piece: &[u8]) -> Option<(&[u8], Head)> {
+    let mut from = 0;
+    while let Some(rest) = piece.get(from..)
+        && !rest.is_empty()
+    {
+        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n + 1);
+        let line = rest.get(..length).unwrap_or_default();
+        if let Some(head) = Head::of(line) {
+            return Some((line, head));
+        }
+        from += length;
+    }
+    None
+}
+
+fn missing(unit: &str) -> Error {
+    Error::new(Kind::NotFound, format!("the node has no unit {unit:?}"))
+}
+
+fn cut_short(limit: Duration) -> Error {
+    let words = format!("the kubelet stopped its answer after {} s; lines are missing", limit.as_secs());
+    Error::new(Kind::Partial, words)
+        .hint("ask for less with --since or --tail, or read a file with --source file or --path")
+}
+
+/// One answer, asked for again from where it stood whenever it broke or was cut by the kubelet's time limit.
+struct Stream {
+    parameters: Parameters,
+    continuation: Continuation,
+    body: Body,
+    judge: Judge,
+    skip: Option<Skip>,
+    queue: VecDeque<Bytes>,
+    trail: Trail,
+    started: Instant,
+    fruitless: u32,
+    /// Whether this answer has brought anything.
+    fruit: bool,
+    end: Option<End>,
+}
+
+impl Stream {
+    async fn open(
+        query: &mut Query<'_>,
+        parameters: Parameters,
+        continuation: Continuation,
+    ) -> Flow<Result<Stream, Bytes>> {
+        if parameters.since.is_some() {
+            query.offset().await?;
+        }
+        let started = query.node.clock.instant();
+        Ok(match query.ask(&parameters).await? {
+            Asked::Listing(listing) => Err(listing),
+            Asked::Answer(body) => Ok(Stream {
+                parameters,
+                continuation,
+                body: *body,
+                judge: Judge::new(),
+                skip: None,
+                queue: VecDeque::new(),
+                trail: Trail::default(),
+                started,
+                fruitless: 0,
+                fruit: false,
+                end: None,
+            }),
+        })
+    }
+
+    /// What the answer turned out to be, after [`Stream::next`] gave `None`.
+    fn end(&mut self) -> End {
+        self.end.take().unwrap_or(End::Whole)
+    }
+
+    async fn next(&mut self, query: &mut Query<'_>) -> Flow<Option<Bytes>> {
+        loop {
+            if let Some(piece) = self.queue.pop_front() {
+                return Ok(Some(piece));
+            }
+            if self.end.is_some() {
+                return Ok(None);
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    for piece in self.judge.push(frame) {
+                        self.accept(piece);
+                    }
+                }
+                Some(Err(cut)) => {
+                    // What was held back is asked for again.
+                    if !cut.ended().resumable() {
+                        return Err(Error::new(Kind::Partial, format!("the answer broke: {cut}")).into());
+                    }
+                    let node = query.node.name;
+                    query.node.notices.verbose(4, || format!("{node}: {cut}; asking for the rest"));
+                    self.again(query, &format!("the answer broke: {cut}")).await?;
+                }
+                None => self.ended(query).await?,
+            }
+        }
+    }
+
+    fn accept(&mut self, piece: Bytes) {
+        match &mut self.skip {
+            None => self.enqueue(piece),
+            Some(skip) => skip.push(piece).into_iter().for_each(|piece| self.enqueue(piece)),
+        }
+    }
+
+    fn enqueue(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.fruit = true;
+            self.trail.note(&piece);
+            self.queue.push_back(piece);
+        }
+    }
+
+    /// The body came to a clean end. Is it the log's?
+    async fn ended(&mut self, query: &mut Query<'_>) -> Flow<()> {
+        let (rest, end) = std::mem::take(&mut self.judge).finish();
+        let limit = query.node.server_limit;
+        // The kubelet's clock starts before ours hears of it: a second less counts as the limit.
+        let lasted = query.node.clock.instant().saturating_duration_since(self.started);
+        let at_limit = lasted >= limit.saturating_sub(limit / 30) || end == End::Words(Words::Deadline);
+        let of_journal = self.continuation == Continuation::Indented
+            && (Head::of(&rest).is_some_and(|head| self.trail.head().is_none_or(|last| last.layout == head.layout))
+                || rest.first() == Some(&b' ') && self.trail.head().is_some());
+        let mid_line = end == End::MidLine && of_journal;
+        if !mid_line {
+            self.accept(rest);
+        }
+        if let Some(mut skip) = self.skip.take() {
+            skip.finish().into_iter().for_each(|piece| self.enqueue(piece));
+            if !skip.found() && !at_limit {
+                let words =
+                    "the log changed while it was read, and the place reached in it is gone; lines may be missing";
+                return Err(Error::new(Kind::Partial, words).hint("ask again, for a window that begins later").into());
+            }
+            if skip.passed() == 0 && !at_limit && !mid_line {
+                // Asked again, and nothing new: it was all.
+                self.end = Some(End::Whole);
+                return Ok(());
+            }
+        }
+        if mid_line || at_limit {
+            if !self.fruit && at_limit && self.parameters.pattern.take().is_none() && self.fruitless > 0 {
+                return Err(cut_short(limit).into());
+            }
+            let why = format!("the kubelet ended its answer after {:.1} s", lasted.as_secs_f32());
+            let node = query.node.name;
+            query.node.notices.verbose(4, || format!("{node}: {why}; asking for the rest"));
+            return self.again(query, &why).await;
+        }
+        self.end = Some(end);
+        Ok(())
+    }
+
+    /// Asks again, from the last entry handed on, or for all of it if there was none.
+    async fn again(&mut self, query: &mut Query<'_>, why: &str) -> Flow<()> {
+        self.fruitless = if self.fruit { 0 } else { self.fruitless + 1 };
+        self.fruit = false;
+        if self.fruitless > MOST_FRUITLESS {
+            return Err(Error::new(
+                Kind::Partial,
+                format!("{why}, and asking again brought nothing new; lines are missing"),
+            )
+            .hint("ask for less with --since or --tail, or read a file with --source file or --path")
+            .into());
+        }
+        let parameters = match (self.trail.skip(), self.trail.head()) {
+            (Some(skip), Some(head)) if self.continuation == Continuation::Indented => {
+                let last = self.trail.last().unwrap_or_default().to_vec();
+                let now = query.node.clock.now();
+                let recent = self.parameters.since.filter(|since| *since > now.saturating_sub(NEARLY_A_YEAR));
+                let at = match recent {
+                    Some(since) => Calendar::new(0, Anchor::NotBefore(since)).resolve(&head),
+                    None => query.year_of(&last, &head).await?,
+                };
+                let Some(at) = at else {
+                    return Err(Error::new(
+                        Kind::Partial,
+                        format!("{why}, and its place in the log is gone; lines are missing"),
+                    )
+                    .into());
+                };
+                query.offset().await?;
+                self.skip = Some(skip);
+                let pattern = self.parameters.pattern.clone();
+                Parameters { since: Some(at.saturating_sub(DISORDER)), pattern, ..Parameters::default() }
+            }
+            (None, _) if self.trail.last().is_none() => {
+                self.skip = None;
+                self.parameters.clone()
+            }
+            _ => {
+                return Err(
+                    Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself")).into()
+                );
+            }
+        };
+        self.judge = Judge::new();
+        self.started = query.node.clock.instant();
+        match Box::pin(query.ask(&parameters)).await? {
+            Asked::Answer(body) => self.body = *body,
+            Asked::Listing(_) => {
+                let words = "the kubelet's query option was switched off while its log was read; lines are missing";
+                return Err(Error::new(Kind::Partial, words).into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,285 @@
+//! Times as people say them: read first, made into an instant later, once, when "now" and the zone are known.
+
+use std::time::Duration;
+
+use super::civil::{self, Civil, klog_time, syslog_time};
+use super::{Timestamp, Zone, parse_duration};
+use crate::error::{Error, Result};
+
+/// A time that was said, not yet an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// With its own zone, as RFC 3339 has.
+    At(Timestamp),
+    /// What a clock in the chosen zone shows.
+    Local(Civil),
+    /// The same without a year, as at the start of a log line.
+    Yearless(Civil),
+    /// Midnight of the day this many after today.
+    Day(i8),
+    /// This long before now; `now` itself is 0.
+    Ago(Duration),
+    /// This long after now.
+    Ahead(Duration),
+}
+
+/// Longer than any time said in earnest.
+const MAX_TEXT: usize = 128;
+
+const FORMS: &str = "times are written 2026-11-21T03:07:12Z, \"2026-11-21 03:07[:12.5]\", 2026-11-21, today, yesterday, now, -2h, \
+     or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\"";
+
+impl When {
+    /// Reads RFC 3339, `YYYY-MM-DD[ HH:MM[:SS[.ffffff]]]`, a klog or syslog header, `today`, `yesterday`, `tomorrow`, `now`, `-2h`,
+    /// `+5m`, `2h ago`.
+    pub fn parse(text: &str) -> Result<When> {
+        let text = text.trim();
+        if text.len() > MAX_TEXT {
+            return Err(Error::usage("not a time: too long").hint(FORMS));
+        }
+        if let Some(when) = written(text) {
+            return Ok(when);
+        }
+        let not_a_time = || Error::usage(format!("not a time: {text:?}"));
+        if let "boot" | "kubelet-start" | "not-ready" = text {
+            return Err(Error::usage(format!("the time {text:?} is not supported by this version")).hint(FORMS));
+        }
+        if let Some(ago) = text.strip_prefix('-').or_else(|| text.strip_suffix("ago")) {
+            return parse_duration(ago).map(When::Ago).map_err(|_| not_a_time().hint(FORMS));
+        }
+        if let Some(ahead) = text.strip_prefix('+') {
+            return parse_duration(ahead).map(When::Ahead).map_err(|_| not_a_time().hint(FORMS));
+        }
+        Err(match parse_duration(text) {
+            Ok(_) => not_a_time().hint(format!("-{text} is {text} before now")),
+            Err(_) => not_a_time().hint(FORMS),
+        })
+    }
+
+    /// The instant it means at `now`, for clocks in `zone`.
+    pub fn resolve(&self, now: Timestamp, zone: &Zone) -> Result<Timestamp> {
+        let resolved = match *self {
+            When::At(at) => Some(at),
+            When::Local(civil) => zone.resolve(&civil),
+            When::Yearless(civil) => civil.latest(now, zone),
+            When::Day(days) => zone.resolve(&zone.civil(now).midnight(days.into())),
+            When::Ago(by) => Some(now.saturating_sub(by)),
+            When::Ahead(by) => Some(now.saturating_add(by)),
+        };
+        resolved.ok_or_else(|| Error::usage("no such date or time of day").hint(FORMS))
+    }
+}
+
+/// The forms that stand for themselves. Dates are checked against the calendar here, so that a bad one is a usage error before
+/// anything else happens.
+fn written(text: &str) -> Option<When> {
+    match text {
+        "now" => return Some(When::Ago(Duration::ZERO)),
+        "today" => return Some(When::Day(0)),
+        "yesterday" => return Some(When::Day(-1)),
+        "tomorrow" => return Some(When::Day(1)),
+        _ => {}
+    }
+    if let Some(at) = Timestamp::parse_rfc3339(text) {
+        return Some(When::At(at));
+    }
+    let bytes = text.as_bytes();
+    if let Some((civil, len)) = klog_time(bytes).or_else(|| syslog_time(bytes)) {
+        return (len == bytes.len()).then_some(When::Yearless(civil));
+    }
+    let (day, rest) = civil::date(bytes)?;
+    let civil = match rest.split_first() {
+        None => day,
+        Some((b' ' | b'T' | b't', rest)) => match civil::hour_minute(rest)? {
+            (hour, minute, []) => Civil { hour, minute, ..day },
+            _ => match civil::date_time(bytes)? {
+                (civil, []) => civil,
+                _ => return None,
+            },
+        },
+        _ => return None,
+    };
+    civil.utc().map(|_| When::Local(civil))
+}
+
+/// A window around a time: `T±5m`, also typed `T+-5m` or `T~5m`; five minutes either way unless said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Around {
+    /// The middle.
+    pub at: When,
+    /// How far the window reaches to either side.
+    pub reach: Duration,
+}
+
+impl Around {
+    /// Reads a time and, behind a `±`, the reach.
+    pub fn parse(text: &str) -> Result<Around> {
+        let split = ["±", "+-", "+/-", "~"]
+            .iter()
+            .filter_map(|sign| text.rfind(sign).map(|at| (&text[..at], &text[at + sign.len()..])))
+            .next();
+        let (at, reach) = match split {
+            Some((at, reach)) => (at, parse_duration(reach)?),
+            None => (text, Duration::from_secs(300)),
+        };
+        Ok(Around { at: When::parse(at)?, reach })
+    }
+
+    /// First and last instant of the window.
+    pub fn resolve(&self, now: Timestamp, zone: &Zone) -> Result<(Timestamp, Timestamp)> {
+        let at = self.at.resolve(now, zone)?;
+        Ok((at.saturating_sub(self.reach), at.saturating_add(self.reach)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn now() -> Timestamp {
+        Timestamp::parse_rfc3339("2026-11-21T03:57:30Z").unwrap()
+    }
+
+    fn said(text: &str, zone: &str) -> String {
+        let zone = Zone::parse(zone).unwrap();
+        let when = When::parse(text).unwrap_or_else(|e| panic!("{text}: {}", e.chain()));
+        when.resolve(now(), &zone).unwrap().rfc3339().to_string()
+    }
+
+    #[test]
+    fn times_are_read_in_every_form_people_write() {
+        for (text, expected) in [
+            ("2026-11-21T03:07:12Z", "2026-11-21T03:07:12.000000Z"),
+            ("2026-11-21T03:07:12+01:00", "2026-11-21T02:07:12.000000Z"),
+            ("2026-11-21 03:07:12.123456", "2026-11-21T03:07:12.123456Z"),
+            ("2026-11-21T03:07:12", "2026-11-21T03:07:12.000000Z"),
+            ("2026-11-21 03:07", "2026-11-21T03:07:00.000000Z"),
+            ("2026-11-21", "2026-11-21T00:00:00.000000Z"),
+            (" 2026-11-21 ", "2026-11-21T00:00:00.000000Z"),
+            ("I1121 03:07:12.123456", "2026-11-21T03:07:12.123456Z"),
+            ("E1122 03:57:30.000000", "2026-11-22T03:57:30.000000Z"),
+            ("W1122 03:57:30.000001", "2025-11-22T03:57:30.000001Z"),
+            ("Nov 21 03:07:12", "2026-11-21T03:07:12.000000Z"),
+            ("Dec  1 03:07:12.5", "2025-12-01T03:07:12.500000Z"),
+            ("today", "2026-11-21T00:00:00.000000Z"),
+            ("yesterday", "2026-11-20T00:00:00.000000Z"),
+            ("tomorrow", "2026-11-22T00:00:00.000000Z"),
+            ("now", "2026-11-21T03:57:30.000000Z"),
+            ("-2h", "2026-11-21T01:57:30.000000Z"),
+            ("2h ago", "2026-11-21T01:57:30.000000Z"),
+            ("5 min ago", "2026-11-21T03:52:30.000000Z"),
+            ("+5m", "2026-11-21T04:02:30.000000Z"),
+        ] {
+            assert_eq!(said(text, "UTC"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_without_a_zone_are_those_of_the_chosen_one() {
+        assert_eq!(said("2026-11-21 09:00", "+05:30"), "2026-11-21T03:30:00.000000Z");
+        assert_eq!(said("today", "-08:00"), "2026-11-20T08:00:00.000000Z");
+        assert_eq!(said("today", "CET-1CEST,M3.5.0,M10.5.0/3"), "2026-11-20T23:00:00.000000Z");
+        assert_eq!(said("I1121 04:07:12.123456", "+01:00"), "2026-11-21T03:07:12.123456Z");
+        assert_eq!(said("2026-11-21T09:00:00Z", "+05:30"), "2026-11-21T09:00:00.000000Z");
+    }
+
+    #[test]
+    fn what_is_no_time_is_a_usage_error_naming_the_forms() {
+        for text in [
+            "",
+            "soon",
+            "2026-02-30",
+            "2026-11-21 25:00",
+            "2026-11-21 03:07:12x",
+            "2026-11-21x",
+            "2026-11",
+            "I1121 03:07:12.123456 1234 kubelet.go:1]",
+            "-",
+            "+",
+            "ago",
+            "-5",
+            "--2h",
+            "1700000000",
+            "boot",
+            "kubelet-start",
+            "not-ready",
+        ] {
+            let error = When::parse(text).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert!(error.remedy().unwrap().contains("yesterday"), "{text}: {:?}", error.remedy());
+        }
+        assert_eq!(When::parse("2h").unwrap_err().remedy(), Some("-2h is 2h before now"));
+        assert!(When::parse(&"9".repeat(1000)).is_err());
+    }
+
+    #[test]
+    fn a_window_reaches_five_minutes_unless_said() {
+        let window = |text: &str| {
+            let (since, until) = Around::parse(text).unwrap().resolve(now(), &Zone::Utc).unwrap();
+            (since.rfc3339().to_string(), until.rfc3339().to_string())
+        };
+        let expected = ("2026-11-21T03:02:12.000000Z".to_owned(), "2026-11-21T03:12:12.000000Z".to_owned());
+        for text in [
+            "2026-11-21T03:07:12Z",
+            "2026-11-21T03:07:12Z±5m",
+            "2026-11-21T03:07:12Z ± 5m",
+            "2026-11-21T03:07:12+00:00+-5m",
+            "2026-11-21T03:07:12Z+/-5m",
+            "Nov 21 03:07:12~300s",
+        ] {
+            assert_eq!(window(text), expected, "{text}");
+        }
+        assert_eq!(window("-1h±1h").1, "2026-11-21T03:57:30.000000Z");
+        for text in ["±5m", "now±", "now±5", "now±-5m", "boot±5m", "±", "~"] {
+            assert!(Around::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        let pieces = [
+            "",
+            "±",
+            "µ",
+            "٣",
+            "-",
+            "+",
+            "~",
+            "ago",
+            "2026-11-21",
+            "T",
+            "03:07:12",
+            ".",
+            "9999999999999999999",
+            "1e9",
+            "h",
+            "d",
+            "w",
+            "Nov ",
+            "I1121 ",
+            " ",
+            "Z",
+            "+23:59",
+            "\u{0}",
+            "😀",
+        ];
+        let far = [Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX), now()];
+        let zones = [Zone::Utc, Zone::Fixed(-86_340), Zone::parse("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()];
+        for a in pieces {
+            for b in pieces {
+                for c in pieces {
+                    let text = format!("{a}{b}{c}");
+                    let _ = super::super::parse_timeout(&text);
+                    let (when, around) = (When::parse(&text), Around::parse(&text));
+                    for now in far {
+                        for zone in &zones {
+                            let _ = when.as_ref().map(|when| when.resolve(now, zone));
+                            let _ = around.as_ref().map(|around| around.resolve(now, zone));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
