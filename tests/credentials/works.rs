@@ -44,7 +44,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: "all files of KUBECONFIG missing: a warning",
-        env: &[("KUBECONFIG", "@DIR@/none1:@DIR@/none2"), ("KUBERNETES_MASTER", "@PLAIN@")],
+        env: &[("KUBECONFIG", ":@DIR@/none1:@DIR@/none2"), ("KUBERNETES_MASTER", "@PLAIN@")],
         words: &["warning: no file that KUBECONFIG names exists: @DIR@/none1, @DIR@/none2"],
         seen: &[Requests(1)],
         ..ROW
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: "relative paths count from their file: CA, certificate and key",
         cluster: "certificate-authority: pki/ca.crt",
-        user: "client-certificate: ../kube/c.crt\nclient-key: c.key",
+        user: "client-certificate: pki/../c.crt\nclient-key: c.key",
         files: &[("kube/pki/ca.crt", "@CAPEM@"), ("kube/c.crt", "@CRTPEM@"), ("kube/c.key", "@KEYPEM@")],
         seen: &[User(ADMIN), Header("authorization", &[])],
         ..ROW
@@ -326,6 +326,13 @@ pub(super) const ROWS: &[Row] = &[
         cluster: "insecure-skip-tls-verify: true",
         args: &["--insecure-skip-tls-verify=false"],
         words: &["is not verified"],
+        seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
+        rule: "--insecure-skip-tls-verify=false leaves a verified server verified",
+        args: &["--insecure-skip-tls-verify=false"],
+        words: &["!not verified"],
         seen: &[User(ADMIN)],
         ..ROW
     },
