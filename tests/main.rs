@@ -3,6 +3,7 @@
 mod cluster;
 mod credentials;
 mod support;
+mod house;
 mod golden;
 mod logs;
 mod contract;
