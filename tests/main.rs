@@ -2,6 +2,7 @@
 
 mod cluster;
 mod support;
+mod house;
 mod golden;
 mod commands;
 mod contract;
