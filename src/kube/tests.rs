@@ -450,6 +450,56 @@ async fn a_rejected_token_file_is_read_again_once() {
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_plugins_new_certificate_gets_a_new_connection() {
+    use base64::Engine;
+    let pem = |label: &str, der: &[u8]| {
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    };
+    let authority = Authority::new();
+    let credential = |name: &str| {
+        let identity = authority.client(name);
+        let certificate = pem("CERTIFICATE", &identity.chain[0]);
+        let key = pem("PRIVATE KEY", identity.key.secret_der());
+        serde_json::json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+            "status": {"clientCertificateData": certificate, "clientKeyData": key}})
+        .to_string()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let given = directory.path().join("credential");
+    std::fs::write(&given, credential("old")).unwrap();
+    let kubeconfig = directory.path().join("config");
+    let text = format!(
+        "current-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: https://somewhere}}}}]\n\
+         users: [{{name: u, user: {{exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, \
+         command: /bin/cat, args: [{given:?}]}}}}}}]\n"
+    );
+    std::fs::write(&kubeconfig, text).unwrap();
+    let config = authority.demanding(authority.server(&["localhost"], |_| ()), H2);
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let renewed = (given, credential("new"));
+    // The first connection's certificate is no longer accepted, and the plugin has another.
+    let server = raw(move |nth, stream| {
+        let (acceptor, (given, new)) = (acceptor.clone(), renewed.clone());
+        async move {
+            let status = if nth == 0 { 401 } else { 200 };
+            let stream = acceptor.accept(stream).await.unwrap();
+            std::fs::write(&given, &new).unwrap();
+            serve(stream, move |_| async move { whole(status, "x") }).await;
+        }
+    })
+    .await;
+    let said = Connection { kubeconfig: Some(kubeconfig.to_str().unwrap().into()), ..Connection::default() };
+    let (client, _) = client(server.https_url(), authority.trust(), auth(said));
+    for _ in 0..2 {
+        assert_eq!(client.get(Request::get("/")).await.unwrap().status, 200);
+    }
+    assert_eq!(server.connections(), 2);
+}
+
 #[tokio::test]
 async fn a_token_that_stays_rejected_is_asked_about_once() {
     let (server, trust) = good(H2, |_| async { whole(401, "Unauthorized") }).await;
