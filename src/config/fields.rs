@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -18,6 +19,10 @@ use crate::secret::Secret;
 /// A string that may be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Text(pub(crate) String);
+
+/// The name of a file. It is written as text, but once put behind a directory's name it may be any path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Location(pub(crate) PathBuf);
 
 /// A string that must not be shown.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +47,11 @@ pub(crate) struct Lists(pub(crate) BTreeMap<String, Vec<String>>);
 /// The text, unless it is unset or empty, which mean the same.
 pub(crate) fn text(field: &Option<Text>) -> Option<&str> {
     field.as_ref().map(|text| text.0.as_str()).filter(|text| !text.is_empty())
+}
+
+/// The path, unless unset or empty.
+pub(crate) fn location(field: &Option<Location>) -> Option<&Path> {
+    field.as_ref().map(|location| location.0.as_path()).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// The secret, unless it is unset or empty.
@@ -296,6 +306,12 @@ impl<'de> Deserialize<'de> for Text {
             }
         }
         deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Location {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::deserialize(deserializer).map(|Text(text)| Location(text.into()))
     }
 }
 

@@ -68,6 +68,16 @@ pub(super) const ROWS: &[Resolved] = &[
         ..NOTHING
     },
     Resolved {
+        rule: "with a token the plugin is left out",
+        files: &[(
+            "c",
+            "users: [{name: u, user: {token: t, exec: {apiVersion: client.authentication.k8s.io/v1, command: x, interactiveMode: Never}}}]",
+        )],
+        args: &["--kubeconfig", "@DIR@/c", "--user", "u", "-s", "https://a.example"],
+        expected: "token=true token-file=\"\" exec=false",
+        ..NOTHING
+    },
+    Resolved {
         rule: "in a pod: its server, token file, namespace; a bad CA is said",
         files: POD,
         env: SERVICE,
