@@ -4,3 +4,4 @@ mod cluster;
 mod support;
 mod golden;
 mod logs;
+mod limit;
