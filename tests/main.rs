@@ -8,3 +8,4 @@ mod commands;
 mod contract;
 mod credentials;
 mod logs;
+mod limit;

@@ -4,6 +4,7 @@
 
 mod connection;
 mod filter;
+mod hidden;
 mod output;
 mod source;
 mod window;
@@ -19,7 +20,7 @@ const NODE: &[Command] = &[Command::Logs, Command::Ls];
 const EVERY: &[Command] =
     &[Command::Logs, Command::Ls, Command::Version, Command::Help, Command::Man, Command::Completion];
 
-/// Every flag, in the order help shows them.
+/// Every flag that is shown, in the order help shows them.
 pub fn all() -> impl Iterator<Item = &'static Flag> {
     [source::FLAGS, window::FLAGS, filter::FLAGS, output::FLAGS, connection::FLAGS].into_iter().flatten().copied()
 }
@@ -29,15 +30,20 @@ pub fn of(command: Command, group: Group) -> impl Iterator<Item = &'static Flag>
     all().filter(move |flag| flag.group == group && flag.commands.contains(&command))
 }
 
-/// The flag of this long name.
+/// The flag of this long name, one that is shown nowhere included.
 pub fn long(name: &str) -> Option<&'static Flag> {
-    all().find(|flag| flag.long == name)
+    known().find(|flag| flag.long == name)
 }
 
 /// The flag a command calls by this letter; without one of its own, what the letter means elsewhere.
 pub fn short(letter: char, command: Command) -> Option<&'static Flag> {
     let named = || all().filter(move |flag| flag.short == Some(letter));
     named().find(|flag| flag.commands.contains(&command)).or_else(|| named().next())
+}
+
+/// Every flag, the hidden ones last.
+fn known() -> impl Iterator<Item = &'static Flag> {
+    all().chain(hidden::FLAGS.iter().copied())
 }
 
 #[cfg(test)]
@@ -62,18 +68,18 @@ mod tests {
 
     #[test]
     fn a_name_means_one_thing_in_a_command() {
-        for flag in all() {
-            assert_eq!(all().filter(|other| other.long == flag.long).count(), 1, "--{}", flag.long);
+        for flag in known() {
+            assert_eq!(known().filter(|other| other.long == flag.long).count(), 1, "--{}", flag.long);
             for command in flag.commands {
                 let same = |other: &&Flag| other.short == flag.short && other.commands.contains(command);
-                assert!(flag.short.is_none() || all().filter(same).count() == 1, "-{:?} of {command:?}", flag.short);
+                assert!(flag.short.is_none() || known().filter(same).count() == 1, "-{:?} of {command:?}", flag.short);
             }
         }
     }
 
     #[test]
     fn every_flag_is_explained_within_the_page() {
-        for flag in all() {
+        for flag in known() {
             assert!((1..=64).contains(&flag.brief.chars().count()), "--{}: {}", flag.long, flag.brief.chars().count());
             assert!(!flag.brief.ends_with('.') && !flag.commands.is_empty(), "--{}", flag.long);
             assert!(!flag.help.is_empty() && flag.help.iter().all(|p| p.ends_with(['.', ':'])), "--{}", flag.long);

@@ -59,6 +59,8 @@ pub struct Options {
     pub quiet: bool,
     /// `--timeout` for the whole run; never zero.
     pub timeout: Option<Duration>,
+    /// `--server-limit`, hidden: how long kubelets let a query run; never zero.
+    pub server_limit: Option<Duration>,
 }
 
 impl Default for Options {
@@ -88,6 +90,7 @@ impl Default for Options {
             verbosity: 0,
             quiet: false,
             timeout: None,
+            server_limit: None,
         }
     }
 }

@@ -72,6 +72,6 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         decompress: options.decompress,
         last,
         filter,
-        server_limit: SERVER_LIMIT,
+        server_limit: options.server_limit.unwrap_or(SERVER_LIMIT),
     })
 }

@@ -16,7 +16,7 @@ use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout};
-use crate::logs::line::Line;
+use crate::logs::line::{Line, is_marker};
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
@@ -378,6 +378,8 @@ impl<'a> Query<'a> {
 
     /// Whether the journal holds this entry at this time.
     async fn has_entry_at(&mut self, entry: &[u8], at: Timestamp) -> Flow<bool> {
+        // Without the node's zone half a day of log would come first.
+        self.offset().await?;
         let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
         let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(false) };
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
@@ -488,12 +490,17 @@ fn first_entry(piece: &[u8]) -> Option<(&[u8], Head)> {
     None
 }
 
+/// Whether an entry is journalctl's, not a text file's: from such a one an answer can be continued.
+fn is_journals(head: &Head) -> bool {
+    head.layout == Layout::Short { precise: true }
+}
+
 fn missing(unit: &str) -> Error {
     Error::new(Kind::NotFound, format!("the node has no unit {unit:?}"))
 }
 
 fn cut_short(limit: Duration) -> Error {
-    let words = format!("the kubelet stopped its answer after {} s; lines are missing", limit.as_secs());
+    let words = format!("the kubelet stopped its answer after {} s; lines are missing", limit.as_secs_f32());
     Error::new(Kind::Partial, words)
         .hint("ask for less with --since or --tail, or read a file with --source file or --path")
 }
@@ -511,6 +518,8 @@ struct Stream {
     fruitless: u32,
     /// Whether this answer has brought anything.
     fruit: bool,
+    /// When the last entry was written, as far as it had to be known.
+    reached: Option<Timestamp>,
     end: Option<End>,
 }
 
@@ -537,6 +546,7 @@ impl Stream {
                 started,
                 fruitless: 0,
                 fruit: false,
+                reached: None,
                 end: None,
             }),
         })
@@ -597,21 +607,25 @@ impl Stream {
         // The kubelet's clock starts before ours hears of it: a second less counts as the limit.
         let lasted = query.node.clock.instant().saturating_duration_since(self.started);
         let at_limit = lasted >= limit.saturating_sub(limit / 30) || end == End::Words(Words::Deadline);
+        // journalctl ends every line, a text file may not end its last: of which kind is what came before?
         let of_journal = self.continuation == Continuation::Indented
-            && (Head::of(&rest).is_some_and(|head| self.trail.head().is_none_or(|last| last.layout == head.layout))
-                || rest.first() == Some(&b' ') && self.trail.head().is_some());
+            && match (self.trail.last(), self.trail.head()) {
+                (None, _) => at_limit || Head::of(&rest).is_some_and(|head| is_journals(&head)),
+                (Some(_), head) => head.is_some_and(|head| is_journals(&head)),
+            };
         let mid_line = end == End::MidLine && of_journal;
-        if !mid_line {
+        // A marker comes again in front of the entry that follows it.
+        if !mid_line && !(at_limit && is_marker(&rest)) {
             self.accept(rest);
         }
         if let Some(mut skip) = self.skip.take() {
             skip.finish().into_iter().for_each(|piece| self.enqueue(piece));
-            if !skip.found() && !at_limit {
+            if !skip.found() && !at_limit && !mid_line && !matches!(end, End::Words(_)) {
                 let words =
                     "the log changed while it was read, and the place reached in it is gone; lines may be missing";
                 return Err(Error::new(Kind::Partial, words).hint("ask again, for a window that begins later").into());
             }
-            if skip.passed() == 0 && !at_limit && !mid_line {
+            if skip.found() && skip.passed() == 0 && !at_limit && !mid_line {
                 // Asked again, and nothing new: it was all.
                 self.end = Some(End::Whole);
                 return Ok(());
@@ -643,12 +657,12 @@ impl Stream {
             .into());
         }
         let parameters = match (self.trail.skip(), self.trail.head()) {
-            (Some(skip), Some(head)) if self.continuation == Continuation::Indented => {
+            (Some(skip), Some(head)) if self.continuation == Continuation::Indented && is_journals(&head) => {
                 let last = self.trail.last().unwrap_or_default().to_vec();
                 let now = query.node.clock.now();
                 let recent = self.parameters.since.filter(|since| *since > now.saturating_sub(NEARLY_A_YEAR));
-                let at = match recent {
-                    Some(since) => Calendar::new(0, Anchor::NotBefore(since)).resolve(&head),
+                let at = match self.reached.or(recent) {
+                    Some(point) => Calendar::new(0, Anchor::NotBefore(point)).resolve(&head),
                     None => query.year_of(&last, &head).await?,
                 };
                 let Some(at) = at else {
@@ -659,6 +673,7 @@ impl Stream {
                     .into());
                 };
                 query.offset().await?;
+                self.reached = Some(at);
                 self.skip = Some(skip);
                 let pattern = self.parameters.pattern.clone();
                 Parameters { since: Some(at.saturating_sub(DISORDER)), pattern, ..Parameters::default() }
@@ -668,9 +683,9 @@ impl Stream {
                 self.parameters.clone()
             }
             _ => {
-                return Err(
-                    Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself")).into()
-                );
+                return Err(Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself"))
+                    .hint("if it is a file under /var/log, --path reads it without a time limit")
+                    .into());
             }
         };
         self.judge = Judge::new();

@@ -1,0 +1,44 @@
+//! Flags for this program's own tests: taken, but shown nowhere.
+
+use super::LOGS;
+#[cfg(test)]
+use super::tests::{refused, said};
+use crate::args::flag::{Flag, Group, Set, Value};
+use crate::time::parse_timeout;
+
+pub(super) const FLAGS: &[&Flag] = &[&SERVER_LIMIT];
+
+static SERVER_LIMIT: Flag = Flag {
+    long: "server-limit",
+    short: None,
+    value: Value::Text("TIME"),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "How long kubelets let a query run, if not 30s",
+    help: &["How long the kubelet lets a query run before it ends the answer without a word, where that is not 30 seconds."],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.server_limit = Some(parse_timeout(given.text()?)?).filter(|limit| !limit.is_zero());
+        Ok(())
+    }),
+};
+
+#[test]
+fn server_limit() {
+    assert_eq!(said(&["n"]).server_limit, None);
+    assert_eq!(said(&["n", "--server-limit", "500ms"]).server_limit, Some(std::time::Duration::from_millis(500)));
+    refused(&["n", "--server-limit", "soon"]);
+}
+
+#[test]
+fn nothing_shows_them() {
+    use crate::args::help::{Depth, text};
+    use crate::args::{Command, Parsed, man, parse, readme};
+    for flag in FLAGS {
+        let name = format!("--{}", flag.long);
+        let shown = [text(None, Depth::Full), text(Some(Command::Logs), Depth::Full), man::page(), readme::table()];
+        assert!(shown.iter().all(|page| !page.replace('\\', "").contains(&name)), "{name}");
+        let Ok(Parsed::Candidates(candidates)) = parse(["__complete", "--"], "x") else { panic!("no candidates") };
+        assert!(candidates.fixed.iter().all(|word| !word.starts_with(&name)), "{name}");
+    }
+}

@@ -1,0 +1,257 @@
+//! The kubelet's 30 seconds: journalctl is killed, the answer ends without a word, and what is missing must be fetched or
+//! its lack be told. The limit is shortened on both sides.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kubelet_logs::clock::Clock;
+use kubelet_logs::time::Timestamp;
+
+use crate::cluster::engine;
+use crate::cluster::journal::{Localizer, Recording};
+use crate::cluster::zone::Zone;
+use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What};
+use crate::support::{Ran, run};
+
+/// How long the kubelets of these tests let a query run, and what the program is told of it.
+const LIMIT: Duration = Duration::from_secs(1);
+const TOLD: [&str; 4] = ["--server-limit", "1s", "--timeout", "60s"];
+
+/// Fixed offsets: the log is of today, and so might a change to summer time be.
+const ZONES: [&str; 3] = ["UTC0", "EST5", "IST-5:30"];
+
+/// How much a journalctl of these tests writes until it is killed: two hours of the log.
+const SPEED: usize = 44_000;
+
+const ENTRIES: i64 = 1080;
+const STEP: i64 = 20_000_000;
+
+/// Six hours of a kubelet's log up to an hour ago: two boots, entries of several lines, entries that come twice.
+fn log() -> &'static Recording {
+    static LOG: OnceLock<Recording> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let from = Clock::System.now().as_micros() - 3_600_000_000 - ENTRIES * STEP;
+        let mut entries = Vec::new();
+        for number in 0..ENTRIES {
+            let at = from + number * STEP;
+            let (prefix, header) = stamps(at);
+            let severity = if number % 10 == 3 { 'E' } else { 'I' };
+            let mut text = format!(
+                "{prefix} node-7 kubelet[1203]: {severity}{header}    1203 loop.go:{number}] \"Syncing\" step={number}\n"
+            );
+            if number % 12 == 7 {
+                // journalctl indents them to the message's column.
+                text.push_str(&format!("{:45}a second line, number={number}\n{:45}and a third\n", "", ""));
+            }
+            let boot = usize::from(number >= 300);
+            let entry = serde_json::json!({ "t": at, "b": boot, "u": [1], "x": text });
+            for _ in 0..if number % 17 == 5 { 2 } else { 1 } {
+                entries.push(serde_json::from_value(entry.clone()).expect("an entry"));
+            }
+        }
+        Recording {
+            units: ["containerd.service", "kubelet.service"].map(str::to_owned).to_vec(),
+            boots: ["1f".repeat(16), "2e".repeat(16)].to_vec(),
+            entries,
+        }
+    })
+}
+
+/// An instant as journalctl's prefix and klog's header show it.
+fn stamps(micros: i64) -> (String, String) {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let text = Timestamp::from_micros(micros).rfc3339().to_string();
+    let (month, day, clock) = (&text[5..7], &text[8..10], &text[11..26]);
+    let name = MONTHS[month.parse::<usize>().expect("a month") - 1];
+    (format!("{name} {day} {clock}"), format!("{month}{day} {clock}"))
+}
+
+/// What journalctl prints on a node in this zone.
+fn journalctl(zone: usize, args: &[String]) -> Bytes {
+    let zone = Zone::new(ZONES[zone]);
+    let mut lines = Localizer::new(&zone);
+    lines.push(BytesMut::from(&engine::answer(log(), &zone, args)[..]))
+}
+
+/// Where in a line an answer is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum Cut {
+    LineEnd,
+    MidLine,
+    InsideTheTime,
+    BeforeContinuation,
+    InsideContinuation,
+    BetweenTwins,
+    InsideMarker,
+    AfterMarker,
+}
+
+const CUTS: [Cut; 8] = [
+    Cut::LineEnd,
+    Cut::MidLine,
+    Cut::InsideTheTime,
+    Cut::BeforeContinuation,
+    Cut::InsideContinuation,
+    Cut::BetweenTwins,
+    Cut::InsideMarker,
+    Cut::AfterMarker,
+];
+
+impl Cut {
+    /// The last such place in the beginning of an answer that fits into the time.
+    fn place(self, answer: &[u8]) -> usize {
+        let line_end = |before: usize| answer[..before].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
+        // Only near the end of what fits: an answer that is cut where it was cut before brings nothing new.
+        let near = SPEED - 8_000;
+        let last = |words: &[u8]| Some(near + answer[near..SPEED].windows(words.len()).rposition(|w| w == words)?);
+        let end = line_end(SPEED);
+        match self {
+            Cut::LineEnd => end,
+            Cut::MidLine => end - 20,
+            Cut::InsideTheTime => line_end(end - 1) + 9,
+            Cut::BeforeContinuation => line_end(last(b"a second line").unwrap_or(end)),
+            Cut::InsideContinuation => last(b"and a third").map_or(end, |at| at + 5),
+            Cut::BetweenTwins => {
+                let lines: Vec<&[u8]> = answer[..end].split_inclusive(|b| *b == b'\n').collect();
+                let twin = lines.windows(2).rposition(|pair| pair[0] == pair[1]).map_or(lines.len(), |n| n + 1);
+                lines[..twin].iter().map(|line| line.len()).sum()
+            }
+            Cut::InsideMarker => last(b"-- Boot 2e").map_or(end, |at| at + 20),
+            Cut::AfterMarker => last(b"-- Boot 2e").map_or(end, |at| at + 44),
+        }
+    }
+}
+
+/// A journalctl that is too slow for all it has to print.
+fn slow<const ZONE: usize, const CUT: usize>(args: &[String]) -> Vec<Step> {
+    let text = journalctl(ZONE, args);
+    if text.len() <= SPEED {
+        return vec![Step::Print(text)];
+    }
+    vec![Step::Print(text.slice(..CUTS[CUT].place(&text))), Step::Hang]
+}
+
+/// The same with all the time it needs.
+fn quick<const ZONE: usize>(args: &[String]) -> Vec<Step> {
+    vec![Step::Print(journalctl(ZONE, args))]
+}
+
+fn node(name: &str, zone: usize, script: fn(&[String]) -> Vec<Step>) -> Node {
+    Node::new(name, Mode::QUERY_ON).zone(ZONES[zone]).reader(Reader::Script(script))
+}
+
+fn start(nodes: Vec<Node>) -> Cluster {
+    Setup::new(nodes).query_limit(LIMIT).start()
+}
+
+/// Runs all at once: most of the time they wait for the limit.
+fn each(cluster: &Cluster, cases: Vec<Vec<String>>) -> Vec<(Vec<String>, Ran)> {
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = cases
+            .into_iter()
+            .map(|args| {
+                let kubeconfig = &kubeconfig;
+                scope.spawn(move || {
+                    let ran = run(kubeconfig, args.iter().map(String::as_str).chain(TOLD));
+                    (args, ran)
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().expect("a run")).collect()
+    })
+}
+
+fn words(node: &str, args: &[&str]) -> Vec<String> {
+    [node].iter().chain(args).map(|word| (*word).to_owned()).collect()
+}
+
+#[track_caller]
+fn same(args: &[String], ran: &Ran, expected: &[u8]) {
+    ran.expect(0, &[]);
+    let (text, expected) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(expected));
+    let difference = text.lines().zip(expected.lines()).position(|(a, b)| a != b);
+    assert!(
+        text == expected,
+        "{args:?}: {} lines, expected {}; at {difference:?}: {:?}, not {:?}\n{}",
+        text.lines().count(),
+        expected.lines().count(),
+        difference.and_then(|at| text.lines().nth(at)),
+        difference.and_then(|at| expected.lines().nth(at)),
+        ran.stderr
+    );
+}
+
+/// The arguments of these tests, after the node's name.
+fn cases() -> Vec<Vec<String>> {
+    let at = |entry: i64| Timestamp::from_micros(log().entries[entry as usize].realtime).rfc3339().to_string();
+    let (early, late) = (at(100), at(ENTRIES - 100));
+    [
+        &[][..],
+        &["--since-time", &early],
+        &["--until-time", &late],
+        &["--since-time", &early, "--until-time", &late],
+        &["--tail", "600"],
+        &["--since-time", &early, "--tail", "600"],
+        &["--grep", "syncing"],
+        &["--grep", "number=|step=[0-9]+5$"],
+        &["--exclude", "step=.*7$"],
+        &["--priority", "E", "--since-time", &early],
+        &["--timestamps"],
+        &["--limit-bytes", "60000"],
+    ]
+    .map(|args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect())
+    .to_vec()
+}
+
+/// What a node that has the time answers to the same.
+fn expected(cluster: &Cluster, zone: usize, args: &[String]) -> Vec<u8> {
+    let ran = run(&cluster.kubeconfig(User::Admin), [format!("quick-{zone}")].iter().chain(args));
+    ran.expect(0, &[]);
+    assert!(!ran.stdout.is_empty(), "{args:?}");
+    ran.stdout
+}
+
+fn nodes() -> Vec<Node> {
+    macro_rules! slow_nodes {
+        ($($zone:literal: $($cut:literal)*;)*) => {
+            vec![$($(node(concat!("slow-", $zone, "-", $cut), $zone, slow::<$zone, $cut>),)*)*]
+        };
+    }
+    let mut nodes = slow_nodes! { 0: 0 1 2 3 4 5 6 7; 1: 0 1; 2: 0 1; };
+    nodes.extend([
+        node("quick-0", 0, quick::<0>),
+        node("quick-1", 1, quick::<1>),
+        node("quick-2", 2, quick::<2>),
+    ]);
+    nodes
+}
+
+#[test]
+fn an_answer_cut_at_the_limit_is_continued_wherever_it_was_cut() {
+    let cluster = start(nodes());
+    let whole = ["--utc", "--unit=kubelet"].map(str::to_owned);
+    let runs = each(&cluster, (0..CUTS.len()).map(|cut| words(&format!("slow-0-{cut}"), &[])).collect());
+    for (args, ran) in runs {
+        same(&args, &ran, &journalctl(0, &whole));
+        let asked = cluster.requests().iter().filter(|request| request.target.contains(&args[0])).count();
+        assert!(asked > 3, "{args:?}: cut several times, yet asked {asked} times");
+    }
+}
+
+#[test]
+fn an_answer_cut_at_the_limit_is_continued_whatever_was_asked() {
+    let cluster = start(nodes());
+    let mut asked = Vec::new();
+    for zone in 0..ZONES.len() {
+        for cut in [Cut::LineEnd, Cut::MidLine] {
+            asked.extend(cases().into_iter().map(|args| [vec![format!("slow-{zone}-{}", cut as usize)], args].concat()));
+        }
+    }
+    for (args, ran) in each(&cluster, asked) {
+        let zone = args[0][5..6].parse().expect("a zone");
+        same(&args, &ran, &expected(&cluster, zone, &args[1..]));
+    }
+}
