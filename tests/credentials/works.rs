@@ -27,9 +27,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: "current-context: the first that is not empty",
         files: &[
-            ("a", "current-context: ''\ncontexts: [{name: y, context: {}}]"),
+            ("a", "current-context: ''\ncontexts: [{name: z, context: {}}]"),
             ("b", config!("token: @ADMIN@")),
-            ("c", "current-context: y"),
+            ("c", "current-context: z"),
         ],
         env: &[("KUBECONFIG", "@DIR@/a:@DIR@/b:@DIR@/c")],
         seen: &[User(ADMIN)],
@@ -143,11 +143,11 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: "--context over current-context",
         config: Some(concat!(
-            "current-context: nowhere\ncontexts: [{name: y, context: {cluster: c, user: u}}]\n",
+            "current-context: nowhere\ncontexts: [{name: z, context: {cluster: c, user: u}}]\n",
             "clusters: [{name: c, cluster: {server: \"@URL@\", certificate-authority-data: @CA@}}]\n",
             "users: [{name: u, user: {token: @ADMIN@}}]\n"
         )),
-        args: &["--context", "y"],
+        args: &["--context", "z"],
         seen: &[User(ADMIN)],
         ..ROW
     },
@@ -625,7 +625,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: "a token makes auth-provider oidc unnecessary",
-        user: "token: @ADMIN@\nauth-provider: {name: oidc, config: {id-token: s3cr3t}}",
+        user: "token: @ADMIN@\nauth-provider: {name: oidc, config: {idp-issuer-url: 'https://idp.example', client-id: a, id-token: s3cr3t}}",
         seen: &[User(ADMIN)],
         ..ROW
     },
