@@ -45,8 +45,13 @@ impl Kind {
 /// One level of a failure, with what lies beneath it.
 ///
 /// Words are lower case without a full stop: `reading /etc/kube.conf`, not `Failed to read file.`
+///
+/// Boxed, so that the many results that carry one stay as small as their value.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Level>);
+
+#[derive(Debug)]
+struct Level {
     kind: Kind,
     doing: String,
     cause: Option<Box<dyn StdError + Send + Sync>>,
@@ -56,35 +61,34 @@ pub struct Error {
 impl Error {
     /// An error that says what was being done, or what is wrong.
     pub fn new(kind: Kind, doing: impl Into<String>) -> Self {
-        Error { kind, doing: doing.into(), cause: None, hint: None }
+        Error::level(kind, doing.into())
     }
 
     /// Shorthand for [`Kind::Usage`].
     pub fn usage(what: impl Into<String>) -> Self {
-        Error::new(Kind::Usage, what)
+        Error::level(Kind::Usage, what.into())
     }
 
     /// Adds what lies beneath. An [`Error`] as cause hands up its hint unless this one has its own.
     pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.cause = Some(cause.into());
+        self.0.cause = Some(cause.into());
         self
     }
 
     /// Adds the remedy: what the reader can do about it.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        self.with_hint(hint.into())
     }
 
     /// The same failure one level up: keeps the kind, says what it happened in.
     pub fn within(self, doing: impl Into<String>) -> Self {
-        let kind = self.kind;
-        Error::new(kind, doing).because(self)
+        let kind = self.kind();
+        Error::level(kind, doing.into()).because(self)
     }
 
     /// What it means for the caller.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// All levels, outermost first, joined by `: `.
@@ -105,29 +109,41 @@ impl Error {
 
     /// The remedy of the outermost level that has one.
     pub fn remedy(&self) -> Option<&str> {
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.0.hint {
             return Some(hint);
         }
         let mut next = self.source();
         while let Some(cause) = next {
-            if let Some(hint) = cause.downcast_ref::<Error>().and_then(|e| e.hint.as_deref()) {
+            if let Some(hint) = cause.downcast_ref::<Error>().and_then(|e| e.0.hint.as_deref()) {
                 return Some(hint);
             }
             next = cause.source();
         }
         None
     }
+
+    /// Out of line: errors are made in many places and seldom.
+    #[inline(never)]
+    fn level(kind: Kind, doing: String) -> Self {
+        Error(Box::new(Level { kind, doing, cause: None, hint: None }))
+    }
+
+    #[inline(never)]
+    fn with_hint(mut self, hint: String) -> Self {
+        self.0.hint = Some(hint);
+        self
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.doing)
+        f.write_str(&self.0.doing)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.cause.as_ref().map(|c| &**c as &(dyn StdError + 'static))
+        self.0.cause.as_ref().map(|c| &**c as &(dyn StdError + 'static))
     }
 }
 

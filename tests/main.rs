@@ -2,6 +2,10 @@
 
 mod cluster;
 mod support;
+mod house;
 mod golden;
+mod commands;
+mod contract;
+mod credentials;
 mod logs;
 mod limit;

@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A plugin with what it last gave.
 pub(super) struct Plugin {
-    command: String,
+    command: PathBuf,
     args: Vec<Secret>,
     /// The whole environment, without KUBERNETES_EXEC_INFO.
     env: Vec<(OsString, Secret<OsString>)>,
@@ -127,7 +127,8 @@ impl Plugin {
     }
 
     async fn run(&self, last: &mut Option<Arc<Credentials>>, clock: &Clock) -> Result<Arc<Credentials>> {
-        self.notices.verbose(6, || format!("running the credential plugin {}", quoted(&self.command)));
+        self.notices
+            .verbose(6, || format!("running the credential plugin {}", quoted(&self.command.to_string_lossy())));
         let output = self.output(clock).await?;
         let generation = last.as_ref().map_or(0, |known| known.generation) + 1;
         let credentials = Arc::new(self.read(output.expose(), generation)?);
@@ -189,7 +190,7 @@ impl Plugin {
     /// The program's file: a path as it is, a name by PATH. An entry of PATH that is relative is passed over, so that a
     /// working directory can't slip a program in.
     fn locate(&self) -> Result<PathBuf> {
-        let given = Path::new(&self.command);
+        let given = &self.command;
         if given.components().count() > 1 || given.is_absolute() {
             return Ok(given.to_owned());
         }
@@ -268,7 +269,7 @@ impl Plugin {
     }
 
     fn fault(&self, what: &str) -> Error {
-        Error::new(Kind::Denied, format!("credential plugin {} {what}", quoted(&self.command)))
+        Error::new(Kind::Denied, format!("credential plugin {} {what}", quoted(&self.command.to_string_lossy())))
     }
 }
 
@@ -397,7 +398,8 @@ fn candidates(file: PathBuf) -> impl Iterator<Item = PathBuf> {
     std::iter::once(file).chain(more)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::config::{Scheme, Server};

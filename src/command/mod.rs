@@ -79,7 +79,7 @@ impl Context {
             },
         };
         let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
-        let mut options = kube::Options::new(self.notices.clone());
+        let mut options = kube::Options::new(self.notices.clone()).obeying(&self.env);
         options.request_timeout = request_timeout;
         options.disable_compression = cluster.disable_compression;
         options.clock = self.clock;

@@ -1,8 +1,9 @@
 //! What makes a chosen cluster and user unusable, by client-go's rules, whatever the server's scheme.
 
 use std::fs::File;
+use std::path::Path;
 
-use super::fields::{Encoded, Text, encoded, hidden, text};
+use super::fields::{Encoded, Location, encoded, hidden, location, text};
 use super::select::Choice;
 use super::{Interactive, kubeconfig, proxy, quoted};
 use crate::error::{Error, Kind, Result};
@@ -12,10 +13,11 @@ impl Choice {
     pub(super) fn validate(&self) -> Result<()> {
         let at_cluster = |what: &str, hint: &str| Err(fault(&self.cluster_place, what).hint(hint));
         let cluster = &self.cluster;
-        if text(&cluster.certificate_authority).is_some() && encoded(&cluster.certificate_authority_data).is_some() {
+        if location(&cluster.certificate_authority).is_some() && encoded(&cluster.certificate_authority_data).is_some()
+        {
             return at_cluster("certificate-authority and certificate-authority-data exclude each other", "remove one");
         }
-        if let Some(path) = text(&cluster.certificate_authority) {
+        if let Some(path) = location(&cluster.certificate_authority) {
             openable(path, "certificate-authority", &self.cluster_place)?;
         }
         if hidden(&cluster.proxy_url).is_some_and(|url| !proxy::is_supported(url.expose())) {
@@ -31,18 +33,19 @@ impl Choice {
             return at_user("token and username/password exclude each other", "give one of them");
         }
         if has_certificate(user) {
-            let both = |file: &Option<Text>, data: &Option<Encoded>| text(file).is_some() && encoded(data).is_some();
+            let both =
+                |file: &Option<Location>, data: &Option<Encoded>| location(file).is_some() && encoded(data).is_some();
             if both(&user.client_certificate, &user.client_certificate_data) {
                 return at_user("client-certificate and client-certificate-data exclude each other", "remove one");
             }
             if both(&user.client_key, &user.client_key_data) {
                 return at_user("client-key and client-key-data exclude each other", "remove one");
             }
-            if text(&user.client_key).is_none() && encoded(&user.client_key_data).is_none() {
+            if location(&user.client_key).is_none() && encoded(&user.client_key_data).is_none() {
                 return at_user("the client certificate has no key", "add client-key or client-key-data");
             }
             for (path, field) in [(&user.client_certificate, "client-certificate"), (&user.client_key, "client-key")] {
-                if let Some(path) = text(path) {
+                if let Some(path) = location(path) {
                     openable(path, field, &self.user_place)?;
                 }
             }
@@ -51,7 +54,7 @@ impl Choice {
             if user.auth_provider.is_some() {
                 return at_user("auth-provider and exec exclude each other", "remove one");
             }
-            if text(&exec.command).is_none() {
+            if location(&exec.command).is_none() {
                 return at_user("exec has no command", "add exec.command, the credential plugin's name or path");
             }
             if text(&exec.api_version).is_none() {
@@ -89,10 +92,10 @@ pub(super) fn interactive(exec: &kubeconfig::Exec) -> Result<Interactive, String
 
 /// Whether the user has a client certificate; a key alone is none.
 pub(super) fn has_certificate(user: &kubeconfig::User) -> bool {
-    text(&user.client_certificate).is_some() || encoded(&user.client_certificate_data).is_some()
+    location(&user.client_certificate).is_some() || encoded(&user.client_certificate_data).is_some()
 }
 
-fn openable(path: &str, field: &str, place: &str) -> Result<()> {
+fn openable(path: &Path, field: &str, place: &str) -> Result<()> {
     File::open(path).map(|_| ()).map_err(|error| unreadable(error, path, field, place))
 }
 
@@ -101,8 +104,8 @@ pub(super) fn fault(place: &str, what: &str) -> Error {
     Error::new(Kind::Failed, what).within(place)
 }
 
-pub(super) fn unreadable(error: std::io::Error, path: &str, field: &str, place: &str) -> Error {
-    Error::new(Kind::Failed, format!("{field} {path}"))
+pub(super) fn unreadable(error: std::io::Error, path: &Path, field: &str, place: &str) -> Error {
+    Error::new(Kind::Failed, format!("{field} {}", path.display()))
         .because(error)
         .hint(format!("correct {field}, or make the file readable"))
         .within(place)

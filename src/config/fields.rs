@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -18,6 +19,10 @@ use crate::secret::Secret;
 /// A string that may be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Text(pub(crate) String);
+
+/// The name of a file. It is written as text, but once put behind a directory's name it may be any path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Location(pub(crate) PathBuf);
 
 /// A string that must not be shown.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +47,11 @@ pub(crate) struct Lists(pub(crate) BTreeMap<String, Vec<String>>);
 /// The text, unless it is unset or empty, which mean the same.
 pub(crate) fn text(field: &Option<Text>) -> Option<&str> {
     field.as_ref().map(|text| text.0.as_str()).filter(|text| !text.is_empty())
+}
+
+/// The path, unless unset or empty.
+pub(crate) fn location(field: &Option<Location>) -> Option<&Path> {
+    field.as_ref().map(|location| location.0.as_path()).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// The secret, unless it is unset or empty.
@@ -299,6 +309,12 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+impl<'de> Deserialize<'de> for Location {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::deserialize(deserializer).map(|Text(text)| Location(text.into()))
+    }
+}
+
 impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Text::deserialize(deserializer).map(|Text(text)| Hidden(Secret::new(text)))
@@ -335,8 +351,21 @@ impl<'de> Deserialize<'de> for Switch {
 
 impl<'de> Deserialize<'de> for Encoded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Hidden(text) = Hidden::deserialize(deserializer)?;
-        decode(text.expose()).map(|bytes| Encoded(Secret::new(bytes))).map_err(D::Error::custom)
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Encoded;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64 text")
+            }
+
+            refuse!(null bool number list map);
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Encoded, E> {
+                decode(text).map(|bytes| Encoded(Secret::new(bytes))).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Reader)
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::env::Env;
-use super::fields::{Encoded, Hidden, List, Lists, Switch, Text, Weigh, mapping, text};
+use super::fields::{Encoded, Hidden, List, Lists, Location, Switch, Text, Weigh, location, mapping, text};
 use super::{quoted, read_file};
 use crate::error::{Error, Kind, Result};
 
@@ -89,7 +89,7 @@ mapping! {
         server: Text = "server",
         tls_server_name: Text = "tls-server-name",
         insecure_skip_tls_verify: Switch = "insecure-skip-tls-verify",
-        certificate_authority: Text = "certificate-authority",
+        certificate_authority: Location = "certificate-authority",
         certificate_authority_data: Encoded = "certificate-authority-data",
         /// May hold a password.
         proxy_url: Hidden = "proxy-url",
@@ -106,12 +106,12 @@ mapping! {
 mapping! {
     /// How to authenticate.
     User {
-        client_certificate: Text = "client-certificate",
+        client_certificate: Location = "client-certificate",
         client_certificate_data: Encoded = "client-certificate-data",
-        client_key: Text = "client-key",
+        client_key: Location = "client-key",
         client_key_data: Encoded = "client-key-data",
         token: Hidden = "token",
-        token_file: Text = "tokenFile",
+        token_file: Location = "tokenFile",
         username: Text = "username",
         password: Hidden = "password",
         as_user: Text = "as",
@@ -131,7 +131,8 @@ mapping! {
 mapping! {
     /// A program that prints credentials.
     Exec {
-        command: Text = "command",
+        /// A path, or a name to look up on PATH.
+        command: Location = "command",
         args: List<Hidden> = "args",
         env: List<Variable> = "env",
         api_version: Text = "apiVersion",
@@ -308,7 +309,7 @@ impl Kubeconfig {
             resolve(&mut user.client_key, &directory);
             resolve(&mut user.token_file, &directory);
             if let Some(exec) = &mut user.exec
-                && text(&exec.command).is_some_and(|command| command.contains(std::path::MAIN_SEPARATOR))
+                && location(&exec.command).is_some_and(has_separator)
             {
                 resolve(&mut exec.command, &directory);
             }
@@ -343,15 +344,17 @@ fn merge<T: Default>(
 }
 
 /// Relative paths count from the directory of the file that holds them.
-fn resolve(path: &mut Option<Text>, directory: &Path) {
-    if let Some(Text(path)) = path
-        && !path.is_empty()
+fn resolve(path: &mut Option<Location>, directory: &Path) {
+    if let Some(Location(path)) = path
+        && !path.as_os_str().is_empty()
     {
-        // Both parts are UTF-8 or were shown lossily anyway: a kubeconfig can't name other paths.
-        if let Some(joined) = directory.join(&*path).to_str() {
-            *path = joined.to_owned();
-        }
+        *path = directory.join(&*path);
     }
+}
+
+/// Whether a command is a path, and not a name for PATH.
+fn has_separator(command: &Path) -> bool {
+    command.to_str().is_some_and(|command| command.contains(std::path::MAIN_SEPARATOR))
 }
 
 #[cfg(test)]
@@ -409,7 +412,7 @@ mod tests {
     #[test]
     fn relative_paths_count_from_their_file() {
         let dir = tempfile::tempdir().unwrap();
-        let at = |path: &str| Some(Text(dir.path().join(path).to_str().unwrap().to_owned()));
+        let at = |path: &str| Some(Location(dir.path().join(path)));
         let a = write(
             dir.path(),
             "a",
@@ -421,10 +424,14 @@ mod tests {
         let user = &merged.users["u"].fields;
         assert_eq!(merged.clusters["c"].fields.certificate_authority, at("x/ca.crt"));
         assert_eq!(user.client_certificate, at("c.crt"));
-        assert_eq!(user.client_key, Some(Text("/k".into())));
+        assert_eq!(user.client_key, Some(Location("/k".into())));
         assert_eq!(user.token_file, at("t"));
         assert_eq!(user.exec.as_ref().unwrap().command, at("./p"));
-        assert_eq!(merged.users["v"].fields.exec.as_ref().unwrap().command, Some(Text("p".into())), "found on PATH");
+        assert_eq!(
+            merged.users["v"].fields.exec.as_ref().unwrap().command,
+            Some(Location("p".into())),
+            "found on PATH"
+        );
     }
 
     #[test]

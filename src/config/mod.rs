@@ -111,7 +111,7 @@ pub struct Impersonate {
 #[derive(Debug)]
 pub struct Exec {
     /// A path, or a name to look up on PATH.
-    pub command: String,
+    pub command: PathBuf,
     /// Hidden, for a token may stand there.
     pub args: Vec<Secret>,
     /// Set over the process's own environment.

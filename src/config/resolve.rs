@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::check::{fault, has_certificate, interactive, unreadable};
-use super::fields::{Encoded, Hidden, Text, encoded, hidden, switch, text};
+use super::fields::{Encoded, Hidden, Location, Text, encoded, hidden, location, switch, text};
 use super::select::Choice;
 use super::{
     ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Scheme, Server, Trust, User, kubeconfig, pem,
@@ -21,7 +21,7 @@ const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 impl Choice {
     /// Reads certificates and keys and builds the flat result.
     pub(super) fn resolve(self, namespace: String, env: &Env) -> Result<Config> {
-        let has_authority = text(&self.cluster.certificate_authority).is_some()
+        let has_authority = location(&self.cluster.certificate_authority).is_some()
             || encoded(&self.cluster.certificate_authority_data).is_some();
         let insecure = switch(&self.cluster.insecure_skip_tls_verify);
         let otherwise =
@@ -83,9 +83,12 @@ impl Choice {
 
     fn trust(&self) -> Result<(Trust, Option<Vec<u8>>)> {
         let cluster = &self.cluster;
-        let pem = match (text(&cluster.certificate_authority), encoded(&cluster.certificate_authority_data)) {
-            (Some(path), _) => Some((read(path, "certificate-authority", &self.cluster_place)?, path)),
-            (None, Some(data)) => Some((data.expose().clone(), "certificate-authority-data")),
+        let pem = match (location(&cluster.certificate_authority), encoded(&cluster.certificate_authority_data)) {
+            (Some(path), _) => Some((
+                read(path, "certificate-authority", &self.cluster_place)?,
+                format!("certificate-authority {}", path.display()),
+            )),
+            (None, Some(data)) => Some((data.expose().clone(), "certificate-authority-data".to_owned())),
             (None, None) => None,
         };
         match (pem, switch(&cluster.insecure_skip_tls_verify)) {
@@ -97,7 +100,7 @@ impl Choice {
             (None, true) => Ok((Trust::Insecure, None)),
             (None, false) => Ok((Trust::System, None)),
             (Some((pem, source)), false) => {
-                let authorities = pem::certificates(&pem).map_err(|error| at(error, source, &self.cluster_place))?;
+                let authorities = pem::certificates(&pem).map_err(|error| at(error, &source, &self.cluster_place))?;
                 Ok((Trust::Ca(authorities), Some(pem)))
             }
         }
@@ -109,7 +112,7 @@ impl Choice {
         let basic =
             text(&user.username).map(|name| (name.to_owned(), hidden(&user.password).cloned().unwrap_or_default()));
         let token = hidden(&user.token).cloned();
-        let token_file = text(&user.token_file).map(PathBuf::from);
+        let token_file = location(&user.token_file).map(Path::to_owned);
         if basic.is_some() && token_file.is_some() {
             return Err(
                 fault(&self.user_place, "tokenFile and username/password exclude each other").hint("remove one")
@@ -141,9 +144,13 @@ impl Choice {
     }
 
     /// The PEM text, words for where it stands, and its file.
-    fn part(&self, path: &Option<Text>, data: &Option<Encoded>, field: &str) -> Result<Part> {
-        match text(path) {
-            Some(path) => Ok((Secret::new(read(path, field, &self.user_place)?), path.to_owned(), Some(path.into()))),
+    fn part(&self, path: &Option<Location>, data: &Option<Encoded>, field: &str) -> Result<Part> {
+        match location(path) {
+            Some(path) => Ok((
+                Secret::new(read(path, field, &self.user_place)?),
+                format!("{field} {}", path.display()),
+                Some(path.into()),
+            )),
             None => Ok((encoded(data).cloned().unwrap_or_default(), format!("{field}-data"), None)),
         }
     }
@@ -186,7 +193,7 @@ impl Choice {
             (variable.name.unwrap_or_default().0, variable.value.unwrap_or_default().0)
         };
         Ok(Exec {
-            command: text(&exec.command).unwrap_or_default().to_owned(),
+            command: location(&exec.command).unwrap_or(Path::new("")).to_owned(),
             args: exec.args.iter().flat_map(|list| &list.0).map(|Hidden(arg)| arg.clone()).collect(),
             env: exec.env.iter().flat_map(|list| &list.0).cloned().map(variable).collect(),
             api,
@@ -215,6 +222,6 @@ fn at(error: Error, source: &str, place: &str) -> Error {
     error.within(source).within(place)
 }
 
-fn read(path: &str, field: &str, place: &str) -> Result<Vec<u8>> {
-    read_file(Path::new(path), MAX_PEM).map_err(|error| unreadable(error, path, field, place))
+fn read(path: &Path, field: &str, place: &str) -> Result<Vec<u8>> {
+    read_file(path, MAX_PEM).map_err(|error| unreadable(error, path, field, place))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::check::has_certificate;
-use super::fields::{Encoded, Hidden, List, Switch, Text, encoded, hidden, switch, text};
+use super::fields::{Encoded, Hidden, List, Location, Switch, Text, encoded, hidden, location, switch, text};
 use super::incluster::Pod;
 use super::kubeconfig::{self, Entry, Kubeconfig};
 use super::resolve::MAX_PEM;
@@ -15,8 +15,7 @@ use crate::secret::Secret;
 
 /// Reads what `flags` and `env` point to and resolves it.
 pub fn load(flags: &Connection, env: &Env) -> Result<Config> {
-    let explicit = flags.kubeconfig.as_deref().filter(|path| !path.as_os_str().is_empty());
-    let files = kubeconfig::load(explicit, env)?;
+    let files = kubeconfig::load(flags.kubeconfig.as_deref(), env)?;
     let pod = Pod::detect(env);
     let mut choice = Choice::from_kubeconfig(&files, flags, env)?;
     choice.overlay(flags);
@@ -28,7 +27,7 @@ pub fn load(flags: &Connection, env: &Env) -> Result<Config> {
         choice.overlay(flags);
         choice.validate()?;
     }
-    let namespace = (set(&flags.namespace).or(choice.namespace.as_deref()))
+    let namespace = (flags.namespace.as_deref().or(choice.namespace.as_deref()))
         .or_else(|| pod.as_ref().and_then(Pod::namespace))
         .unwrap_or("default")
         .to_owned();
@@ -54,7 +53,7 @@ impl Choice {
         if files.read.is_empty() && env.var("KUBECONFIG").is_some() {
             warnings.push(format!("no file that KUBECONFIG names exists: {}", list(&files.missing)));
         }
-        let wanted = set(&flags.context);
+        let wanted = flags.context.as_deref();
         let name = wanted.or(files.current_context.as_deref());
         let context = match (name, files.contexts.get(name.unwrap_or_default())) {
             (_, Some(context)) => context.clone(),
@@ -66,13 +65,13 @@ impl Choice {
         };
         let context_name = name.unwrap_or_default();
         let (cluster_name, cluster) = pick(
-            set(&flags.cluster).ok_or(text(&context.fields.cluster)),
+            flags.cluster.as_deref().ok_or(text(&context.fields.cluster)),
             ("cluster", "--cluster"),
             &files.clusters,
             files,
         )?;
         let (user_name, user) =
-            pick(set(&flags.user).ok_or(text(&context.fields.user)), ("user", "--user"), &files.users, files)?;
+            pick(flags.user.as_deref().ok_or(text(&context.fields.user)), ("user", "--user"), &files.users, files)?;
         if let (Some(name), None) = (user_name, user) {
             warnings.push(format!(
                 "context {} names the user {}, which does not exist in {}: going on without credentials",
@@ -90,7 +89,7 @@ impl Choice {
             user: user.map(|entry| entry.fields.clone()).unwrap_or_default(),
             warnings,
         };
-        if text(&choice.cluster.server).is_none() && set(&flags.server).is_none() {
+        if text(&choice.cluster.server).is_none() && flags.server.as_deref().is_none() {
             choice.warnings.extend(explain_default(files, &choice, cluster_name, cluster.is_some(), env));
         }
         if text(&choice.cluster.server).is_none() {
@@ -106,8 +105,7 @@ impl Choice {
             ..Choice::default()
         };
         choice.cluster.server = Some(Text(pod.server.clone()));
-        let is_path = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
-        let other_trust = is_path(&flags.certificate_authority) || flags.insecure_skip_tls_verify == Some(true);
+        let other_trust = flags.certificate_authority.is_some() || flags.insecure_skip_tls_verify == Some(true);
         match read_file(&pod.certificate_authority, MAX_PEM).map(|pem| (pem::certificates(&pem), pem)) {
             _ if other_trust => {}
             Ok((Ok(_), pem)) => choice.cluster.certificate_authority_data = Some(Encoded(Secret::new(pem))),
@@ -121,19 +119,17 @@ impl Choice {
             )),
         }
         // Here, unlike with a kubeconfig, a token from the command line stands instead of the file.
-        if flags.token.as_ref().is_none_or(|token| token.expose().is_empty()) {
-            choice.user.token_file = Some(Text(pod.token_file.to_string_lossy().into_owned()));
+        if flags.token.is_none() {
+            choice.user.token_file = Some(Location(pod.token_file.clone()));
         }
         choice
     }
 
     /// Flags over entries.
     fn overlay(&mut self, flags: &Connection) {
-        let flag = |value: &Option<String>| set(value).map(|value| Text(value.to_owned()));
-        let path = |value: &Option<PathBuf>| {
-            value.as_ref().filter(|path| !path.as_os_str().is_empty()).map(|path| Text(path.to_string_lossy().into()))
-        };
-        let secret = |value: &Option<Secret>| value.clone().filter(|s| !s.expose().is_empty()).map(Hidden);
+        let flag = |value: &Option<String>| value.clone().map(Text);
+        let path = |value: &Option<PathBuf>| value.clone().map(Location);
+        let secret = |value: &Option<Secret>| value.clone().map(Hidden);
         let cluster = &mut self.cluster;
         let insecure = flags.insecure_skip_tls_verify == Some(true);
         let authority = path(&flags.certificate_authority);
@@ -189,13 +185,13 @@ impl Choice {
         text(&cluster.server) == Some(&default)
             && hidden(&cluster.proxy_url).is_none()
             && (!default.starts_with("https://")
-                || (text(&cluster.certificate_authority).is_none()
+                || (location(&cluster.certificate_authority).is_none()
                     && encoded(&cluster.certificate_authority_data).is_none()
                     && !switch(&cluster.insecure_skip_tls_verify)
                     && text(&cluster.tls_server_name).is_none()
                     && !has_certificate(user)
                     && hidden(&user.token).is_none()
-                    && text(&user.token_file).is_none()
+                    && location(&user.token_file).is_none()
                     && text(&user.username).is_none()
                     && user.exec.is_none()
                     && user.auth_provider.is_none()))
@@ -280,11 +276,6 @@ fn list(paths: &[PathBuf]) -> String {
         shown[3] = "…".into();
     }
     shown.join(", ")
-}
-
-/// A flag's value unless empty.
-fn set(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
 }
 
 fn replace<T>(field: &mut Option<T>, flag: Option<T>) {

@@ -15,7 +15,7 @@ use super::pool::Turn;
 /// A body being read. Dropping it early gives up the rest.
 pub struct Body {
     wire: Wire,
-    gunzip: Option<Unpacking>,
+    gunzip: Option<Box<Unpacking>>,
     /// Frames put back by [`Body::unread`], given before anything else.
     back: VecDeque<Bytes>,
     /// Bytes given so far, decoded.
@@ -79,7 +79,7 @@ impl Body {
 
     /// The body of an answer; `gzip` says that its bytes are compressed.
     pub(super) fn incoming(body: Incoming, version: Version, gzip: bool, turn: Turn) -> Self {
-        let gunzip = gzip.then(Unpacking::default);
+        let gunzip = gzip.then(Box::default);
         let wire = if version == Version::HTTP_2 { Wire::Stream(body) } else { Wire::Connection(body) };
         Body { wire, gunzip, back: VecDeque::new(), given: 0, _turn: Some(turn) }
     }

@@ -33,9 +33,10 @@ const CONNECTIONS: usize = 4;
 const BUFFER: usize = 64 * 1024;
 /// The largest piece of an HTTP/2 body.
 const FRAME: u32 = 64 * 1024;
-/// Bytes that paused streams may hold together, and the bounds of one stream's share.
+/// Bytes that paused streams may hold together, and the bounds of one stream's share. Above 1 MiB a stream only costs more
+/// memory and time; over long distances HTTP/1.1, which has no such window, is the better choice for one stream.
 const HELD: usize = 16 * 1024 * 1024;
-const WINDOW: (usize, usize) = (128 * 1024, 4 * 1024 * 1024);
+const WINDOW: (usize, usize) = (128 * 1024, 1024 * 1024);
 /// Connections unused for this long are closed.
 const IDLE: Duration = Duration::from_secs(90);
 
@@ -216,6 +217,7 @@ pub(super) type Exchanged = (hyper::Response<hyper::body::Incoming>, Turn);
 
 impl Clients {
     fn new(version: Version, connector: Connector, settings: &Settings) -> Self {
+        keep_freed_memory();
         let mut builder = Client::builder(TokioExecutor::new());
         builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
         let count = if version == Version::HTTP_2 {
@@ -243,6 +245,15 @@ impl Clients {
         let loads = || self.0.iter().map(|(_, load)| load.load(Ordering::Relaxed)).enumerate();
         let first = loads().find(|(_, load)| self.0.len() == 1 || *load < STREAMS);
         first.or_else(|| loads().min_by_key(|(_, load)| *load)).map_or(0, |(nth, _)| nth)
+    }
+}
+
+/// Stops glibc from handing freed frames back to the kernel, only to fault them in again for the next ones: by default it
+/// trims its heap down to 128 KiB of free memory, and freeing one large block raises that to twice the block's size. Costs
+/// two system calls and no memory, saves a third of the processor time of an HTTP/2 stream.
+fn keep_freed_memory() {
+    if cfg!(target_env = "gnu") {
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(8 * 1024 * 1024)));
     }
 }
 

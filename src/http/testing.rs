@@ -20,18 +20,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::server::TlsStream;
 
 use super::{Failure, Identity, Limits, Origin, Pool, Protocol, Request, Response, Roots, Settings, Trust};
 use crate::notice::Notices;
 
 /// A listening server; stops when dropped.
-pub(crate) struct Server {
+pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
-impl Server {
+impl Listening {
     /// Connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
@@ -46,14 +47,14 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Listening {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
 /// Gives each connection, with its number from 0, to `talk`.
-pub(crate) async fn raw<F, T>(talk: F) -> Server
+pub(crate) async fn raw<F, T>(talk: F) -> Listening
 where
     F: Fn(usize, TcpStream) -> T + Send + 'static,
     T: Future<Output = ()> + Send + 'static,
@@ -68,11 +69,11 @@ where
             tokio::spawn(talk(count.fetch_add(1, Ordering::SeqCst), stream));
         }
     });
-    Server { address, connections, accepting }
+    Listening { address, connections, accepting }
 }
 
 /// Answers the first request of each connection with these bytes, then closes.
-pub(crate) async fn saying(answer: impl Into<Vec<u8>>) -> Server {
+pub(crate) async fn saying(answer: impl Into<Vec<u8>>) -> Listening {
     let answer = Arc::new(answer.into());
     raw(move |_, mut stream| {
         let answer = Arc::clone(&answer);
@@ -139,7 +140,7 @@ pub(crate) fn whole(status: u16, body: impl Into<Bytes>) -> Answer {
 }
 
 /// Serves `answer` over TLS, HTTP/1.1 or HTTP/2 as the handshake says.
-pub(crate) async fn https<F, T>(config: ServerConfig, answer: F) -> Server
+pub(crate) async fn https<F, T>(config: ServerConfig, answer: F) -> Listening
 where
     F: Fn(Asked) -> T + Clone + Send + Sync + 'static,
     T: Future<Output = Answer> + Send + 'static,
@@ -148,17 +149,27 @@ where
     raw(move |_, stream| {
         let (acceptor, answer) = (acceptor.clone(), answer.clone());
         async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http2().max_concurrent_streams(100).initial_stream_window_size(256 * 1024);
-            let service = hyper::service::service_fn(move |asked| {
-                let answer = answer(asked);
-                async move { Ok::<_, Infallible>(answer.await) }
-            });
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            if let Ok(stream) = acceptor.accept(stream).await {
+                serve(stream, answer).await;
+            }
         }
     })
     .await
+}
+
+/// Serves one connection, HTTP/1.1 or HTTP/2 as its first bytes say.
+pub(crate) async fn serve<F, T>(stream: TlsStream<TcpStream>, answer: F)
+where
+    F: Fn(Asked) -> T + Clone + Send + Sync + 'static,
+    T: Future<Output = Answer> + Send + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(100).initial_stream_window_size(256 * 1024);
+    let service = hyper::service::service_fn(move |asked| {
+        let answer = answer(asked);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// A certificate authority made for one test.
@@ -241,7 +252,7 @@ fn with_alpn(mut config: ServerConfig, alpn: &[&str]) -> ServerConfig {
 }
 
 /// A server with a good certificate for `localhost`, and the trust to use it with.
-pub(crate) async fn good<F, T>(alpn: &[&str], answer: F) -> (Server, Trust)
+pub(crate) async fn good<F, T>(alpn: &[&str], answer: F) -> (Listening, Trust)
 where
     F: Fn(Asked) -> T + Clone + Send + Sync + 'static,
     T: Future<Output = Answer> + Send + 'static,
@@ -263,18 +274,18 @@ pub(crate) fn pool(url: &str, trust: &Trust, settings: Settings) -> Pool {
 }
 
 /// One request to a plain server.
-pub(crate) async fn ask_plain(server: &Server) -> Result<Response, Failure> {
+pub(crate) async fn ask_plain(server: &Listening) -> Result<Response, Failure> {
     let trust = Trust { roots: Roots::Authorities(Vec::new()), server_name: None };
     pool(&server.http_url(), &trust, settings()).send(&Request::get("/")).await
 }
 
 /// One request to a TLS server.
-pub(crate) async fn ask(server: &Server, trust: &Trust, protocol: Protocol) -> Result<Response, Failure> {
+pub(crate) async fn ask(server: &Listening, trust: &Trust, protocol: Protocol) -> Result<Response, Failure> {
     pool(&server.https_url(), trust, Settings { protocol, ..settings() }).send(&Request::get("/")).await
 }
 
 /// Passes bytes on in both directions while `open` says so.
-pub(crate) async fn valve(to: SocketAddr) -> (Server, watch::Sender<bool>) {
+pub(crate) async fn valve(to: SocketAddr) -> (Listening, watch::Sender<bool>) {
     let (open, watching) = watch::channel(true);
     let server = raw(move |_, near| {
         let watching = watching.clone();

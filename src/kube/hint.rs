@@ -22,6 +22,9 @@ pub(super) fn for_refusal(refusal: &Refusal) -> Option<String> {
              enableSystemLogQuery: true"
                 .into(),
         ),
+        429 | 500..=599 if refusal.retry_after.is_some() => {
+            Some(format!("the server asks to come back in {} s", refusal.retry_after.unwrap_or_default()))
+        }
         429 => Some("the API server is busy and holds requests back; try again later, or ask fewer nodes at once".into()),
         500 if words.contains("no preferred addresses found") => {
             Some("the node has no address the API server can use: kubectl get node NAME -o wide".into())

@@ -8,13 +8,19 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
+use crate::config::Env;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::http::{Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
 use crate::notice::Notices;
 
 pub mod path;
 pub mod status;
+pub mod list;
+pub mod node;
+pub mod pod;
 mod hint;
+#[cfg(test)]
+mod tests;
 
 /// Where the API server is and how to know it.
 #[derive(Clone, Debug)]
@@ -36,6 +42,10 @@ pub struct Options {
     pub protocol: Protocol,
     /// Bodies expected to be read side by side.
     pub streams: usize,
+    /// Silence on an HTTP/2 connection before a ping is sent; none when zero.
+    pub ping_after: Duration,
+    /// Silence after that ping before the connection is given up.
+    pub ping_timeout: Duration,
     /// Where to tell of requests and waits.
     pub notices: Notices,
     /// The clock.
@@ -80,10 +90,24 @@ impl Options {
             disable_compression: false,
             protocol: Protocol::Any,
             streams: 1,
+            ping_after: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(15),
             notices,
             clock: Clock::System,
             pause: Pause::Wait,
         }
+    }
+
+    /// The same, obeying the variables that client-go obeys: `DISABLE_HTTP2`, `HTTP2_READ_IDLE_TIMEOUT_SECONDS`,
+    /// `HTTP2_PING_TIMEOUT_SECONDS`.
+    pub fn obeying(mut self, env: &Env) -> Self {
+        let seconds = |name| Some(Duration::from_secs(env.text(name)?.parse().ok()?));
+        if env.var("DISABLE_HTTP2").is_some() {
+            self.protocol = Protocol::Http1;
+        }
+        self.ping_after = seconds("HTTP2_READ_IDLE_TIMEOUT_SECONDS").unwrap_or(self.ping_after);
+        self.ping_timeout = seconds("HTTP2_PING_TIMEOUT_SECONDS").unwrap_or(self.ping_timeout);
+        self
     }
 }
 
@@ -217,6 +241,8 @@ impl Client {
         let settings = Settings {
             protocol: self.options.protocol,
             streams: self.options.streams,
+            ping_after: self.options.ping_after,
+            ping_timeout: self.options.ping_timeout,
             clock: self.options.clock,
             ..Settings::new(self.options.notices.clone())
         };

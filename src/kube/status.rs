@@ -25,6 +25,8 @@ pub struct Refusal {
     pub about: String,
     /// Where an expired list may go on.
     pub continue_token: String,
+    /// When the server wants to be asked again, in seconds, where it says so.
+    pub retry_after: Option<u64>,
     /// Under which id the API server's audit log knows the request; may be empty.
     pub audit_id: String,
 }
@@ -58,7 +60,8 @@ impl Refusal {
         let body = Clock::System.within(Some(READ_LIMIT), response.body.beginning(READ)).await.unwrap_or_default();
         let audit_id = response.header("audit-id").unwrap_or_default();
         let audit_id = audit_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
-        Refusal { audit_id, ..Refusal::parse(response.status, response.content_type(), &body) }
+        let retry_after = response.retry_after().map(|wait| wait.as_secs());
+        Refusal { audit_id, retry_after, ..Refusal::parse(response.status, response.content_type(), &body) }
     }
 
     fn parse(status: u16, content_type: &str, body: &[u8]) -> Self {
@@ -68,6 +71,7 @@ impl Refusal {
             reason: String::new(),
             about: String::new(),
             continue_token: String::new(),
+            retry_after: None,
             audit_id: String::new(),
         };
         if let Ok(told) = serde_json::from_slice::<Status>(body)
@@ -75,7 +79,7 @@ impl Refusal {
         {
             let words = told.words();
             return Refusal {
-                words: one_line(&words),
+                words: without_code(status, &one_line(&words)),
                 reason: one_line(&told.reason),
                 about: one_line(&told.details.kind),
                 continue_token: told.metadata.continue_token,

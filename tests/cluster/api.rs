@@ -149,7 +149,7 @@ impl Api {
                 "MethodNotAllowed",
                 Some("{}"),
             ),
-            Some(_) if !admits_json(request.headers) => not_acceptable(),
+            Some(_) if !admits_json(request.headers) => not_acceptable(self.release),
             Some(resource) => match (resource.kind.as_str(), &resource.name) {
                 ("nodes", Some(name)) => match self.member(name) {
                     Some(member) => object(objects::single("Node", &member.json()), request.headers),
@@ -316,7 +316,7 @@ impl Api {
     fn version(&self) -> String {
         match self.release {
             Release::V1_36 => "{\n  \"major\": \"1\",\n  \"minor\": \"36\",\n  \"emulationMajor\": \"1\",\n  \"emulationMinor\": \"36\",\n  \"minCompatibilityMajor\": \"1\",\n  \"minCompatibilityMinor\": \"35\",\n  \"gitVersion\": \"v1.36.2\",\n  \"gitCommit\": \"$Format:%H$\",\n  \"gitTreeState\": \"clean\",\n  \"buildDate\": \"2026-06-10T00:00:00Z\",\n  \"goVersion\": \"go1.26.6\",\n  \"compiler\": \"gc\",\n  \"platform\": \"linux/amd64\"\n}".to_owned(),
-            Release::V1_24 => "{\n  \"major\": \"1\",\n  \"minor\": \"24\",\n  \"gitVersion\": \"v1.24.0\",\n  \"gitCommit\": \"$Format:%H$\",\n  \"gitTreeState\": \"clean\",\n  \"buildDate\": \"2026-06-10T00:00:00Z\",\n  \"goVersion\": \"go1.18.10\",\n  \"compiler\": \"gc\",\n  \"platform\": \"linux/amd64\"\n}".to_owned(),
+            Release::V1_24 => "{\n  \"major\": \"1\",\n  \"minor\": \"24\",\n  \"gitVersion\": \"v1.24.0\",\n  \"gitCommit\": \"$Format:%H$\",\n  \"gitTreeState\": \"clean\",\n  \"buildDate\": \"2022-09-13T00:00:00Z\",\n  \"goVersion\": \"go1.19.8\",\n  \"compiler\": \"gc\",\n  \"platform\": \"linux/amd64\"\n}".to_owned(),
         }
     }
 }
@@ -520,11 +520,19 @@ fn refused(message: &str, details: &str) -> Answer {
     answer
 }
 
-fn not_acceptable() -> Answer {
+fn not_acceptable(release: Release) -> Answer {
+    let offered = match release {
+        Release::V1_24 => "",
+        Release::V1_36 => {
+            "\\n\\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+        }
+    };
     answer(
         StatusCode::NOT_ACCEPTABLE,
         "application/json",
-        "{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {},\n  \"status\": \"Failure\",\n  \"message\": \"406: Not Acceptable\\n\\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch\",\n  \"reason\": \"NotAcceptable\",\n  \"details\": {},\n  \"code\": 406\n}",
+        format!(
+            "{{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {{}},\n  \"status\": \"Failure\",\n  \"message\": \"406: Not Acceptable{offered}\",\n  \"reason\": \"NotAcceptable\",\n  \"details\": {{}},\n  \"code\": 406\n}}"
+        ),
     )
 }
 

@@ -49,6 +49,16 @@ pub(crate) struct Ask<'a> {
     pub(crate) headers: Vec<(&'a str, &'a str)>,
     pub(crate) body: &'a str,
     pub(crate) version: Version,
+    pub(crate) proof: Proof,
+    /// Stops reading after so many bytes.
+    pub(crate) enough: usize,
+}
+
+/// How the user proves who he is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Token,
+    Certificate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +69,17 @@ pub(crate) enum Version {
 
 /// A GET as this user.
 pub(crate) fn get(user: User, target: &str) -> Ask<'_> {
-    Ask { user, method: "GET", target, headers: Vec::new(), body: "", version: Version::Http1 }
+    let proof = if user == User::Limited { Proof::Certificate } else { Proof::Token };
+    Ask {
+        user,
+        method: "GET",
+        target,
+        headers: Vec::new(),
+        body: "",
+        version: Version::Http1,
+        proof,
+        enough: usize::MAX,
+    }
 }
 
 impl<'a> Ask<'a> {
@@ -84,12 +104,12 @@ impl<'a> Ask<'a> {
     pub(crate) async fn slowly(&self, cluster: &Cluster, pause: Duration) -> Result<Got, Failure> {
         let answer = self.answer(cluster, cluster.address()).await?;
         tokio::time::sleep(pause).await;
-        Ok(read(answer).await)
+        Ok(read(answer, self.enough).await)
     }
 
     /// Sends it and reads the answer.
     pub(crate) async fn exchange(&self, cluster: &Cluster, address: std::net::SocketAddr) -> Result<Got, Failure> {
-        Ok(read(self.answer(cluster, address).await?).await)
+        Ok(read(self.answer(cluster, address).await?, self.enough).await)
     }
 
     async fn answer(&self, cluster: &Cluster, address: std::net::SocketAddr) -> Result<Response<Incoming>, Failure> {
@@ -101,13 +121,13 @@ impl<'a> Ask<'a> {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
-        let mut config = match self.user {
-            User::Limited => {
-                let pair = cluster.pair(User::Limited, Key::EcPkcs8);
+        let mut config = match self.proof {
+            Proof::Certificate => {
+                let pair = cluster.pair(self.user, Key::EcPkcs8);
                 let key = rustls_pemfile::private_key(&mut pair.key_pem.as_bytes())?.ok_or("no key")?;
                 builder.with_client_auth_cert(vec![pair.certificate.clone()], key)?
             }
-            _ => builder.with_no_client_auth(),
+            Proof::Token => builder.with_no_client_auth(),
         };
         config.alpn_protocols = match self.version {
             Version::Http1 => vec![b"http/1.1".to_vec()],
@@ -120,7 +140,7 @@ impl<'a> Ask<'a> {
             Version::Http1 => request.uri(self.target).header("host", address.to_string()),
             Version::Http2 => request.uri(format!("https://{address}{}", self.target)),
         };
-        if !matches!(self.user, User::Anonymous | User::Limited) {
+        if self.proof == Proof::Token && self.user != User::Anonymous {
             request = request.header("authorization", format!("Bearer {}", self.user.token()));
         }
         for (name, value) in &self.headers {
@@ -144,10 +164,12 @@ impl<'a> Ask<'a> {
     }
 }
 
-async fn read(answer: Response<Incoming>) -> Got {
+async fn read(answer: Response<Incoming>, enough: usize) -> Got {
     let (head, mut incoming) = answer.into_parts();
     let (mut body, mut whole) = (Vec::new(), true);
-    while let Some(frame) = incoming.frame().await {
+    while body.len() < enough
+        && let Some(frame) = incoming.frame().await
+    {
         match frame {
             Ok(frame) => body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
             Err(_) => {

@@ -34,10 +34,10 @@ pub(crate) async fn serve(api: &Api, member: &Member, request: &Request<'_>) -> 
     let needed = subresources(request.uri.path(), release);
     if !needed.iter().any(|name| who.may(&api.grants, verb, &format!("nodes/{name}"))) {
         let shown = match release {
-            Release::V1_24 => format!("subresource={}", needed.join(" ")),
-            Release::V1_36 => format!("subresource(s)=[{}]", needed.join(" ")),
+            Release::V1_24 => format!("subresource={})", needed.join(" ")),
+            Release::V1_36 => format!("subresource(s)=[{}])\n", needed.join(" ")),
         };
-        let text = format!("Forbidden (user={}, verb={verb}, resource=nodes, {shown})", who.name);
+        let text = format!("Forbidden (user={}, verb={verb}, resource=nodes, {shown}", who.name);
         return Ok(answer(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", text));
     }
     let asked = Asked {

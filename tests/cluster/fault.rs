@@ -2,15 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body as HttpBody, Frame};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
@@ -144,6 +145,10 @@ pub(crate) struct Control {
     pub(crate) goaway: Notify,
     pub(crate) kill: Notify,
     pub(crate) reset: AtomicBool,
+    /// Bytes written so far, and of those the ones that have left.
+    written: AtomicUsize,
+    flushed: AtomicUsize,
+    waiting: Mutex<Vec<Waker>>,
 }
 
 impl Control {
@@ -151,6 +156,49 @@ impl Control {
     pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::SeqCst);
         self.kill.notify_one();
+    }
+
+    /// Whether so many bytes have left; if not, wakes who asks when more have.
+    fn has_flushed(&self, bytes: usize, context: &Context<'_>) -> bool {
+        self.waiting.lock().expect("no panic while waking").push(context.waker().clone());
+        self.flushed.load(Ordering::SeqCst) >= bytes
+    }
+}
+
+/// A connection's stream that tells its [`Control`] what has left.
+pub(crate) struct Watched<T> {
+    pub(crate) inner: T,
+    pub(crate) control: Arc<Control>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, into)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &written {
+            self.control.written.fetch_add(*count, Ordering::SeqCst);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        if flushed.is_ready() {
+            self.control.flushed.store(self.control.written.load(Ordering::SeqCst), Ordering::SeqCst);
+            for waker in self.control.waiting.lock().expect("no panic while waking").drain(..) {
+                waker.wake();
+            }
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
 
@@ -204,13 +252,13 @@ pub(crate) async fn before(what: &What, control: &Control) -> Option<io::Result<
 }
 
 /// Applied to the answer.
-pub(crate) async fn after(what: What, mut answer: Answer, control: std::sync::Arc<Control>) -> io::Result<Answer> {
+pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>) -> io::Result<Answer> {
     let end = match what {
         What::CutAfter(bytes) => (bytes, End::Break),
         What::EndAfter(bytes) => (bytes, End::Clean),
         What::StallAfter(bytes) => (bytes, End::Never),
         What::EndAfterPause(bytes, pause) => (bytes, End::Pause(pause)),
-        What::ResetAfter(bytes) => (bytes, End::Reset(control)),
+        What::ResetAfter(bytes) => (bytes, End::Reset),
         What::TruncatedGzip(bytes) => {
             let (head, body) = answer.into_parts();
             let whole = body.collect().await?.to_bytes();
@@ -238,7 +286,7 @@ pub(crate) async fn after(what: What, mut answer: Answer, control: std::sync::Ar
     if matches!(end, End::Clean | End::Pause(_)) {
         answer.headers_mut().remove("content-length");
     }
-    Ok(answer.map(|body| Cut { inner: body, left, end, flushed: false, waiting: None }.boxed_unsync()))
+    Ok(answer.map(|body| Cut { inner: body, left, end, control, leaving: 0, waiting: None }.boxed_unsync()))
 }
 
 enum End {
@@ -246,7 +294,7 @@ enum End {
     Clean,
     Never,
     Pause(Duration),
-    Reset(std::sync::Arc<Control>),
+    Reset,
 }
 
 /// A body that ends early.
@@ -254,7 +302,9 @@ struct Cut {
     inner: Body,
     left: usize,
     end: End,
-    flushed: bool,
+    control: Arc<Control>,
+    /// How many bytes the connection has written when the last of these has left.
+    leaving: usize,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -270,27 +320,33 @@ impl HttpBody for Cut {
                     let mut data = frame.into_data().unwrap_or_default();
                     data.truncate(this.left);
                     this.left -= data.len();
+                    this.leaving = this.control.written.load(Ordering::SeqCst) + data.len();
                     Poll::Ready(Some(Ok(Frame::data(data))))
                 }
                 other => other,
             };
         }
-        match &this.end {
-            // hyper throws away what it has not flushed when a body fails: let it flush first.
-            End::Break if !std::mem::replace(&mut this.flushed, true) => {
-                context.waker().wake_by_ref();
-                Poll::Pending
+        // hyper throws away what it has not flushed when a body fails. Bytes of other frames count too, so a moment more.
+        if matches!(this.end, End::Break | End::Reset) {
+            if !this.control.has_flushed(this.leaving, context) {
+                return Poll::Pending;
             }
+            let moment = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(10))));
+            if Future::poll(moment.as_mut(), context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        match &this.end {
             End::Break => Poll::Ready(Some(Err(io::Error::other("cut by a fault")))),
             End::Clean => Poll::Ready(None),
             End::Never => Poll::Pending,
             End::Pause(pause) => {
                 let pause = *pause;
                 let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
-                std::future::Future::poll(waiting.as_mut(), context).map(|()| None)
+                Future::poll(waiting.as_mut(), context).map(|()| None)
             }
-            End::Reset(control) => {
-                control.reset();
+            End::Reset => {
+                this.control.reset();
                 Poll::Pending
             }
         }
@@ -313,7 +369,7 @@ impl HttpBody for Drip {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = &mut *self;
         if let Some(waiting) = &mut this.waiting {
-            if std::future::Future::poll(waiting.as_mut(), context).is_pending() {
+            if Future::poll(waiting.as_mut(), context).is_pending() {
                 return Poll::Pending;
             }
             this.waiting = None;

@@ -1,12 +1,13 @@
 //! A node's journal: the fixture files below its /var/log, and the `journalctl` that answers from them.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,7 +18,7 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use super::zone::Zone;
+use super::zone::{Zone, from_micros, touch};
 
 /// Which journal a node has; all are of 14 November 2023, 22:13 to 22:22 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,6 +35,9 @@ pub(crate) enum Journal {
     /// journald keeps its journal in memory: no directory below /var/log.
     None,
 }
+
+/// The content of a journal's nth file.
+type Unpacked = (Journal, usize, Arc<Vec<u8>>);
 
 /// What answers queries.
 #[derive(Clone, Copy, Debug, Default)]
@@ -168,18 +172,45 @@ impl Journal {
 
     /// Unpacks its files into `journal/<machine-id>/` below `var_log` and returns the machine id.
     pub(crate) fn unpack(self, var_log: &Path) -> io::Result<Option<String>> {
+        static UNPACKED: Mutex<Vec<Unpacked>> = Mutex::new(Vec::new());
         let mut machine = None;
-        for (name, packed) in self.files() {
-            let mut bytes = Vec::new();
-            GzDecoder::new(*packed).read_to_end(&mut bytes)?;
+        for (index, (name, packed)) in self.files().iter().enumerate() {
+            let bytes = {
+                let mut unpacked = UNPACKED.lock().expect("no panic while unpacking");
+                match unpacked.iter().find(|(journal, at, _)| *journal == self && *at == index) {
+                    Some((_, _, bytes)) => Arc::clone(bytes),
+                    None => {
+                        let mut bytes = Vec::new();
+                        GzDecoder::new(*packed).read_to_end(&mut bytes)?;
+                        unpacked.push((self, index, Arc::new(bytes)));
+                        Arc::clone(&unpacked[unpacked.len() - 1].2)
+                    }
+                }
+            };
             let id = bytes[40..56].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             let directory = var_log.join("journal").join(&id);
             fs::create_dir_all(&directory)?;
-            fs::write(directory.join(name), &bytes)?;
+            // The header tells when its last entry was written, which is when journald last touched the file.
+            let tail: [u8; 8] = bytes[192..200].try_into().expect("eight bytes");
+            write_sparse(&directory.join(name), &bytes)?;
+            touch(&directory.join(name), from_micros(i64::from_le_bytes(tail)))?;
             machine = Some(id);
         }
         Ok(machine)
     }
+}
+
+/// Writes a file without its blocks of zeros, of which a journal is half made.
+fn write_sparse(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    const BLOCK: usize = 64 * 1024;
+    let file = File::create(path)?;
+    file.set_len(bytes.len() as u64)?;
+    for (index, block) in bytes.chunks(BLOCK).enumerate() {
+        if block.iter().any(|byte| *byte != 0) {
+            file.write_all_at(block, (index * BLOCK) as u64)?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts journalctl on the files in `directory`, on a node in `zone`, and gives what it prints on either stream.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, RANGE};
 use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
 
@@ -168,7 +168,11 @@ impl Kubelet {
             b"/healthz/ping" | b"/healthz/log" | b"/healthz/syncloop" => {
                 answer(StatusCode::OK, "text/plain; charset=utf-8", "ok").into()
             }
-            b"/configz" => answer(StatusCode::OK, "application/json", self.configz()).into(),
+            b"/configz" => {
+                let mut shown = answer(StatusCode::OK, "application/json", self.configz());
+                set(&mut shown, "x-content-type-options", "nosniff");
+                shown.into()
+            }
             path => match path.strip_prefix(b"/logs/") {
                 Some(_) if self.mode.handler == Handler::Off => {
                     go_error(StatusCode::METHOD_NOT_ALLOWED, "logs endpoint is disabled.").into()
@@ -303,7 +307,8 @@ impl Kubelet {
     {
         let encoding = match (asked.headers.get(ACCEPT_ENCODING).map(|value| value.as_bytes()), asked.from) {
             (Some(b"gzip"), _) => Encoding::Gzip,
-            (None, From::Proxy) => Encoding::GzipUnpacked,
+            // Go's transport asks for no compression of ranges.
+            (None, From::Proxy) if !asked.headers.contains_key(RANGE) => Encoding::GzipUnpacked,
             _ => Encoding::Identity,
         };
         let (out, mut written) = mpsc::channel(4);
@@ -422,7 +427,12 @@ impl Kubelet {
 
     fn configz(&self) -> String {
         let handler = self.mode.handler == Handler::On;
-        let mut text = r#"{"kubeletconfig":{"kind":"KubeletConfiguration","apiVersion":"kubelet.config.k8s.io/v1beta1","enableServer":true,"port":10250,"authentication":{"webhook":{"enabled":true,"cacheTTL":"2m0s"},"anonymous":{"enabled":false}},"authorization":{"mode":"Webhook"},"enableDebuggingHandlers":true,"logging":{"format":"text","flushFrequency":"5s","verbosity":2}"#.to_owned();
+        let kind = match self.mode.release {
+            Release::V1_24 => "",
+            Release::V1_36 => r#""kind":"KubeletConfiguration","apiVersion":"kubelet.config.k8s.io/v1beta1","#,
+        };
+        let mut text = format!(r#"{{"kubeletconfig":{{{kind}"#);
+        text.push_str(r#""enableServer":true,"port":10250,"authentication":{"webhook":{"enabled":true,"cacheTTL":"2m0s"},"anonymous":{"enabled":false}},"authorization":{"mode":"Webhook"},"enableDebuggingHandlers":true,"logging":{"format":"text","verbosity":2}"#);
         text.push_str(&format!(r#","enableSystemLogHandler":{handler}"#));
         if self.mode.release == Release::V1_36 {
             text.push_str(&format!(r#","enableSystemLogQuery":{}"#, self.mode.query.is_some()));

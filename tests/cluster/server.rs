@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use super::api::{self, Api};
 use super::body::Answer;
 use super::direct;
-use super::fault::{self, Control, Faults};
+use super::fault::{self, Control, Faults, Watched};
 use super::objects::Member;
 
 /// A request as it came in.
@@ -176,7 +176,7 @@ async fn connection(
             async move { answer(request, &service, certificate.as_deref(), number, control).await }
         })
     };
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Watched { inner: stream, control: Arc::clone(&control) });
     // The two kinds of connection share no trait.
     macro_rules! drive {
         ($connection:expr) => {{

@@ -332,7 +332,7 @@ fn a_kubelets_own_port_has_its_own_rules() {
         ("new", User::Admin, "/nosuch", 404, "404 page not found\n"),
     ] {
         let got = get(user, path).send_to(&cluster, cluster.kubelet_address(node)).unwrap();
-        assert_eq!((got.status, got.text()), (status, text.to_owned()), "{node} {user:?} {path}");
+        assert_eq!((got.status, got.text().trim_end()), (status, text.trim_end()), "{node} {user:?} {path}");
         assert_eq!(got.header("audit-id"), "");
     }
     let mut http2 = get(User::Admin, "/logs/empty.log");
@@ -423,7 +423,10 @@ fn a_stalled_answer_neither_ends_nor_goes_on() {
     cluster.inject(Fault::new(What::StallAfter(8)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let target = format!("{A}no-newline.log");
-    let request = get(User::Admin, &target);
+    let mut request = get(User::Admin, &target);
+    request.enough = 8;
+    assert_eq!(request.send(&cluster).unwrap().text(), "the last");
+    request.enough = 9;
     let waited = runtime.block_on(async {
         tokio::time::timeout(Duration::from_millis(50), request.exchange(&cluster, cluster.address())).await
     });

@@ -1,36 +1,65 @@
 //! A /var/log as nodes have it: the kubelet's log and its rotations, syslog, odd names, a journal.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::journal::{Journal, Recording};
-use super::zone::{Zone, from_micros, short_precise};
+use super::zone::{Zone, from_micros, short_precise, touch};
 
 /// How large `large.log` is: more than one window of anything.
 pub(crate) const LARGE: u64 = 6 * 1024 * 1024;
 
 const HOUR: i64 = 3_600_000_000;
 
+/// A file to be: path below the root, content, and when it was last changed.
+type Planned = (&'static str, Vec<u8>, i64);
+/// The files of a journal and a zone.
+type Plan = (Journal, String, Arc<Vec<Planned>>);
+
 /// Fills an empty directory; returns the journal's machine id, if there is one on disk.
 pub(crate) fn fill(root: &Path, journal: Journal, zone: &Zone) -> io::Result<Option<String>> {
-    let recording = journal.recording();
+    /// Many tests start many clusters, and what they hold is the same.
+    static PLANS: Mutex<Vec<Plan>> = Mutex::new(Vec::new());
     let machine = journal.unpack(root)?;
+    let known = |(of, name, plan): &Plan| (*of == journal && *name == zone.name).then(|| Arc::clone(plan));
+    let plan = {
+        let mut plans = PLANS.lock().expect("no panic while planning");
+        plans.iter().find_map(known).map_or_else(
+            || {
+                let plan = plan(journal.recording(), zone).map(Arc::new)?;
+                plans.push((journal, zone.name.clone(), Arc::clone(&plan)));
+                io::Result::Ok(plan)
+            },
+            Ok,
+        )?
+    };
+    for name in ["audit", "pods/kube-system_talker_0/talker", "chrony", "containers", "empty"] {
+        fs::create_dir_all(root.join(name))?;
+    }
+    for (name, content, micros) in plan.iter() {
+        write(root, name, content, *micros)?;
+    }
+    Ok(machine)
+}
 
+fn plan(recording: &Recording, zone: &Zone) -> io::Result<Vec<Planned>> {
     // What the kubelet wrote by itself: klog in the node's time, and only that.
     let (now, end) = klog(recording, zone, 0);
     let (before, before_end) = klog(recording, zone, -HOUR);
     let (yesterday, yesterday_end) = klog(recording, zone, -24 * HOUR);
-    write(root, "kubelet.log", &now, end)?;
-    write(root, "kubelet.log.1", &before, before_end)?;
-    write(root, "kubelet.log-20231113.gz", &gzip(&yesterday)?, yesterday_end)?;
-
-    write(root, "messages", &syslog(recording, zone, |_| true), end)?;
-    write(root, "containerd.log", &syslog(recording, zone, |name| name == "containerd"), end)?;
+    let mut plan = vec![
+        ("kubelet.log", now, end),
+        ("kubelet.log.1", before, before_end),
+        ("kubelet.log-20231113.gz", gzip(&yesterday)?, yesterday_end),
+        ("messages", syslog(recording, zone, |_| true), end),
+        ("containerd.log", syslog(recording, zone, |name| name == "containerd"), end),
+        ("large.log", large(), end),
+    ];
     for (name, text) in [
         ("name with space & <angle>.log", "odd name\n"),
         ("café-100%.log", "utf-8 name\n"),
@@ -38,21 +67,13 @@ pub(crate) fn fill(root: &Path, journal: Journal, zone: &Zone) -> io::Result<Opt
         ("plus+semi;colon:.log", "punctuation\n"),
         ("empty.log", ""),
         ("no-newline.log", "the last line has no end"),
+        ("audit/audit.log", "type=SYSCALL msg=audit(1700000000.123:456): arch=c000003e syscall=59 success=yes\n"),
+        ("pods/kube-system_talker_0/talker/0.log", "2023-11-14T22:13:20.000000000Z stdout F line 0 of talker\n"),
+        ("chrony/measurements.log", "2023-11-14 22:13:20 192.0.2.1 N\n"),
     ] {
-        write(root, name, text.as_bytes(), end)?;
+        plan.push((name, text.as_bytes().to_vec(), end));
     }
-    write(root, "large.log", &large(), end)?;
-    for (directory, name, text) in [
-        ("audit", "audit.log", "type=SYSCALL msg=audit(1700000000.123:456): arch=c000003e syscall=59 success=yes\n"),
-        ("pods/kube-system_talker_0/talker", "0.log", "2023-11-14T22:13:20.000000000Z stdout F line 0 of talker\n"),
-        ("chrony", "measurements.log", "2023-11-14 22:13:20 192.0.2.1 N\n"),
-    ] {
-        fs::create_dir_all(root.join(directory))?;
-        write(&root.join(directory), name, text.as_bytes(), end)?;
-    }
-    fs::create_dir_all(root.join("containers"))?;
-    fs::create_dir_all(root.join("empty"))?;
-    Ok(machine)
+    Ok(plan)
 }
 
 /// Writes a file whose last change was at `micros`.
@@ -60,11 +81,6 @@ pub(crate) fn write(directory: &Path, name: &str, content: &[u8], micros: i64) -
     let path = directory.join(name);
     fs::write(&path, content)?;
     touch(&path, from_micros(micros))
-}
-
-/// Sets when a file was last changed.
-pub(crate) fn touch(path: &Path, at: SystemTime) -> io::Result<()> {
-    File::options().append(true).open(path)?.set_modified(at)
 }
 
 /// The kubelet's own lines, moved by `shift` and into the node's time, and the instant of the last.

@@ -2,6 +2,9 @@
 //! prefix is UTC.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tz::TimeZone;
@@ -186,6 +189,11 @@ pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
 /// The reverse of [`unix_seconds`], for microseconds.
 pub(crate) fn from_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs())
+}
+
+/// Sets when a file was last changed.
+pub(crate) fn touch(path: &Path, at: SystemTime) -> io::Result<()> {
+    File::options().append(true).open(path)?.set_modified(at)
 }
 
 /// Microseconds since 1970 of `Nov 14 22:13:20.262058` at the start of a short-precise line, in [`YEAR`].

@@ -1,0 +1,48 @@
+# Everything people and CI do with this repository; `make` alone lists it.
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build static test check size golden install clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## run the program on a simulated cluster (KEEP=1 leaves it up)
+	$(CARGO) build --quiet --bin kubectl-kubelet_logs --example cluster
+	@tests/demo.sh $(TARGET)/debug/kubectl-kubelet_logs $(TARGET)/debug/examples/cluster
+
+build: ## build the release binary
+	$(CARGO) build --release
+
+# No unwind tables: a panic aborts. Not position-independent: no relocations at start.
+STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+static: ## build a static binary (static glibc)
+	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no" \
+		$(CARGO) build --release --target $(STATIC_TARGET) --bin kubectl-kubelet_logs
+	@ls -l $(TARGET)/$(STATIC_TARGET)/release/kubectl-kubelet_logs
+
+test: ## run all tests
+	$(CARGO) test
+
+check: ## formatting, lints, documentation, and cargo-deny where it is installed
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --config .deny.toml check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences and bans are not checked (cargo install cargo-deny)"; fi
+
+size: build ## the release binary's size in bytes
+	@wc -c <$(TARGET)/release/kubectl-kubelet_logs
+
+golden: ## rewrite the golden files from what the program prints now
+	UPDATE=1 $(CARGO) test --test tests golden
+
+PREFIX ?= /usr/local
+install: build ## install the plugin and kubectl's completion hook into PREFIX/bin
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install $(TARGET)/release/kubectl-kubelet_logs $(DESTDIR)$(PREFIX)/bin/
+	ln -sf kubectl-kubelet_logs $(DESTDIR)$(PREFIX)/bin/kubectl_complete-kubelet_logs
+
+clean: ## remove what was built
+	$(CARGO) clean

@@ -1,0 +1,82 @@
+//! Long lists, page by page.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::status::Refusal;
+use super::{Client, path};
+use crate::error::{Error, Kind, Result};
+use crate::http::{Encoding, Request};
+
+/// Objects as the API server knows them.
+pub const JSON: &str = "application/json";
+/// Only their names and labels, where the server can; whole objects otherwise.
+pub const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
+/// Objects a page: kubectl's number.
+const PAGE: &str = "500";
+/// Bytes a page may have: 500 nodes of 100 kB.
+const PAGE_BYTES: usize = 64 << 20;
+/// Objects in all; no cluster has as many nodes.
+const MOST: usize = 200_000;
+/// Times a list may expire before it is given up.
+const RESTARTS: usize = 3;
+
+/// What to list.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing<'a> {
+    /// The collection's path, without a query.
+    pub path: &'a str,
+    /// Query parameters, such as selectors; paging is added.
+    pub parameters: &'a [(&'a str, &'a str)],
+    /// [`JSON`] or [`METADATA`].
+    pub accept: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMeta,
+    /// Go writes an empty list as null at times.
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMeta {
+    #[serde(default, rename = "continue")]
+    continue_token: String,
+}
+
+/// All objects of a list. Where it expires between two pages it goes on with the token the server offers, which may miss
+/// what changed meanwhile, else from the start.
+pub async fn all<T: DeserializeOwned>(client: &Client, listing: Listing<'_>) -> Result<Vec<T>> {
+    let mut items: Vec<T> = Vec::new();
+    let mut token = String::new();
+    let mut expired = 0;
+    loop {
+        let mut parameters = listing.parameters.to_vec();
+        parameters.push(("limit", PAGE));
+        if !token.is_empty() {
+            parameters.push(("continue", &token));
+        }
+        let url = path::with_query(listing.path.to_owned(), &parameters);
+        let answer = client.get(Request::get(url).accept(listing.accept).encoding(Encoding::Gzip)).await?;
+        if answer.status == 410 && !token.is_empty() && expired < RESTARTS {
+            expired += 1;
+            token = Refusal::read(answer).await.continue_token;
+            if token.is_empty() {
+                items.clear();
+            }
+            continue;
+        }
+        let page: Page<T> = client.read(answer, PAGE_BYTES).await?;
+        items.extend(page.items.unwrap_or_default());
+        if page.metadata.continue_token.is_empty() {
+            return Ok(items);
+        }
+        if page.metadata.continue_token == token || items.len() > MOST {
+            return Err(Error::new(Kind::Failed, format!("the list does not end: {} objects so far", items.len())));
+        }
+        token = page.metadata.continue_token;
+    }
+}

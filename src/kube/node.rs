@@ -1,0 +1,157 @@
+//! Nodes, as far as reading their logs needs to know them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::list::{self, JSON, Listing, METADATA};
+use super::{Client, path};
+use crate::error::Result;
+use crate::http::Request;
+
+/// A node (core/v1). Parts that are missing are empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    /// Name, uid, labels.
+    pub metadata: Metadata,
+    /// What its kubelet last said about it.
+    pub status: Status,
+}
+
+/// Metadata of any object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the API's names")]
+pub struct Metadata {
+    pub name: String,
+    pub namespace: String,
+    pub uid: String,
+    pub labels: BTreeMap<String, String>,
+    /// RFC 3339.
+    pub creation_timestamp: String,
+}
+
+/// A node's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// Where to reach it.
+    pub addresses: Vec<Address>,
+    /// Ready and its like; their polarity differs.
+    pub conditions: Vec<Condition>,
+    /// Versions and ids.
+    pub node_info: NodeInfo,
+    /// Where its kubelet listens.
+    pub daemon_endpoints: Endpoints,
+}
+
+/// One address of a node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Address {
+    /// `InternalIP`, `Hostname`, `ExternalIP` …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A host name or an address.
+    pub address: String,
+}
+
+/// A condition, whole: documents show it as it is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the API's names")]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_heartbeat_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// What a node runs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the API's names")]
+pub struct NodeInfo {
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+    #[serde(rename = "bootID")]
+    pub boot_id: String,
+    /// `v1.36.2`, with a vendor's suffix at times.
+    pub kubelet_version: String,
+    pub container_runtime_version: String,
+    pub os_image: String,
+    pub kernel_version: String,
+    /// `linux` or `windows`.
+    pub operating_system: String,
+    pub architecture: String,
+}
+
+/// Where a node's daemons listen.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Endpoints {
+    /// The kubelet's.
+    pub kubelet_endpoint: Endpoint,
+}
+
+/// One port.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Endpoint {
+    /// 0 where none is known.
+    #[serde(rename = "Port")]
+    pub port: u16,
+}
+
+impl Node {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// Whether it runs Windows.
+    pub fn is_windows(&self) -> bool {
+        self.status.node_info.operating_system == "windows"
+    }
+
+    /// The condition of this type.
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.status.conditions.iter().find(|condition| condition.kind == kind)
+    }
+}
+
+/// Bytes a node may have; those with hundreds of images come near 100 kB.
+const NODE_BYTES: usize = 8 << 20;
+
+/// Reads one node.
+pub async fn get(client: &Client, name: &str) -> Result<Node> {
+    let answer = client.get(Request::get(path::node(name)).accept(JSON)).await?;
+    client.read(answer, NODE_BYTES).await
+}
+
+/// Reads all nodes that match; selectors go to the server as they are, empty ones match all.
+pub async fn list(client: &Client, label_selector: &str, field_selector: &str) -> Result<Vec<Node>> {
+    let parameters = selectors(label_selector, field_selector);
+    list::all(client, Listing { path: &path::nodes(&[]), parameters: &parameters, accept: JSON }).await
+}
+
+/// The names of all nodes, for which the server sends metadata only.
+pub async fn names(client: &Client) -> Result<Vec<String>> {
+    let listing = Listing { path: &path::nodes(&[]), parameters: &[], accept: METADATA };
+    let nodes: Vec<Node> = list::all(client, listing).await?;
+    Ok(nodes.into_iter().map(|node| node.metadata.name).collect())
+}
+
+fn selectors<'a>(label: &'a str, field: &'a str) -> Vec<(&'a str, &'a str)> {
+    let both = [("labelSelector", label), ("fieldSelector", field)];
+    both.into_iter().filter(|(_, selector)| !selector.is_empty()).collect()
+}
