@@ -221,11 +221,7 @@ fn nodes() -> Vec<Node> {
         };
     }
     let mut nodes = slow_nodes! { 0: 0 1 2 3 4 5 6 7; 1: 0 1; 2: 0 1; };
-    nodes.extend([
-        node("quick-0", 0, quick::<0>),
-        node("quick-1", 1, quick::<1>),
-        node("quick-2", 2, quick::<2>),
-    ]);
+    nodes.extend([node("quick-0", 0, quick::<0>), node("quick-1", 1, quick::<1>), node("quick-2", 2, quick::<2>)]);
     nodes
 }
 
@@ -247,7 +243,8 @@ fn an_answer_cut_at_the_limit_is_continued_whatever_was_asked() {
     let mut asked = Vec::new();
     for zone in 0..ZONES.len() {
         for cut in [Cut::LineEnd, Cut::MidLine] {
-            asked.extend(cases().into_iter().map(|args| [vec![format!("slow-{zone}-{}", cut as usize)], args].concat()));
+            asked
+                .extend(cases().into_iter().map(|args| [vec![format!("slow-{zone}-{}", cut as usize)], args].concat()));
         }
     }
     for (args, ran) in each(&cluster, asked) {
@@ -307,13 +304,18 @@ fn silence_until_the_limit_is_tried_once_more_and_then_told() {
     let early = Timestamp::from_micros(log().entries[100].realtime).rfc3339().to_string();
     let mut asked = Vec::new();
     for name in ["silent", "mute"] {
-        for args in [&[][..], &["--tail", "5"], &["--since-time", &early], &["-g", "syncing"], &["-e", "x", "--tail", "3"]] {
+        for args in
+            [&[][..], &["--tail", "5"], &["--since-time", &early], &["-g", "syncing"], &["-e", "x", "--tail", "3"]]
+        {
             asked.push(words(name, args));
         }
         asked.push(words(name, &["--timestamps", "--until-time", &early]));
     }
     for (args, ran) in each(&cluster, asked) {
-        ran.expect(3, &["the kubelet stopped its answer after 1 s", "lines are missing", "--since", "--tail", "--source"]);
+        ran.expect(
+            3,
+            &["the kubelet stopped its answer after 1 s", "lines are missing", "--since", "--tail", "--source"],
+        );
         assert!(ran.stdout.is_empty(), "{args:?}");
     }
     let before = cluster.requests().len();
