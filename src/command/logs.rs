@@ -2,13 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use serde::Deserialize;
-
 use crate::args::{Options, PodName};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
 use crate::error::{Kind, Result};
-use crate::http::Request;
-use crate::kube::{Client, path};
+use crate::kube::{Client, pod};
 use crate::logs::collect::{End, Step, Use, collect};
 use crate::logs::outlet::Event;
 use crate::logs::plan::{Plan, plan};
@@ -77,54 +74,16 @@ async fn read(
     Ok(Outcome::DONE)
 }
 
-/// The part of a pod that its lines are known by.
-#[derive(Deserialize)]
-struct Pod {
-    metadata: Metadata,
-    #[serde(default)]
-    status: Status,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    uid: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    container_statuses: Vec<Container>,
-    init_container_statuses: Vec<Container>,
-    ephemeral_container_statuses: Vec<Container>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Container {
-    #[serde(default, rename = "containerID")]
-    container_id: String,
-}
-
 /// What kubelet lines call a pod. One that is gone or may not be read is known by its name alone.
-async fn pod_lines(client: &Client, pod: &PodName, namespace: &str, context: &Context) -> Result<PodLines> {
-    let answer = client.get(Request::get(path::pod(namespace, &pod.name))).await?;
-    let known: Result<Pod> = client.read(answer, 8 << 20).await;
-    let ids = match known {
-        Ok(Pod { metadata, status }) => {
-            let containers =
-                [status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses];
-            // `containerd://0123…`
-            let ids =
-                containers.into_iter().flatten().filter_map(|c| Some(c.container_id.split_once("://")?.1.to_owned()));
-            std::iter::once(metadata.uid).chain(ids).collect()
-        }
+async fn pod_lines(client: &Client, name: &PodName, namespace: &str, context: &Context) -> Result<PodLines> {
+    let ids = match pod::get(client, namespace, &name.name).await {
+        Ok(pod) => std::iter::once(pod.metadata.uid.clone()).chain(pod.container_ids().map(str::to_owned)).collect(),
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Denied) => {
-            let name = &pod.name;
+            let name = &name.name;
             context.notices.note(format_args!("pod {namespace}/{name} is known by its name alone ({})", error.chain()));
             Vec::new()
         }
-        Err(error) => return Err(error.within(format!("pod {namespace}/{}", pod.name))),
+        Err(error) => return Err(error.within(format!("pod {namespace}/{}", name.name))),
     };
-    Ok(PodLines::new(namespace, &pod.name, ids))
+    Ok(PodLines::new(namespace, &name.name, ids))
 }
