@@ -221,11 +221,7 @@ fn nodes() -> Vec<Node> {
         };
     }
     let mut nodes = slow_nodes! { 0: 0 1 2 3 4 5 6 7; 1: 0 1; 2: 0 1; };
-    nodes.extend([
-        node("quick-0", 0, quick::<0>),
-        node("quick-1", 1, quick::<1>),
-        node("quick-2", 2, quick::<2>),
-    ]);
+    nodes.extend([node("quick-0", 0, quick::<0>), node("quick-1", 1, quick::<1>), node("quick-2", 2, quick::<2>)]);
     nodes
 }
 
@@ -247,7 +243,8 @@ fn an_answer_cut_at_the_limit_is_continued_whatever_was_asked() {
     let mut asked = Vec::new();
     for zone in 0..ZONES.len() {
         for cut in [Cut::LineEnd, Cut::MidLine] {
-            asked.extend(cases().into_iter().map(|args| [vec![format!("slow-{zone}-{}", cut as usize)], args].concat()));
+            asked
+                .extend(cases().into_iter().map(|args| [vec![format!("slow-{zone}-{}", cut as usize)], args].concat()));
         }
     }
     for (args, ran) in each(&cluster, asked) {
