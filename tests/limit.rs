@@ -11,7 +11,7 @@ use kubelet_logs::time::Timestamp;
 use crate::cluster::engine;
 use crate::cluster::journal::{Localizer, Recording};
 use crate::cluster::zone::Zone;
-use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What};
+use crate::cluster::{Cluster, Mode, Node, Reader, Setup, Step, User};
 use crate::support::{Ran, run};
 
 /// How long the kubelets of these tests let a query run, and what the program is told of it.
@@ -251,4 +251,102 @@ fn an_answer_cut_at_the_limit_is_continued_whatever_was_asked() {
         let zone = args[0][5..6].parse().expect("a zone");
         same(&args, &ran, &expected(&cluster, zone, &args[1..]));
     }
+}
+
+/// Prints all, and then goes on looking for more; with a start it comes to its end.
+fn lingering(args: &[String]) -> Vec<Step> {
+    let text = journalctl(0, args);
+    match args.iter().any(|arg| arg == "--field" || arg.starts_with("--since")) {
+        true => vec![Step::Print(text)],
+        false => vec![Step::Print(text), Step::Hang],
+    }
+}
+
+/// The same without ever coming to its end.
+fn lingering_on(args: &[String]) -> Vec<Step> {
+    let end = if args[0] == "--field" { None } else { Some(Step::Hang) };
+    [Step::Print(journalctl(0, args))].into_iter().chain(end).collect()
+}
+
+#[test]
+fn an_answer_that_lasted_until_the_limit_is_whole_when_nothing_new_follows() {
+    let cluster = start(vec![node("lingering", 0, lingering), node("lingering-on", 0, lingering_on)]);
+    let whole = journalctl(0, &["--unit=kubelet".to_owned()]);
+    for (args, ran) in each(&cluster, vec![words("lingering", &[]), words("lingering-on", &[])]) {
+        match args[0].as_str() {
+            "lingering" => same(&args, &ran, &whole),
+            _ => {
+                ran.expect(3, &["the kubelet stopped its answer after 1 s", "--since", "--tail", "--source"]);
+                assert!(ran.stdout == whole, "what came is printed, and once");
+            }
+        }
+    }
+}
+
+/// Says nothing at all until it is killed.
+fn silent(args: &[String]) -> Vec<Step> {
+    if args[0] == "--field" { vec![Step::Print(journalctl(0, args))] } else { vec![Step::Hang] }
+}
+
+/// Does not even list the units in time.
+fn mute(_: &[String]) -> Vec<Step> {
+    vec![Step::Hang]
+}
+
+/// Takes too long to look for a pattern.
+fn slow_to_search(args: &[String]) -> Vec<Step> {
+    if args.iter().any(|arg| arg.starts_with("--grep")) { silent(args) } else { quick::<0>(args) }
+}
+
+#[test]
+fn silence_until_the_limit_is_tried_once_more_and_then_told() {
+    let cluster = start(vec![node("silent", 0, silent), node("mute", 0, mute)]);
+    let early = Timestamp::from_micros(log().entries[100].realtime).rfc3339().to_string();
+    let mut asked = Vec::new();
+    for name in ["silent", "mute"] {
+        for args in
+            [&[][..], &["--tail", "5"], &["--since-time", &early], &["-g", "syncing"], &["-e", "x", "--tail", "3"]]
+        {
+            asked.push(words(name, args));
+        }
+        asked.push(words(name, &["--timestamps", "--until-time", &early]));
+    }
+    for (args, ran) in each(&cluster, asked) {
+        ran.expect(
+            3,
+            &["the kubelet stopped its answer after 1 s", "lines are missing", "--since", "--tail", "--source"],
+        );
+        assert!(ran.stdout.is_empty(), "{args:?}");
+    }
+    let before = cluster.requests().len();
+    run(&cluster.kubeconfig(User::Admin), ["silent"].into_iter().chain(TOLD)).expect(3, &[]);
+    assert_eq!(cluster.requests().len() - before, 2, "asked, and asked once more");
+}
+
+#[test]
+fn a_pattern_the_node_takes_too_long_for_is_looked_for_here() {
+    let cluster = start(vec![node("slow-to-search", 0, slow_to_search), node("quick-0", 0, quick::<0>)]);
+    let args = words("slow-to-search", &["--grep", "syncing", "--until", "2h"]);
+    let (_, ran) = each(&cluster, vec![args.clone()]).remove(0);
+    same(&args, &ran, &expected(&cluster, 0, &args[1..]));
+    let patterns = cluster.requests().iter().filter(|request| request.target.contains("pattern=")).count();
+    assert_eq!(patterns, 2, "once of each node");
+}
+
+/// Ends in the middle with the kubelet's words for the limit; with a start it comes to its end.
+fn told_in_band(args: &[String]) -> Vec<Step> {
+    let text = journalctl(0, args);
+    if args.iter().any(|arg| arg == "--field" || arg.starts_with("--since")) {
+        return vec![Step::Print(text)];
+    }
+    let end = Cut::LineEnd.place(&text);
+    vec![Step::Print(text.slice(..end)), Step::Print("\ncontext error: context deadline exceeded\n".into())]
+}
+
+#[test]
+fn the_kubelets_words_for_its_limit_are_never_printed() {
+    let cluster = start(vec![node("in-band", 0, told_in_band)]);
+    let args = words("in-band", &[]);
+    let (_, ran) = each(&cluster, vec![args.clone()]).remove(0);
+    same(&args, &ran, &journalctl(0, &["--unit=kubelet".to_owned()]));
 }

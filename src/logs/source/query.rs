@@ -615,7 +615,7 @@ impl Stream {
             };
         let mid_line = end == End::MidLine && of_journal;
         // A marker comes again in front of the entry that follows it.
-        if !mid_line && !(at_limit && is_marker(&rest)) {
+        if !(mid_line || at_limit && is_marker(&rest)) {
             self.accept(rest);
         }
         if let Some(mut skip) = self.skip.take() {
