@@ -197,7 +197,7 @@ async fn dial(host: &str, port: u16, clock: Clock) -> Result<TcpStream, Failure>
     let stream = match host.parse::<IpAddr>() {
         // No thread for a resolver where there is nothing to resolve.
         Ok(address) => TcpStream::connect((address, port)).await,
-        Err(_) => first_of(resolve(host, port).await?, clock).await,
+        Err(_) => first_of(resolve(host, port).await?, PATIENCE, clock).await,
     };
     let stream = stream.map_err(|error| {
         let words = format!("connecting to {}: {}", host_and_port(host, port), tcp_words(&error));
@@ -228,10 +228,11 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     Err(Failure::new(Stage::Resolve, format!("resolving {host}: {why}")).hint(UNREACHABLE))
 }
 
-/// The first connection that comes about. A silent address does not hold up the next for longer than Go's 300 ms; a refusal
-/// not at all.
-async fn first_of(addresses: Vec<SocketAddr>, clock: Clock) -> io::Result<TcpStream> {
-    const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a silent address holds up the next one: Go's.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The first connection that comes about. A silent address holds up the next for `patience`, a refusal not at all.
+async fn first_of(addresses: Vec<SocketAddr>, patience: Duration, clock: Clock) -> io::Result<TcpStream> {
     let mut left = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut refusal = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -241,8 +242,8 @@ async fn first_of(addresses: Vec<SocketAddr>, clock: Clock) -> io::Result<TcpStr
             None if attempts.is_empty() => return Err(refusal),
             None => {}
         }
-        let patience = (left.len() > 0).then_some(PATIENCE);
-        match clock.within(patience, attempts.join_next()).await {
+        let limit = (left.len() > 0).then_some(patience);
+        match clock.within(limit, attempts.join_next()).await {
             Some(Some(Ok(Ok(stream)))) => return Ok(stream),
             Some(Some(Ok(Err(error)))) => refusal = error,
             Some(Some(Err(_)) | None) | None => {}
@@ -265,5 +266,55 @@ pub(super) fn host_and_port(host: &str, port: u16) -> String {
     match host.contains(':') {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+
+    /// An address that answers nothing: its queue is full, so the kernel drops whoever knocks. Lasts as long as the sockets.
+    fn silent() -> (SocketAddr, Vec<Socket>) {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        for _ in 0..8 {
+            let knocking = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            knocking.set_nonblocking(true).unwrap();
+            let _ = knocking.connect(&address);
+            sockets.push(knocking);
+        }
+        (address.as_socket().unwrap(), sockets)
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_hits_the_dial_limit() {
+        let (address, _full) = silent();
+        let limits = Limits { dial: Duration::from_millis(50), ..Limits::default() };
+        let connector = Connector::new("127.0.0.1", address.port(), None, limits, Clock::System);
+        let failure = connector.connect().await.err().unwrap();
+        assert_eq!(failure.stage(), Stage::Dial);
+        assert_eq!(failure.to_string(), format!("connecting to {address}: no answer within 0.05 s"));
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_does_not_hold_up_the_next() {
+        let (silent, _full) = silent();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let good = listener.local_addr().unwrap();
+        let stream = first_of(vec![silent, good], Duration::from_millis(5), Clock::System).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+    }
+
+    #[tokio::test]
+    async fn when_all_addresses_refuse_the_refusal_is_told() {
+        let gone = || std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let never = Duration::from_secs(3600);
+        let error = first_of(vec![gone(), gone()], never, Clock::System).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

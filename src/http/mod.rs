@@ -6,6 +6,7 @@
 pub mod body;
 pub mod dial;
 pub mod gzip;
+pub mod origin;
 pub mod pool;
 pub mod request;
 pub mod response;
@@ -21,7 +22,8 @@ mod tests;
 pub use body::{Body, BodyError, Ended};
 pub use dial::Limits;
 pub use failure::{Failure, Stage};
-pub use pool::{Origin, Pool, Settings};
+pub use origin::Origin;
+pub use pool::{Pool, Settings};
 pub use request::{ByteRange, Encoding, Request};
 pub use response::Response;
 pub use tls::{Identity, Protocol, Roots, Trust};

@@ -6,7 +6,7 @@ use hyper::header::{AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use hyper::{HeaderMap, Version};
 
 use super::body::Body;
-use super::pool::Origin;
+use super::origin::Origin;
 
 /// An answer whose head has arrived.
 #[derive(Debug)]
