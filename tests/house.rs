@@ -107,7 +107,8 @@ fn an_import_from_below_is_found() {
 
 #[test]
 fn the_top_level_holds_what_was_agreed_on() {
-    let agreed = ["Cargo.toml", "Cargo.lock", "src", "tests", "fixtures", "README.md", "Makefile", "Dockerfile", "LICENSE"];
+    let agreed =
+        ["Cargo.toml", "Cargo.lock", "src", "tests", "fixtures", "README.md", "Makefile", "Dockerfile", "LICENSE"];
     let stray: Vec<String> = std::fs::read_dir(root())
         .expect("the top level")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

@@ -15,7 +15,9 @@ static SERVER_LIMIT: Flag = Flag {
     commands: LOGS,
     group: Group::Output,
     brief: "How long kubelets let a query run, if not 30s",
-    help: &["How long the kubelet lets a query run before it ends the answer without a word, where that is not 30 seconds."],
+    help: &[
+        "How long the kubelet lets a query run before it ends the answer without a word, where that is not 30 seconds.",
+    ],
     excludes: &[],
     set: Set::Option(|options, given| {
         options.server_limit = Some(parse_timeout(given.text()?)?).filter(|limit| !limit.is_zero());

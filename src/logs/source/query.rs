@@ -16,7 +16,7 @@ use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout};
-use crate::logs::line::{Line, is_marker};
+use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
@@ -610,12 +610,12 @@ impl Stream {
         // journalctl ends every line, a text file may not end its last: of which kind is what came before?
         let of_journal = self.continuation == Continuation::Indented
             && match (self.trail.last(), self.trail.head()) {
-                (None, _) => at_limit || Head::of(&rest).is_some_and(|head| is_journals(&head)),
+                // Too little to tell: a file comes the same once more.
+                (None, _) => at_limit || self.fruitless == 0 || Head::of(&rest).is_some_and(|head| is_journals(&head)),
                 (Some(_), head) => head.is_some_and(|head| is_journals(&head)),
             };
         let mid_line = end == End::MidLine && of_journal;
-        // A marker comes again in front of the entry that follows it.
-        if !mid_line && !(at_limit && is_marker(&rest)) {
+        if !mid_line {
             self.accept(rest);
         }
         if let Some(mut skip) = self.skip.take() {
