@@ -446,7 +446,7 @@ impl<'a> Query<'a> {
         pairs.extend(boot.as_deref().map(|boot| ("boot", boot)));
         pairs.extend(parameters.pattern.as_deref().map(|pattern| ("pattern", pattern)));
         let request = Request::get(path::logs_query(self.node.name, &pairs)).encoding(Encoding::Identity);
-        let answer = self.node.client.get(request).await?;
+        let answer = self.node.get(request).await?;
         if !(200..300).contains(&answer.status) {
             return Err(status::error_of(answer).await.into());
         }
