@@ -11,7 +11,7 @@ use kubelet_logs::time::Timestamp;
 use crate::cluster::engine;
 use crate::cluster::journal::{Localizer, Recording};
 use crate::cluster::zone::Zone;
-use crate::cluster::{Cluster, Mode, Node, Reader, Setup, Step, User};
+use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What};
 use crate::support::{Ran, run};
 
 /// How long the kubelets of these tests let a query run, and what the program is told of it.
@@ -326,7 +326,8 @@ fn silence_until_the_limit_is_tried_once_more_and_then_told() {
 #[test]
 fn a_pattern_the_node_takes_too_long_for_is_looked_for_here() {
     let cluster = start(vec![node("slow-to-search", 0, slow_to_search), node("quick-0", 0, quick::<0>)]);
-    let args = words("slow-to-search", &["--grep", "syncing", "--until", "2h"]);
+    let until = Timestamp::from_micros(log().entries[500].realtime).rfc3339().to_string();
+    let args = words("slow-to-search", &["--grep", "syncing", "--until-time", &until]);
     let (_, ran) = each(&cluster, vec![args.clone()]).remove(0);
     same(&args, &ran, &expected(&cluster, 0, &args[1..]));
     let patterns = cluster.requests().iter().filter(|request| request.target.contains("pattern=")).count();
@@ -349,4 +350,62 @@ fn the_kubelets_words_for_its_limit_are_never_printed() {
     let args = words("in-band", &[]);
     let (_, ran) = each(&cluster, vec![args.clone()]).remove(0);
     same(&args, &ran, &journalctl(0, &["--unit=kubelet".to_owned()]));
+}
+
+#[test]
+fn a_text_file_under_a_units_name_that_may_have_been_cut_is_told() {
+    // The kubelet takes no start for a file, so what is missing can't be asked for.
+    let cut = Fault::new(What::EndAfterPause(10_000, LIMIT)).path("query=messages");
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]).fault(cut).start();
+    let ran = run(&cluster.kubeconfig(User::Admin), ["node-a", "-u", "messages"].into_iter().chain(TOLD));
+    ran.expect(3, &["what follows can't be asked for by itself", "--path"]);
+    let file = std::fs::read(cluster.var_log("node-a").join("messages")).expect("a file");
+    assert!(!ran.stdout.is_empty() && file.starts_with(&ran.stdout));
+}
+
+#[test]
+fn a_text_file_without_a_line_end_is_whole() {
+    let root = tempfile::tempdir().expect("a directory");
+    let text = "I1114 22:13:20.000001 1 a.go:1] one\nI1114 22:13:20.000002 1 a.go:1] two, without a line end";
+    std::fs::write(root.path().join("kubelet.log"), text).expect("a file");
+    std::fs::create_dir(root.path().join("journal")).expect("a directory");
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON).files(root.path())]).start();
+    for args in [&["-u", "kubelet.log"][..], &["--path", "kubelet.log"]] {
+        let ran = run(&cluster.kubeconfig(User::Admin), ["node-a"].iter().chain(args));
+        ran.expect(0, &[]);
+        assert_eq!(ran.text(), text, "{args:?}");
+    }
+}
+
+/// What the node of `a_journal_that_ends_inside_a_line_is_continued` answers: a marker, entries of several lines.
+fn short(args: &[String]) -> Vec<Step> {
+    vec![Step::Print(short_log(args))]
+}
+
+fn short_log(args: &[String]) -> Bytes {
+    static LOG: OnceLock<Recording> = OnceLock::new();
+    let log = LOG.get_or_init(|| {
+        let long = log();
+        let boot = long.entries.iter().position(|entry| entry.boot == 1).expect("a second boot");
+        Recording { entries: long.entries[boot - 6..boot + 9].to_vec(), ..long.clone() }
+    });
+    engine::answer(log, &Zone::new("UTC0"), args)
+}
+
+#[test]
+fn a_journal_that_ends_inside_a_line_is_continued_wherever_it_ends() {
+    let whole = short_log(&["--unit=kubelet".to_owned()]);
+    assert!(whole.windows(8).any(|w| w == b"-- Boot ") && whole.windows(12).any(|w| w == b"a second lin"));
+    // A cut at a line's end, before the time is up, can't be told from the log's own end.
+    let ends: Vec<usize> = (1..whole.len()).filter(|end| whole[end - 1] != b'\n').step_by(7).collect();
+    let mut setup = Setup::new(ends.iter().map(|end| node(&format!("n{end}"), 0, short)).collect());
+    for end in &ends {
+        setup = setup.fault(Fault::new(What::EndAfter(*end)).node(&format!("n{end}")).first(1));
+    }
+    let cluster = setup.start();
+    for ends in ends.chunks(8) {
+        for (args, ran) in each(&cluster, ends.iter().map(|end| words(&format!("n{end}"), &[])).collect()) {
+            same(&args, &ran, &whole);
+        }
+    }
 }

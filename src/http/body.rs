@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -11,6 +12,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::gzip::Gunzip;
 use super::pool::Turn;
+use crate::clock::Clock;
 
 /// A body being read. Dropping it early gives up the rest.
 pub struct Body {
@@ -20,6 +22,8 @@ pub struct Body {
     back: VecDeque<Bytes>,
     /// Bytes given so far, decoded.
     given: u64,
+    /// How long the next bytes may take.
+    patience: Option<Duration>,
     /// Counts this body among its connection's streams until it is dropped.
     _turn: Option<Turn>,
 }
@@ -54,7 +58,7 @@ pub enum Ended {
     Reset,
     /// The connection was closed, or the compressed data ran out, before the announced end.
     Truncated,
-    /// The peer fell silent: keep-alive pings or TCP itself gave up.
+    /// The peer fell silent: keep-alive pings or TCP itself gave up, or the reader's patience ended.
     Timeout,
     /// What arrived breaks the rules of its framing or compression.
     Corrupt,
@@ -72,7 +76,8 @@ impl Ended {
 impl Body {
     /// A body of bytes already here.
     pub fn of(bytes: impl Into<Bytes>) -> Self {
-        let mut body = Body { wire: Wire::Over, gunzip: None, back: VecDeque::new(), given: 0, _turn: None };
+        let mut body =
+            Body { wire: Wire::Over, gunzip: None, back: VecDeque::new(), given: 0, patience: None, _turn: None };
         body.unread(bytes.into());
         body
     }
@@ -81,7 +86,7 @@ impl Body {
     pub(super) fn incoming(body: Incoming, version: Version, gzip: bool, turn: Turn) -> Self {
         let gunzip = gzip.then(Box::default);
         let wire = if version == Version::HTTP_2 { Wire::Stream(body) } else { Wire::Connection(body) };
-        Body { wire, gunzip, back: VecDeque::new(), given: 0, _turn: Some(turn) }
+        Body { wire, gunzip, back: VecDeque::new(), given: 0, patience: None, _turn: Some(turn) }
     }
 
     /// The next bytes, never empty, uncopied unless they had to be decoded; `None` at the clean end. After an error comes
@@ -89,7 +94,13 @@ impl Body {
     pub async fn frame(&mut self) -> Option<Result<Bytes, BodyError>> {
         let next = match self.back.pop_front() {
             Some(bytes) => Some(Ok(bytes)),
-            None => self.step().await,
+            None => match Clock::System.within(self.patience, self.step()).await {
+                Some(next) => next,
+                None => {
+                    let seconds = self.patience.unwrap_or_default().as_secs_f32();
+                    Some(Err(self.error(Ended::Timeout, &format!("nothing came for {seconds} s"))))
+                }
+            },
         };
         match &next {
             Some(Ok(bytes)) => self.given += bytes.len() as u64,
@@ -99,6 +110,11 @@ impl Body {
             }
         }
         next
+    }
+
+    /// From now on a body that brings nothing for this long has ended.
+    pub fn limit_silence(&mut self, patience: Duration) {
+        self.patience = Some(patience);
     }
 
     /// Puts bytes back: the next [`Body::frame`] gives them again.

@@ -10,6 +10,9 @@ use crate::logs::line::Line;
 use crate::logs::split::{Continuation, Splitter};
 use crate::time::Timestamp;
 
+/// So many entries without a time wait for the first one that has one.
+const MOST_UNTIMED: usize = 1000;
+
 /// One pass over one stream, oldest entry first.
 #[derive(Debug)]
 pub struct Sieve<'f> {
@@ -22,6 +25,8 @@ pub struct Sieve<'f> {
     first: Option<Timestamp>,
     /// One of journalctl's own lines, waiting for an entry on each side.
     marker: Option<Line>,
+    /// Entries before the first time: whether a window can be applied to them shows only there.
+    untimed: Vec<Line>,
     kept: Kept,
     read: u64,
     wanted: u64,
@@ -58,6 +63,7 @@ impl<'f> Sieve<'f> {
             last: None,
             first: None,
             marker: None,
+            untimed: Vec::new(),
             kept,
             read: 0,
             wanted: 0,
@@ -125,7 +131,13 @@ impl<'f> Sieve<'f> {
                 self.first = self.first.or(self.last);
             }
             line.at = self.last;
+            if line.at.is_some() || self.untimed.len() >= MOST_UNTIMED {
+                for line in std::mem::take(&mut self.untimed) {
+                    self.keep(line, 1);
+                }
+            }
             match self.filter.judge(&line) {
+                Verdict::Keep if line.at.is_none() && self.filter.has_window() => self.untimed.push(line),
                 Verdict::Keep => {
                     if let Some(marker) = self.marker.take()
                         && self.wanted > 0
@@ -209,6 +221,24 @@ Nov 14 22:15:20.000001 n k[1]: four
         }
         assert!(sifted(&mut Filter::default(), Some(3)).starts_with("Nov 14 22:13:21.000001 n k[1]: two\n      "));
         assert_eq!(sifted(&mut Filter::default(), Some(4)), sifted(&mut Filter::default(), None));
+    }
+
+    #[test]
+    fn a_window_lets_nothing_through_before_it_saw_a_time() {
+        let until = Timestamp::parse_rfc3339("2023-11-15T00:00:00Z");
+        for (log, expected) in [
+            ("starting\nup\nI1114 22:13:20.000001 1 a.go:1] one\n", 3),
+            ("starting\nup\nI1116 22:13:20.000001 1 a.go:1] one\n", 2),
+            ("no\ntimes\n", 0),
+        ] {
+            let calendar =
+                Calendar::new(0, Anchor::NotBefore(Timestamp::parse_rfc3339("2023-11-14T00:00:00Z").unwrap()));
+            let mut filter = Filter { until, ..Filter::default() };
+            let mut sieve = Sieve::new(Continuation::Timeless, Some(calendar), &mut filter, None);
+            sieve.push(Bytes::from_static(log.as_bytes()));
+            sieve.finish();
+            assert_eq!(sieve.remainder().len(), expected, "{log}");
+        }
     }
 
     #[test]

@@ -109,6 +109,9 @@ impl Judge {
             if rest.is_empty() {
                 return (Bytes::new(), End::Empty);
             }
+            if rest.starts_with(NO_EVENTS) {
+                return (Bytes::new(), End::Empty);
+            }
             if kubelet_speaks(rest) == Begins::Yes || journalctl_speaks(rest) {
                 return (Bytes::new(), End::Words(words(&held)));
             }
@@ -179,9 +182,12 @@ fn kubelet_speaks(text: &[u8]) -> Begins {
     }
 }
 
-/// journalctl's own words on stderr, which stand where entries would.
+/// A Windows node's way to say that there is no entry.
+const NO_EVENTS: &[u8] = b"Get-WinEvent : No events were found";
+
+/// journalctl's own words on stderr, which stand where entries would; or Get-WinEvent's.
 fn journalctl_speaks(line: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 9] = [
+    const BEGINNINGS: [&[u8]; 10] = [
         b"No journal files were ",
         b"No journal files ",
         b"Data from the specified boot ",
@@ -191,6 +197,7 @@ fn journalctl_speaks(line: &[u8]) -> bool {
         b"      Pass -q to turn off",
         b"journalctl: ",
         b"Compiled without pattern matching support",
+        b"Get-WinEvent : ",
     ];
     BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
 }
@@ -241,6 +248,12 @@ mod tests {
             ("".into(), "".into(), End::Empty),
             ("-- No entries --\n".into(), "".into(), End::Empty),
             ("-- Boot 926c --\n-- Boot 0123 --\n-- No entries --\n".into(), "".into(), End::Empty),
+            ("Get-WinEvent : No events were found that match.\r\n".into(), "".into(), End::Empty),
+            (
+                "Get-WinEvent : Access is denied.\r\n".into(),
+                "".into(),
+                words(Words::Failed("Get-WinEvent : Access is denied.".into())),
+            ),
             (format!("-- Boot 926c --\n{LOG}"), format!("-- Boot 926c --\n{LOG}"), End::Whole),
             ("\nlog not found for nosuchsvc\n".into(), "".into(), words(Words::NotFound("nosuchsvc".into()))),
             (

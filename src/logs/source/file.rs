@@ -19,7 +19,7 @@ use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers};
 use crate::logs::split::Continuation;
 use crate::time::Timestamp;
 
@@ -77,7 +77,7 @@ impl<'a> File<'a> {
         }
         let dated = want.dated || filter.has_window();
         let lines = self.read_whole(None, dated, filter, Some(out)).await?;
-        self.check_time_was_seen(filter)?;
+        check_time_was_seen(filter, self.name)?;
         let anything = out.has_spoken() || !lines.is_empty();
         out.lines(lines).await?;
         Ok(anything)
@@ -90,7 +90,7 @@ impl<'a> File<'a> {
             Packing::Plain => self.read_end(last, dated, filter).await?,
             Packing::Gzip => self.read_whole(Some(last), dated, filter, None).await?,
         };
-        self.check_time_was_seen(filter)?;
+        check_time_was_seen(filter, self.name)?;
         Ok(lines)
     }
 
@@ -205,15 +205,6 @@ impl<'a> File<'a> {
         Calendar::new(0, Anchor::NotAfter(modified.unwrap_or_else(|| self.node.clock.now())))
     }
 
-    fn check_time_was_seen(&self, filter: &Filter) -> Flow<()> {
-        if !filter.has_window() || filter.saw_time || !filter.saw_entry {
-            return Ok(());
-        }
-        let words =
-            format!("no line of {} begins with a time that can be read, so a time window can't be applied", self.name);
-        Err(Error::new(Kind::Usage, words).hint("leave --since and --until out, or use --grep").into())
-    }
-
     /// One request for the file or a part of it, told apart from everything else the server may answer.
     async fn ask(&self, range: Option<ByteRange>) -> Flow<Response> {
         // Without a compressor on the way pieces come as they are read.
@@ -221,12 +212,16 @@ impl<'a> File<'a> {
         if let Some(range) = range {
             request = request.range(range);
         }
-        let answer = self.node.client.get(request).await?;
+        let answer = self.node.get(request).await?;
         let hint = format!("kubectl kubelet-logs ls {}:{}", self.node.name, self.name.trim_end_matches('/'));
         match answer.status {
             200 | 206 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
                 let words = format!("/var/log/{} is a directory", self.name);
                 Err(Error::usage(words).hint(format!("list it: {hint}")).into())
+            }
+            200 if !is_file_servers(&answer) => {
+                let words = format!("/var/log/{} is a directory, {JOURNAL_FOLDER}", self.name);
+                Err(Error::usage(words).hint("-u reads the log of a unit").into())
             }
             200 | 206 => Ok(answer),
             416 if range.is_some() => Ok(answer),
@@ -294,12 +289,7 @@ impl<'f> Stream<'f> {
                 Some(Err(cut)) => return Err(self.partial(cut.to_string()).into()),
                 None => {
                     self.over = true;
-                    let Some(unpack) = &mut self.unpack else { break };
-                    if let Err(why) = unpack.try_finish() {
-                        return Err(self.partial(format!("its gzip data ends early or is damaged ({why})")).into());
-                    }
-                    let rest = Bytes::from(std::mem::take(unpack.get_mut()));
-                    return Ok((!rest.is_empty()).then_some(rest));
+                    continue;
                 }
             };
             self.fruitless = 0;
@@ -319,14 +309,19 @@ impl<'f> Stream<'f> {
                 return Ok(Some(Bytes::from(plain)));
             }
         }
-        Ok(None)
+        let Some(mut unpack) = self.unpack.take() else { return Ok(None) };
+        if let Err(why) = unpack.try_finish() {
+            return Err(self.partial(format!("its gzip data ends early or is damaged ({why})")).into());
+        }
+        let rest = Bytes::from(std::mem::take(unpack.get_mut()));
+        Ok((!rest.is_empty()).then_some(rest))
     }
 
     /// Asks for what follows, if the file is still the one that was begun.
     async fn go_on(&mut self) -> Flow<()> {
         if self.offset > 0 {
-            let first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
-            let first = first.body.collect(1 << 20).await.unwrap_or_default();
+            let mut first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
+            let first = first.body.beginning(BEGINNING as usize).await;
             if !first.starts_with(&self.beginning) {
                 return Err(self
                     .partial("it was replaced while it was read; the rest of the old one is gone".into())
@@ -335,7 +330,10 @@ impl<'f> Stream<'f> {
             let answer = self.file.ask(Some(ByteRange::From(self.offset))).await?;
             match answer.status {
                 206 if range_start(&answer) == self.offset => self.body = answer.body,
-                416 => self.over = true,
+                416 if size(&answer).is_none_or(|size| size >= self.offset) => self.over = true,
+                416 => {
+                    return Err(self.partial("it was truncated while it was read; the rest is gone".into()).into());
+                }
                 _ => {
                     return Err(self
                         .partial("the connection broke and the server does not serve the rest by itself".into())
@@ -358,6 +356,11 @@ impl<'f> Stream<'f> {
 fn range_start(answer: &Response) -> u64 {
     let range = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
     range.and_then(|range| range.split_once('-')?.0.parse().ok()).unwrap_or(0)
+}
+
+/// The size in `Content-Range: bytes */SIZE`.
+fn size(answer: &Response) -> Option<u64> {
+    answer.header("content-range")?.strip_prefix("bytes */")?.parse().ok()
 }
 
 /// `Last-Modified: Sat, 21 Nov 2026 02:42:59 GMT` (RFC 9110).

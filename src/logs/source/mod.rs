@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::http::{Request, Response};
 use crate::kube::Client;
+use crate::logs::filter::Filter;
+use crate::logs::outlet::Flow;
 use crate::notice::Notices;
 
 pub mod trail;
@@ -36,4 +40,30 @@ pub struct Want {
     pub dated: bool,
     /// Whether bytes may go out as they come where nothing has to be looked at.
     pub raw: bool,
+}
+
+impl Node<'_> {
+    /// Asks the node. Its answer may pause for as long as a query may last, and half as long again: then it is broken.
+    async fn get(&self, request: Request) -> Result<Response> {
+        let mut answer = self.client.get(request).await?;
+        answer.body.limit_silence(self.server_limit + self.server_limit / 2);
+        Ok(answer)
+    }
+}
+
+/// Whether an answer comes from the kubelet's file server: that one dates everything it serves.
+fn is_file_servers(answer: &Response) -> bool {
+    answer.header("last-modified").is_some() || answer.header("accept-ranges").is_some()
+}
+
+/// What stands at /var/log/journal where the file server does not.
+const JOURNAL_FOLDER: &str = "which this kubelet answers with all of its journal, as OpenShift's do";
+
+/// A window over entries without times would silently drop all of them, or none.
+fn check_time_was_seen(filter: &Filter, log: &str) -> Flow<()> {
+    if !filter.has_window() || filter.saw_time || !filter.saw_entry {
+        return Ok(());
+    }
+    let words = format!("no line of {log} begins with a time that can be read, so a time window can't be applied");
+    Err(Error::new(Kind::Usage, words).hint("leave --since and --until out, or use --grep").into())
 }

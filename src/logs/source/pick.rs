@@ -13,7 +13,7 @@ use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::file::{File, Packing};
 use crate::logs::source::listing::{self, Entry, is_listing};
 use crate::logs::source::query::{Found, Query};
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers};
 
 /// A listing is smaller.
 const LONGEST_LISTING: usize = 32 << 20;
@@ -58,6 +58,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
             check_query_can_answer(what, filter)?;
             match Query::new(node, what.units).read(want, filter, out).await? {
                 Found::Log { anything } => {
+                    check_time_was_seen(filter, &what.units.join(", "))?;
                     check_severity_was_seen(filter)?;
                     return Ok(anything);
                 }
@@ -96,7 +97,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
 /// Lists a directory under /var/log; `""` is /var/log itself.
 pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
     let url = if directory.is_empty() { path::logs_root(node.name) } else { path::logs_dir(node.name, directory) };
-    let answer = node.client.get(Request::get(url).encoding(Encoding::Identity)).await?;
+    let answer = node.get(Request::get(url).encoding(Encoding::Identity)).await?;
     let shown = format!("/var/log/{}", directory.trim_end_matches('/'));
     let no_directory = |words: String| {
         let hint =
@@ -113,6 +114,13 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
             let words = format!("{shown} holds an index.html, which the kubelet shows instead of a listing");
             let hint = format!("kubectl kubelet-logs {} --path {directory}/FILE reads a file in it", node.name);
             Err(Error::new(Kind::Failed, words).hint(hint).into())
+        }
+        200 if !is_file_servers(&answer) => {
+            let hint = format!(
+                "its files are in {shown}/MACHINE-ID, with the id that kubectl get node {} -o yaml shows as machineID; -u reads the log of a unit",
+                node.name
+            );
+            Err(Error::usage(format!("{shown} is a directory, {JOURNAL_FOLDER}")).hint(hint).into())
         }
         200 | 301 | 302 | 307 | 308 => Err(no_directory(format!("{shown} is no directory")).into()),
         404 => {

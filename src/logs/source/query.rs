@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::error::{Error, Kind};
-use crate::http::{Body, Encoding, Request};
+use crate::http::{Body, BodyError, Encoding, Request};
 use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout};
-use crate::logs::line::{Line, is_marker};
+use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
@@ -380,8 +380,19 @@ impl<'a> Query<'a> {
     async fn has_entry_at(&mut self, entry: &[u8], at: Timestamp) -> Flow<bool> {
         // Without the node's zone half a day of log would come first.
         self.offset().await?;
+        let mut breaks = 0;
+        loop {
+            match self.look_for(entry, at).await? {
+                Ok(found) => return Ok(found),
+                Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
+                Err(cut) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+            }
+        }
+    }
+
+    async fn look_for(&self, entry: &[u8], at: Timestamp) -> Flow<Result<bool, BodyError>> {
         let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
-        let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(false) };
+        let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(Ok(false)) };
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
         let mut sieve =
             Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
@@ -394,7 +405,7 @@ impl<'a> Query<'a> {
                 Some(Ok(frame)) => judge.push(frame).into_iter().for_each(|piece| {
                     sieve.push(piece);
                 }),
-                Some(Err(cut)) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+                Some(Err(cut)) => return Ok(Err(cut)),
                 None => {
                     sieve.push(std::mem::take(&mut judge).finish().0);
                     sieve.finish();
@@ -403,14 +414,14 @@ impl<'a> Query<'a> {
             }
             for line in sieve.ready() {
                 if first_line(&line.text) == entry {
-                    return Ok(true);
+                    return Ok(Ok(true));
                 }
                 if line.at.is_some_and(|at| at > limit) {
-                    return Ok(false);
+                    return Ok(Ok(false));
                 }
             }
         }
-        Ok(false)
+        Ok(Ok(false))
     }
 
     /// The node's offset from UTC in seconds as its kubelet's latest lines show it; `None` if none shows it.
@@ -422,9 +433,16 @@ impl<'a> Query<'a> {
         let probe = Query { node: self.node, units: &kubelet, offset: Some(None) };
         let parameters = Parameters { tail: Some(50), ..Parameters::default() };
         let mut offset = None;
-        if let Asked::Answer(body) = probe.ask(&parameters).await? {
-            let text = body.collect(4 << 20).await.map_err(|cut| Error::new(Kind::Unreachable, cut.to_string()))?;
-            offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
+        let mut breaks = 0;
+        while let Asked::Answer(body) = probe.ask(&parameters).await? {
+            match body.collect(4 << 20).await {
+                Ok(text) => {
+                    offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
+                    break;
+                }
+                Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
+                Err(cut) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+            }
         }
         let node = self.node.name;
         self.node.notices.verbose(4, || match offset {
@@ -446,7 +464,7 @@ impl<'a> Query<'a> {
         pairs.extend(boot.as_deref().map(|boot| ("boot", boot)));
         pairs.extend(parameters.pattern.as_deref().map(|pattern| ("pattern", pattern)));
         let request = Request::get(path::logs_query(self.node.name, &pairs)).encoding(Encoding::Identity);
-        let answer = self.node.client.get(request).await?;
+        let answer = self.node.get(request).await?;
         if !(200..300).contains(&answer.status) {
             return Err(status::error_of(answer).await.into());
         }
@@ -610,12 +628,12 @@ impl Stream {
         // journalctl ends every line, a text file may not end its last: of which kind is what came before?
         let of_journal = self.continuation == Continuation::Indented
             && match (self.trail.last(), self.trail.head()) {
-                (None, _) => at_limit || Head::of(&rest).is_some_and(|head| is_journals(&head)),
+                // Too little to tell: a file comes the same once more.
+                (None, _) => at_limit || self.fruitless == 0 || Head::of(&rest).is_some_and(|head| is_journals(&head)),
                 (Some(_), head) => head.is_some_and(|head| is_journals(&head)),
             };
         let mid_line = end == End::MidLine && of_journal;
-        // A marker comes again in front of the entry that follows it.
-        if !(mid_line || at_limit && is_marker(&rest)) {
+        if !mid_line {
             self.accept(rest);
         }
         if let Some(mut skip) = self.skip.take() {
