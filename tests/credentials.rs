@@ -501,8 +501,7 @@ impl Plain {
                 let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
                 drop(lines);
                 heads.lock().expect("a record").push(head.join("\n"));
-                let answer =
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nAccept-Ranges: bytes\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
                 let _ = (&connection).write_all(answer.as_bytes());
             }
         });

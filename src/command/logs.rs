@@ -34,7 +34,12 @@ async fn read(
 ) -> Result<Outcome> {
     if let Some(pod) = &options.about {
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
-        plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
+        let mut interrupt = context.interrupt.clone();
+        plan.filter.pod = tokio::select! {
+            biased;
+            signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
+            lines = pod_lines(&cluster.client, pod, namespace, context) => Some(lines?),
+        };
     }
     let style =
         Style { timestamps: options.timestamps.then_some(options.timezone.clone()), limit: options.limit_bytes };
@@ -64,7 +69,10 @@ async fn read(
     match end.map_err(|error| error.within(&node))? {
         End::Interrupted(signal) => return Ok(Outcome { exit: signal.exit_code() }),
         End::Done { anything: false } if plan.last != Some(0) => {
-            context.notices.note(format_args!("{node}: nothing matched"));
+            let (since, until) = (plan.filter.since, plan.filter.until);
+            let from = since.map(|at| format!(" from {}", at.rfc3339())).unwrap_or_default();
+            let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
+            context.notices.note(format_args!("{node}: nothing matched{from}{to}"));
         }
         End::Done { .. } | End::Stopped => {}
     }

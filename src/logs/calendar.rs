@@ -31,12 +31,20 @@ pub struct Calendar {
     /// What is known of the next line: the caller's fixed point at first, then the line before it.
     anchor: Anchor,
     slack: Duration,
+    /// No line is newer than this, give or take two days.
+    ceiling: Option<Timestamp>,
 }
 
 impl Calendar {
     /// `offset` is the node's zone in seconds east of UTC.
     pub fn new(offset: i32, anchor: Anchor) -> Self {
-        Calendar { offset, anchor, slack: SLACK }
+        Calendar { offset, anchor, slack: SLACK, ceiling: None }
+    }
+
+    /// With a bound that no line exceeds: now, or when a file was last written. A clock that once was wrong then does not
+    /// push all that follows into the next year.
+    pub fn not_after(self, ceiling: Timestamp) -> Self {
+        Calendar { ceiling: Some(ceiling), ..self }
     }
 
     /// The instant of a line, remembered as the fixed point of the next.
@@ -54,18 +62,23 @@ impl Calendar {
         // Only journalctl's own prefix is UTC: the kubelet asks it for that.
         let offset = if matches!(layout, Layout::Short { precise: true }) { 0 } else { self.offset };
         let local = |year| Some(shift(Civil { year, ..civil }.utc()?, -offset));
+        let latest = |point: Timestamp| {
+            let ceiling = shift_by(point, SLACK, 1);
+            let last = ceiling.civil_utc().year;
+            (last - 8..last + 2).rev().filter_map(local).find(|at| *at <= ceiling)
+        };
         match self.anchor {
             Anchor::NotBefore(point) => {
                 let floor = shift_by(point, self.slack, -1);
                 let first = floor.civil_utc().year;
                 // 29 February may be eight years away.
-                (first - 1..first + 9).filter_map(local).find(|at| *at >= floor)
+                let earliest = (first - 1..first + 9).filter_map(local).find(|at| *at >= floor);
+                match (earliest, self.ceiling) {
+                    (Some(at), Some(ceiling)) if at > shift_by(ceiling, SLACK, 1) => latest(ceiling),
+                    _ => earliest,
+                }
             }
-            Anchor::NotAfter(point) => {
-                let ceiling = shift_by(point, self.slack, 1);
-                let last = ceiling.civil_utc().year;
-                (last - 8..last + 2).rev().filter_map(local).find(|at| *at <= ceiling)
-            }
+            Anchor::NotAfter(point) => latest(point),
         }
     }
 }
@@ -137,6 +150,19 @@ mod tests {
             resolved(&mut calendar, "Dec 25 12:00:00.000000 n k[1]: ten months later"),
             "2024-12-25T12:00:00.000000Z"
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_once_does_not_move_what_follows() {
+        let mut calendar =
+            Calendar::new(0, Anchor::NotBefore(at("2026-11-20T09:00:00Z"))).not_after(at("2026-11-21T00:00:00Z"));
+        for (line, expected) in [
+            ("Nov 20 10:00:00.000000 n k[1]: x", "2026-11-20T10:00:00.000000Z"),
+            ("Aug 20 10:00:00.000000 n k[1]: x", "2026-08-20T10:00:00.000000Z"),
+            ("Nov 20 10:00:02.000000 n k[1]: x", "2026-11-20T10:00:02.000000Z"),
+        ] {
+            assert_eq!(resolved(&mut calendar, line), expected);
+        }
     }
 
     #[test]

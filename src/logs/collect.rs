@@ -91,7 +91,15 @@ pub async fn collect(
         }
         tokio::select! {
             biased;
-            signal = interrupt.signal() => return Ok(End::Interrupted(signal)),
+            signal = interrupt.signal() => {
+                // What has come is whole lines: they go out.
+                while let Ok(event) = events.try_recv() {
+                    if each(Step::Event(event)).is_break() {
+                        break;
+                    }
+                }
+                return Ok(End::Interrupted(signal));
+            }
             Some(event) = events.recv() => {
                 if each(Step::Event(event)).is_break() {
                     return Ok(End::Stopped);

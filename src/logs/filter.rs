@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 /// takes them, so neighbours may stand in the wrong order.
 const DISORDER_MICROS: i64 = 60_000_000;
 
+/// So many entries in a row past the window's end mean that nothing wanted follows.
+const ENOUGH_PAST: u32 = 16;
+
 /// What becomes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -49,6 +52,10 @@ pub struct Filter {
     pub saw_time: bool,
     /// Whether there was any entry.
     pub saw_entry: bool,
+    /// Whether any entry was written by one of `identifiers`.
+    pub saw_identifier: bool,
+    /// How many entries in a row lay past the window's end.
+    pub past: u32,
 }
 
 impl Filter {
@@ -60,15 +67,6 @@ impl Filter {
     /// Whether only a window of time is wanted.
     pub fn has_window(&self) -> bool {
         self.since.is_some() || self.until.is_some()
-    }
-
-    /// Whether nothing but who wrote an entry is asked.
-    pub fn only_identifiers(&self) -> bool {
-        !self.has_window()
-            && self.grep.is_empty()
-            && self.exclude.is_empty()
-            && self.severity.is_none()
-            && self.pod.is_none()
     }
 
     /// Whether any condition looks beyond the time.
@@ -84,11 +82,24 @@ impl Filter {
     pub fn judge(&mut self, line: &Line) -> Verdict {
         self.saw_time |= line.head.is_some();
         self.saw_entry = true;
-        if let Some(at) = line.at {
-            if self.until.is_some_and(|until| at > until) {
-                let past = self.until.is_some_and(|until| at.as_micros() - until.as_micros() > DISORDER_MICROS);
-                return if past { Verdict::Past } else { Verdict::Drop };
+        if !self.identifiers.is_empty() {
+            let (from, to) = line.head.map_or((0, 0), |head| head.identifier);
+            let identifier = line.text.get(from..to).unwrap_or_default();
+            if !self.identifiers.iter().any(|wanted| wanted.as_bytes() == identifier) {
+                return Verdict::Drop;
             }
+            self.saw_identifier = true;
+        }
+        if let Some(at) = line.at {
+            if let Some(until) = self.until
+                && at > until
+            {
+                // One entry with a wrong clock does not end the window; a row of them does.
+                let far = at.as_micros().saturating_sub(until.as_micros()) > DISORDER_MICROS;
+                self.past = if far { self.past + 1 } else { 0 };
+                return if self.past >= ENOUGH_PAST { Verdict::Past } else { Verdict::Drop };
+            }
+            self.past = 0;
             if self.since.is_some_and(|since| at < since) {
                 return Verdict::Drop;
             }
@@ -104,13 +115,6 @@ impl Filter {
             let severity = layout::severity(line.message());
             self.saw_severity |= severity.is_some();
             if severity.unwrap_or(Severity::Info) < least {
-                return false;
-            }
-        }
-        if !self.identifiers.is_empty() {
-            let (from, to) = line.head.map_or((0, 0), |head| head.identifier);
-            let identifier = line.text.get(from..to).unwrap_or_default();
-            if !self.identifiers.iter().any(|wanted| wanted.as_bytes() == identifier) {
                 return false;
             }
         }
@@ -246,8 +250,21 @@ mod tests {
             until: Some(Timestamp::from_micros(20)),
             ..Filter::default()
         };
-        let verdicts = [9, 10, 20, 21, 21 + DISORDER_MICROS].map(|at| filter.judge(&line("x\n", at)));
-        assert_eq!(verdicts, [Verdict::Drop, Verdict::Keep, Verdict::Keep, Verdict::Drop, Verdict::Past]);
+        let verdicts = [9, 10, 20, 21].map(|at| filter.judge(&line("x\n", at)));
+        assert_eq!(verdicts, [Verdict::Drop, Verdict::Keep, Verdict::Keep, Verdict::Drop]);
+    }
+
+    #[test]
+    fn a_row_of_entries_past_the_end_ends_the_window_and_one_wrong_clock_does_not() {
+        let until = Some(Timestamp::from_micros(-20));
+        let mut filter = Filter { until, ..Filter::default() };
+        for wrong in [21 + DISORDER_MICROS, i64::MAX] {
+            assert_eq!(filter.judge(&line("x\n", wrong)), Verdict::Drop);
+            assert_eq!(filter.judge(&line("x\n", -30)), Verdict::Keep);
+        }
+        let row: Vec<Verdict> = (0..ENOUGH_PAST).map(|_| filter.judge(&line("x\n", 21 + DISORDER_MICROS))).collect();
+        assert_eq!(row.last(), Some(&Verdict::Past));
+        assert_eq!(row.iter().filter(|verdict| **verdict == Verdict::Past).count(), 1);
     }
 
     #[test]

@@ -163,6 +163,10 @@ fn json(line: &[u8]) -> Option<Head> {
     for (place, digit) in [100, 10, 1].into_iter().zip(fraction) {
         micros = micros.checked_add(place * i64::from(digit.checked_sub(b'0')?))?;
     }
+    // A time that no calendar writes in four digits is none.
+    if micros > 253_402_300_799_999_999 {
+        return None;
+    }
     let stamp = Stamp::Exact(Timestamp::from_micros(micros));
     Some(Head { layout: Layout::Json, stamp, message: 0, identifier: (0, 0) })
 }
@@ -221,6 +225,7 @@ mod tests {
             b"2026-13-41T99:00:00Z x",
             b"time=\"yesterday\" level=info",
             b"{\"ts\":99999999999999999999999,\"msg\":1}",
+            b"{\"ts\":9223372036854775.0,\"msg\":1}",
             b"\xff\xfe\x00",
         ] {
             assert_eq!(Head::of(line), None, "{}", String::from_utf8_lossy(line));

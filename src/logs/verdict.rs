@@ -6,6 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::logs::layout::{Head, Layout};
 use crate::logs::line::is_marker;
 
 /// A line longer than this is passed on as it comes: no word of the kubelet is that long.
@@ -59,6 +60,8 @@ pub struct Judge {
     held: BytesMut,
     /// Whether what comes after everything handed on begins a line.
     line_start: bool,
+    /// Whether the log is journalctl's: then no line stands for itself but entries, and words are words.
+    journal: bool,
 }
 
 impl Default for Judge {
@@ -70,7 +73,7 @@ impl Default for Judge {
 impl Judge {
     /// For one answer.
     pub fn new() -> Self {
-        Judge { log: false, held: BytesMut::new(), line_start: true }
+        Judge { log: false, held: BytesMut::new(), line_start: true, journal: false }
     }
 
     /// Takes the next frame; hands on at most two pieces, which together are whole lines unless a line is very long.
@@ -88,7 +91,10 @@ impl Judge {
         if !self.log && !self.log_begins() {
             return [Bytes::new(), Bytes::new()];
         }
-        self.log = true;
+        if !self.log {
+            self.log = true;
+            self.journal = first_entry_is_journals(&self.held);
+        }
         let from = self.hold_from(&self.held);
         let from = if self.held.len() - from > LONGEST_HELD { self.held.len() } else { from };
         let piece = self.held.split_to(from).freeze();
@@ -115,11 +121,30 @@ impl Judge {
             if kubelet_speaks(rest) == Begins::Yes || journalctl_speaks(rest) {
                 return (Bytes::new(), End::Words(words(&held)));
             }
-        } else if self.line_start && kubelet_speaks(&held) == Begins::Yes {
+        } else if self.line_start
+            && (kubelet_speaks(&held) == Begins::Yes || self.journal && held.ends_with(b"\n") && is_strange(&held))
+        {
             return (Bytes::new(), End::Words(words(&held)));
         }
         let whole = if held.is_empty() { self.line_start } else { held.ends_with(b"\n") };
         (held, if whole { End::Whole } else { End::MidLine })
+    }
+
+    /// Where the block of lines that are none of a log begins which ends in the line at `last`.
+    fn strange_from(&self, piece: &[u8], last: usize) -> usize {
+        let mut from = last;
+        if !self.journal || !is_strange(piece.get(from..).unwrap_or_default()) {
+            return from;
+        }
+        while from > 0 && piece.len() - from < LONGEST_WORDS {
+            let before = piece.get(..from - 1).unwrap_or_default();
+            let start = memchr::memrchr(b'\n', before).map_or(0, |n| n + 1);
+            if start == 0 || !is_strange(piece.get(start..from).unwrap_or_default()) {
+                break;
+            }
+            from = start;
+        }
+        from
     }
 
     /// Whether what has come so far shows that this is a log.
@@ -150,12 +175,29 @@ impl Judge {
             }
         }
         match memchr::memrchr(b'\n', piece.strip_suffix(b"\n").unwrap_or(piece)) {
-            Some(n) => n + 1,
+            Some(n) => self.strange_from(piece, n + 1),
             // Inside a line that began before: not the beginning of anything, so nothing to hold.
             None if !self.line_start => piece.len(),
             None => 0,
         }
     }
+}
+
+/// Whether the first line that is no marker and no words is an entry of the journal.
+fn first_entry_is_journals(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some((line, after)) = first_line(rest) {
+        if let Some(head) = Head::of(line) {
+            return head.layout == Layout::Short { precise: true };
+        }
+        rest = after;
+    }
+    false
+}
+
+/// Whether a line of journalctl's output is none of a log: neither an entry, nor the continuation of one, nor a marker.
+fn is_strange(line: &[u8]) -> bool {
+    !line.is_empty() && line.first() != Some(&b' ') && line != b"\n" && !is_marker(line) && Head::of(line).is_none()
 }
 
 fn first_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -187,7 +229,11 @@ const NO_EVENTS: &[u8] = b"Get-WinEvent : No events were found";
 
 /// journalctl's own words on stderr, which stand where entries would; or Get-WinEvent's.
 fn journalctl_speaks(line: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 10] = [
+    const BEGINNINGS: [&[u8]; 14] = [
+        b"Journal file ",
+        b"Error was encountered while opening journal files",
+        b"No journal boot entry found",
+        b"Use SYSTEMD_LOG_LEVEL=",
         b"No journal files were ",
         b"No journal files ",
         b"Data from the specified boot ",
@@ -286,6 +332,18 @@ mod tests {
                 End::Whole,
             ),
             ("no newline".into(), "no newline".into(), End::MidLine),
+            (
+                format!("{LOG}Failed to iterate through journal: Bad message\n"),
+                LOG.into(),
+                words(Words::Failed("Failed to iterate through journal: Bad message".into())),
+            ),
+            (
+                "Journal file /x uses an unsupported feature, ignoring file.\nUse SYSTEMD_LOG_LEVEL=debug journalctl\n-- No entries --\n".into(),
+                "".into(),
+                words(Words::Failed(
+                    "Journal file /x uses an unsupported feature, ignoring file.; Use SYSTEMD_LOG_LEVEL=debug journalctl".into(),
+                )),
+            ),
         ];
         for (body, log, end) in &cases {
             for size in [1, 2, 3, 5, 16, 61, 4096, 100_000] {

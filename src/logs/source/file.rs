@@ -4,12 +4,10 @@
 //! last entries are wanted; and twice where a window needs the node's zone, which shows in the file's last line beside
 //! its time of modification.
 
-use std::io::Write;
-
 use bytes::Bytes;
-use flate2::write::MultiGzDecoder;
 
 use crate::error::{Error, Kind};
+use crate::http::gzip::Gunzip;
 use crate::http::{Body, ByteRange, Encoding, Request, Response};
 use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
@@ -18,8 +16,8 @@ use crate::logs::layout::{Head, Layout, Stamp};
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::listing::is_listing;
-use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers};
+use crate::logs::source::listing::{self, is_listing};
+use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers, no_kubelets};
 use crate::logs::split::Continuation;
 use crate::time::Timestamp;
 
@@ -27,6 +25,8 @@ use crate::time::Timestamp;
 const FIRST_END: u64 = 64 << 10;
 /// How much more each further part has.
 const GROWTH: u64 = 8;
+/// The largest part read at once.
+const MOST_END: u64 = 8 << 20;
 /// How often a broken body is continued without having brought anything.
 const MOST_FRUITLESS: u32 = 4;
 /// By so many bytes a file that was replaced is recognised.
@@ -151,11 +151,11 @@ impl<'a> File<'a> {
             if whole || wanted >= last || begun_before {
                 return Ok(lines);
             }
-            if size >= 64 << 20 {
+            size = size.saturating_mul(GROWTH);
+            if size > MOST_END {
                 // Too much to hold at once for so few: one pass over all of it instead.
                 return self.read_whole(Some(last), dated, filter, None).await;
             }
-            size = size.saturating_mul(GROWTH);
         }
     }
 
@@ -196,7 +196,7 @@ impl<'a> File<'a> {
                 "{node}: the zone of the times in {name} is unknown (the file was changed after its last line); they are taken as UTC"
             ));
         }
-        Calendar::new(offset.unwrap_or(0), Anchor::NotAfter(modified))
+        Calendar::new(offset.unwrap_or(0), Anchor::NotAfter(modified)).not_after(modified)
     }
 
     fn calendar_without_zone(&self, modified: Option<Timestamp>) -> Calendar {
@@ -216,6 +216,11 @@ impl<'a> File<'a> {
         let hint = format!("kubectl kubelet-logs ls {}:{}", self.node.name, self.name.trim_end_matches('/'));
         match answer.status {
             200 | 206 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
+                let content_type = answer.content_type().to_owned();
+                let mut body = answer.body;
+                if !listing::begins(&body.beginning(256).await) {
+                    return Err(no_kubelets(&content_type).into());
+                }
                 let words = format!("/var/log/{} is a directory", self.name);
                 Err(Error::usage(words).hint(format!("list it: {hint}")).into())
             }
@@ -255,7 +260,9 @@ struct Stream<'f> {
     /// Bytes taken from the server, before unpacking.
     offset: u64,
     beginning: Vec<u8>,
-    unpack: Option<MultiGzDecoder<Vec<u8>>>,
+    unpack: Option<Gunzip>,
+    /// Bytes not yet unpacked.
+    packed: Bytes,
     fruitless: u32,
     over: bool,
 }
@@ -263,7 +270,7 @@ struct Stream<'f> {
 impl<'f> Stream<'f> {
     async fn open(file: &'f File<'f>) -> Flow<Stream<'f>> {
         let answer = file.ask(None).await?;
-        let unpack = (file.packing == Packing::Gzip).then(|| MultiGzDecoder::new(Vec::new()));
+        let unpack = (file.packing == Packing::Gzip).then(Gunzip::new);
         let modified = modified(&answer);
         Ok(Stream {
             file,
@@ -272,13 +279,31 @@ impl<'f> Stream<'f> {
             offset: 0,
             beginning: Vec::new(),
             unpack,
+            packed: Bytes::new(),
             fruitless: 0,
             over: false,
         })
     }
 
     async fn next(&mut self) -> Flow<Option<Bytes>> {
-        while !self.over {
+        loop {
+            if let Some(unpack) = &mut self.unpack {
+                while !self.packed.is_empty() {
+                    let plain = unpack.step(&mut self.packed).map_err(|_| {
+                        Error::new(
+                            Kind::Failed,
+                            format!("unpacking {}: it is no gzip data, or damaged", self.file.name),
+                        )
+                        .hint("--no-decompress reads its bytes as they are")
+                    })?;
+                    if !plain.is_empty() {
+                        return Ok(Some(plain));
+                    }
+                }
+            }
+            if self.over {
+                break;
+            }
             let frame = match self.body.frame().await {
                 Some(Ok(frame)) => frame,
                 Some(Err(cut)) if cut.ended().resumable() && self.fruitless < MOST_FRUITLESS => {
@@ -298,23 +323,16 @@ impl<'f> Stream<'f> {
                 let missing = BEGINNING as usize - self.beginning.len();
                 self.beginning.extend(frame.iter().take(missing));
             }
-            let Some(unpack) = &mut self.unpack else { return Ok(Some(frame)) };
-            let name = self.file.name;
-            unpack.write_all(&frame).map_err(|why| {
-                Error::new(Kind::Failed, format!("unpacking {name}: {why}"))
-                    .hint("if it is no gzip file, read its bytes with --no-decompress")
-            })?;
-            let plain = std::mem::take(unpack.get_mut());
-            if !plain.is_empty() {
-                return Ok(Some(Bytes::from(plain)));
+            if self.unpack.is_none() {
+                return Ok(Some(frame));
             }
+            self.packed = frame;
         }
         let Some(mut unpack) = self.unpack.take() else { return Ok(None) };
-        if let Err(why) = unpack.try_finish() {
-            return Err(self.partial(format!("its gzip data ends early or is damaged ({why})")).into());
+        match unpack.finish() {
+            Ok(rest) => Ok((!rest.is_empty()).then_some(rest)),
+            Err(_) => Err(self.partial("its gzip data ends early or is damaged".into()).into()),
         }
-        let rest = Bytes::from(std::mem::take(unpack.get_mut()));
-        Ok((!rest.is_empty()).then_some(rest))
     }
 
     /// Asks for what follows, if the file is still the one that was begun.

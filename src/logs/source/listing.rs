@@ -19,6 +19,11 @@ pub fn is_listing(content_type: &str, accepts_ranges: bool) -> bool {
     content_type.starts_with("text/html") && !accepts_ranges
 }
 
+/// Whether a body begins as Go's file server begins a listing: with `<pre>`, or since Go 1.23 with a viewport first.
+pub fn begins(body: &[u8]) -> bool {
+    body.starts_with(b"<pre>") || body.starts_with(b"<!doctype html>\n<meta name=\"viewport\"")
+}
+
 /// The entries, in the server's order. Whatever is no plain name of this directory is left out.
 pub fn parse(html: &str) -> Vec<Entry> {
     let mut entries = Vec::new();

@@ -51,6 +51,13 @@ impl Node<'_> {
     }
 }
 
+/// A 200 answer that no kubelet gives: a login page, a proxy's own words.
+fn no_kubelets(content_type: &str) -> Error {
+    let what = if content_type.is_empty() { "without a content type" } else { content_type };
+    Error::new(Kind::Failed, format!("the answer is none of a kubelet's: 200 OK, {what}"))
+        .hint("is there a proxy or a login page on the way? -v 8 shows the answer's head")
+}
+
 /// Whether an answer comes from the kubelet's file server: that one dates everything it serves.
 fn is_file_servers(answer: &Response) -> bool {
     answer.header("last-modified").is_some() || answer.header("accept-ranges").is_some()

@@ -13,7 +13,7 @@ use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::file::{File, Packing};
 use crate::logs::source::listing::{self, Entry, is_listing};
 use crate::logs::source::query::{Found, Query};
-use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers};
+use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers, no_kubelets};
 
 /// A listing is smaller.
 const LONGEST_LISTING: usize = 32 << 20;
@@ -45,7 +45,9 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     if !what.paths.is_empty() {
         let files: Vec<(String, Packing)> =
             what.paths.iter().map(|path| (path.clone(), Packing::of(path, what.decompress))).collect();
-        return read_files(node, &files, want, filter, out).await;
+        let anything = read_files(node, &files, want, filter, out).await?;
+        check_severity_was_seen(filter)?;
+        return Ok(anything);
     }
     let listing = match what.choice {
         SourceChoice::File => None,
@@ -58,6 +60,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
             check_query_can_answer(what, filter)?;
             match Query::new(node, what.units).read(want, filter, out).await? {
                 Found::Log { anything } => {
+                    node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
                     check_time_was_seen(filter, &what.units.join(", "))?;
                     check_severity_was_seen(filter)?;
                     return Ok(anything);
@@ -108,6 +111,9 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
         200 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
             let html = answer.body.collect(LONGEST_LISTING).await;
             let html = html.map_err(|cut| Error::new(Kind::Partial, format!("listing {shown}: {cut}")))?;
+            if !listing::begins(&html) {
+                return Err(no_kubelets("text/html").into());
+            }
             Ok(listing::parse(&String::from_utf8_lossy(&html)))
         }
         200 if answer.content_type().starts_with("text/html") => {
@@ -191,8 +197,10 @@ async fn read_units(
         return Err(no_log(node, missing.join(", "), entries, known).into());
     }
     if let (Some((unit, common)), Some(file)) = (shared.first(), files.first()) {
-        let words = format!("/var/log/{file} is a file of its own, {unit} is among others in /var/log/{common}");
-        return Err(Error::usage(words).hint("ask for each unit by itself").into());
+        let words = format!(
+            "{unit} has no file of its own beside /var/log/{file}; its lines may be among others in /var/log/{common}"
+        );
+        return Err(Error::usage(words).hint("is the name right? then ask for each unit by itself").into());
     }
     if let Some((_, common)) = shared.first() {
         filter.identifiers.extend(shared.iter().map(|(unit, _)| (*unit).clone()));
@@ -207,8 +215,8 @@ async fn read_units(
     node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, files.join(", /var/log/")));
     let files: Vec<(String, Packing)> = files.into_iter().map(|name| (name, Packing::Plain)).collect();
     let anything = read_files(node, &files, want, filter, out).await?;
-    // Known nowhere: where the query was off, a filter may be why nothing came.
-    if !anything && !shared.is_empty() && (known == Known::NoUnit || filter.only_identifiers()) {
+    // Known nowhere, or only filtered away?
+    if !anything && !shared.is_empty() && !filter.saw_identifier {
         return Err(no_log(node, what.units.join(", "), entries, known).into());
     }
     check_severity_was_seen(filter)?;

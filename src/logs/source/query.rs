@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::error::{Error, Kind};
-use crate::http::{Body, BodyError, Encoding, Request};
+use crate::http::{Body, Encoding, Request};
 use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
@@ -19,9 +19,9 @@ use crate::logs::layout::{Head, Layout};
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::listing::is_listing;
+use crate::logs::source::listing::{self, is_listing};
 use crate::logs::source::trail::{Skip, Trail};
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{Node, Want, no_kubelets};
 use crate::logs::split::Continuation;
 use crate::logs::verdict::{End, Judge, Words};
 use crate::time::Timestamp;
@@ -117,8 +117,9 @@ impl<'a> Query<'a> {
             }
             Some(last) => self.last_of_window(last, want, filter).await?,
             None => {
+                // Whether the log shows severities at all is told by lines that don't match, too.
                 let pattern = match filter.grep.as_slice() {
-                    [one] => one.for_server(),
+                    [one] if filter.severity.is_none() => one.for_server(),
                     _ => None,
                 };
                 let parameters = Parameters { since: filter.since, pattern, ..Parameters::default() };
@@ -140,10 +141,10 @@ impl<'a> Query<'a> {
             End::Empty => self.known().await,
             End::Words(Words::FileWithOptions(_)) if !anything => self.read_file(want, filter, out).await,
             End::Words(Words::FileWithOptions(unit)) => {
-                let units = [unit];
+                let units: Vec<String> = unit.split_whitespace().map(str::to_owned).collect();
                 match Box::pin(Query::new(self.node, &units).known()).await? {
                     Found::Absent(unit) => Err(missing(&unit).into()),
-                    _ => self.spoken(Words::FileWithOptions(units.concat()), anything),
+                    _ => self.spoken(Words::FileWithOptions(units.join(", ")), anything),
                 }
             }
             End::Words(words) => self.spoken(words, anything),
@@ -353,13 +354,13 @@ impl<'a> Query<'a> {
         if let Some(since) = parameters.since
             && since > now.saturating_sub(NEARLY_A_YEAR)
         {
-            return Ok(Calendar::new(offset, Anchor::NotBefore(since)));
+            return Ok(Calendar::new(offset, Anchor::NotBefore(since)).not_after(now));
         }
         let anchor = match self.year_of(entry, &head).await? {
             Some(at) => Anchor::NotBefore(at),
             None => Anchor::NotAfter(now),
         };
-        Ok(Calendar::new(offset, anchor))
+        Ok(Calendar::new(offset, anchor).not_after(now))
     }
 
     /// When an entry of the journal was written, year and all: the log from shortly before that time on must hold it.
@@ -384,13 +385,19 @@ impl<'a> Query<'a> {
         loop {
             match self.look_for(entry, at).await? {
                 Ok(found) => return Ok(found),
-                Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
-                Err(cut) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+                Err(_) if breaks < MOST_FRUITLESS => breaks += 1,
+                Err(why) => {
+                    let words = format!("the year of the log's lines could not be told: {why}");
+                    return Err(Error::new(Kind::Partial, words).hint("give --since, at most a year ago").into());
+                }
             }
         }
     }
 
-    async fn look_for(&self, entry: &[u8], at: Timestamp) -> Flow<Result<bool, BodyError>> {
+    /// One look; the inner error says why it told nothing: only an entry behind the place, or the log's certain end,
+    /// shows that the entry is not there.
+    async fn look_for(&self, entry: &[u8], at: Timestamp) -> Flow<Result<bool, String>> {
+        let started = self.node.clock.instant();
         let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
         let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(Ok(false)) };
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
@@ -399,17 +406,25 @@ impl<'a> Query<'a> {
         let first_line = |text: &[u8]| text.split(|b| *b == b'\n').next().map(<[u8]>::to_vec);
         let entry = first_line(entry);
         let limit = at.saturating_add(DISORDER).saturating_add(SUMMER_TIME);
-        let mut ended = false;
-        while !ended {
+        let mut ended = None;
+        while ended.is_none() {
             match body.frame().await {
                 Some(Ok(frame)) => judge.push(frame).into_iter().for_each(|piece| {
                     sieve.push(piece);
                 }),
-                Some(Err(cut)) => return Ok(Err(cut)),
+                Some(Err(cut)) => return Ok(Err(cut.to_string())),
                 None => {
-                    sieve.push(std::mem::take(&mut judge).finish().0);
+                    let lasted = self.node.clock.instant().saturating_duration_since(started);
+                    let (rest, end) = std::mem::take(&mut judge).finish();
+                    let certain = match end {
+                        End::Whole => lasted < self.node.server_limit - self.node.server_limit / 30,
+                        // Without a word it is an answer that was cut off.
+                        End::Empty => body.given() > 0,
+                        End::MidLine | End::Words(_) => false,
+                    };
+                    sieve.push(rest);
                     sieve.finish();
-                    ended = true;
+                    ended = Some(certain);
                 }
             }
             for line in sieve.ready() {
@@ -421,7 +436,7 @@ impl<'a> Query<'a> {
                 }
             }
         }
-        Ok(Ok(false))
+        Ok(if ended == Some(true) { Ok(false) } else { Err("the answer was cut short".to_owned()) })
     }
 
     /// The node's offset from UTC in seconds as its kubelet's latest lines show it; `None` if none shows it.
@@ -465,12 +480,21 @@ impl<'a> Query<'a> {
         pairs.extend(parameters.pattern.as_deref().map(|pattern| ("pattern", pattern)));
         let request = Request::get(path::logs_query(self.node.name, &pairs)).encoding(Encoding::Identity);
         let answer = self.node.get(request).await?;
-        if !(200..300).contains(&answer.status) {
+        if answer.status != 200 {
             return Err(status::error_of(answer).await.into());
         }
-        if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) {
+        let content_type = answer.content_type().to_owned();
+        if is_listing(&content_type, answer.header("accept-ranges").is_some()) {
             let mut body = answer.body;
-            return Ok(Asked::Listing(body.beginning(LONGEST_LISTING).await));
+            let html = body.beginning(LONGEST_LISTING).await;
+            return if listing::begins(&html) {
+                Ok(Asked::Listing(html))
+            } else {
+                Err(no_kubelets(&content_type).into())
+            };
+        }
+        if !content_type.starts_with("text/plain") {
+            return Err(no_kubelets(&content_type).into());
         }
         Ok(Asked::Answer(Box::new(answer.body)))
     }
@@ -648,6 +672,14 @@ impl Stream {
                 self.end = Some(End::Whole);
                 return Ok(());
             }
+        }
+        // A journalctl that can't look for patterns: then it is done here.
+        if let End::Words(Words::Failed(words)) = &end
+            && words.contains("pattern matching")
+            && !self.fruit
+            && self.parameters.pattern.take().is_some()
+        {
+            return self.again(query, words).await;
         }
         if mid_line || at_limit {
             if !self.fruit && at_limit && self.parameters.pattern.take().is_none() && self.fruitless > 0 {
