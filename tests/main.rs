@@ -9,3 +9,4 @@ mod contract;
 mod credentials;
 mod logs;
 mod limit;
+mod faults;

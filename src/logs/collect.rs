@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::interrupt::{Interrupt, Signal};
 use crate::kube::Client;
 use crate::logs::outlet::{Event, Halt, Outlet};
@@ -66,7 +66,11 @@ pub async fn collect(
     let filter = &mut plan.filter;
     let lane = async {
         let mut outlet = Outlet::new(sender);
-        pick::read(&node, what, want, filter, &mut outlet).await
+        let read = pick::read(&node, what, want, filter, &mut outlet).await;
+        read.map_err(|halt| match halt {
+            Halt::Failed(error) if outlet.has_spoken() => Halt::Failed(midway(error)),
+            halt => halt,
+        })
     };
     let mut lane = std::pin::pin!(lane);
     let mut ended = None;
@@ -95,5 +99,15 @@ pub async fn collect(
             }
             result = &mut lane => ended = Some(result),
         }
+    }
+}
+
+/// A failure after something was handed on: the answer is incomplete, whatever the reason.
+fn midway(error: Error) -> Error {
+    match error.kind() {
+        Kind::Failed | Kind::Denied | Kind::Unreachable => {
+            Error::new(Kind::Partial, "the rest could not be read").because(error)
+        }
+        _ => error,
     }
 }

@@ -4,7 +4,7 @@
 //! own errors into the same body after an empty line. journalctl's own lines never are empty (continuation lines are
 //! indented), so an empty line followed by one of the known phrases is the kubelet speaking.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::logs::line::is_marker;
 
@@ -88,7 +88,9 @@ impl Judge {
         if !self.log && !self.log_begins() {
             return [Bytes::new(), Bytes::new()];
         }
-        self.log = true;
+        if !std::mem::replace(&mut self.log, true) {
+            self.drop_banner();
+        }
         let from = self.hold_from(&self.held);
         let from = if self.held.len() - from > LONGEST_HELD { self.held.len() } else { from };
         let piece = self.held.split_to(from).freeze();
@@ -96,8 +98,21 @@ impl Judge {
         [piece, Bytes::new()]
     }
 
+    /// Older journalctls announce the journal with its bounds, which is no entry.
+    fn drop_banner(&mut self) {
+        const BANNERS: [&[u8]; 2] = [b"-- Logs begin at ", b"-- Journal begins at "];
+        if BANNERS.iter().any(|banner| self.held.starts_with(banner))
+            && let Some(end) = memchr::memchr(b'\n', &self.held)
+        {
+            self.held.advance(end + 1);
+        }
+    }
+
     /// The body has ended: what was held back and is log after all, and what the whole thing was.
     pub fn finish(mut self) -> (Bytes, End) {
+        if !self.log {
+            self.drop_banner();
+        }
         let held = self.held.split().freeze();
         if !self.log {
             let mut rest: &[u8] = &held;
@@ -255,6 +270,14 @@ mod tests {
                 words(Words::Failed("Get-WinEvent : Access is denied.".into())),
             ),
             (format!("-- Boot 926c --\n{LOG}"), format!("-- Boot 926c --\n{LOG}"), End::Whole),
+            (
+                format!("-- Logs begin at Tue 2023-11-14 22:13:20 UTC, end at {LOG}"),
+                LOG[LOG.find('\n').unwrap() + 1..].into(),
+                End::Whole,
+            ),
+            (format!("-- Journal begins at Tue 2023-11-14 22:13:20 UTC. --\n{LOG}"), LOG.into(), End::Whole),
+            ("-- Logs begin at Tue 2023-11-14 22:13:20 UTC. --\n-- No entries --\n".into(), "".into(), End::Empty),
+            ("-- Logs begin at Tue 2023-11-14 22:13:20 UTC. --\nNov 21 02".into(), "Nov 21 02".into(), End::MidLine),
             ("\nlog not found for nosuchsvc\n".into(), "".into(), words(Words::NotFound("nosuchsvc".into()))),
             (
                 "\noptions present and query resolved to log files for [foo]\ntry without specifying options\n".into(),

@@ -19,7 +19,7 @@ use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
-use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers};
+use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, expect_listing, is_file_servers};
 use crate::logs::split::Continuation;
 use crate::time::Timestamp;
 
@@ -216,6 +216,7 @@ impl<'a> File<'a> {
         let hint = format!("kubectl kubelet-logs ls {}:{}", self.node.name, self.name.trim_end_matches('/'));
         match answer.status {
             200 | 206 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
+                expect_listing(answer).await?;
                 let words = format!("/var/log/{} is a directory", self.name);
                 Err(Error::usage(words).hint(format!("list it: {hint}")).into())
             }
@@ -225,7 +226,8 @@ impl<'a> File<'a> {
             }
             200 | 206 => Ok(answer),
             416 if range.is_some() => Ok(answer),
-            301 | 302 | 307 | 308 => {
+            // The file server's way to a directory; any other way leads to somebody's login.
+            301 | 307 if answer.header("location").is_some_and(|to| to.ends_with('/')) => {
                 let words = format!("/var/log/{} is a directory", self.name);
                 Err(Error::usage(words).hint(format!("list it: {hint}")).into())
             }
@@ -289,12 +291,7 @@ impl<'f> Stream<'f> {
                 Some(Err(cut)) => return Err(self.partial(cut.to_string()).into()),
                 None => {
                     self.over = true;
-                    let Some(unpack) = &mut self.unpack else { break };
-                    if let Err(why) = unpack.try_finish() {
-                        return Err(self.partial(format!("its gzip data ends early or is damaged ({why})")).into());
-                    }
-                    let rest = Bytes::from(std::mem::take(unpack.get_mut()));
-                    return Ok((!rest.is_empty()).then_some(rest));
+                    continue;
                 }
             };
             self.fruitless = 0;
@@ -314,7 +311,12 @@ impl<'f> Stream<'f> {
                 return Ok(Some(Bytes::from(plain)));
             }
         }
-        Ok(None)
+        let Some(mut unpack) = self.unpack.take() else { return Ok(None) };
+        if let Err(why) = unpack.try_finish() {
+            return Err(self.partial(format!("its gzip data ends early or is damaged ({why})")).into());
+        }
+        let rest = Bytes::from(std::mem::take(unpack.get_mut()));
+        Ok((!rest.is_empty()).then_some(rest))
     }
 
     /// Asks for what follows, if the file is still the one that was begun.

@@ -19,6 +19,11 @@ pub fn is_listing(content_type: &str, accepts_ranges: bool) -> bool {
     content_type.starts_with("text/html") && !accepts_ranges
 }
 
+/// Whether a page begins as Go's listings do: `<pre>`, since Go 1.22 behind a line for the document type and one for its view.
+pub fn begins(page: &[u8]) -> bool {
+    page.starts_with(b"<pre>") || page.starts_with(b"<!doctype html>") && memchr::memmem::find(page, b"<pre>").is_some()
+}
+
 /// The entries, in the server's order. Whatever is no plain name of this directory is left out.
 pub fn parse(html: &str) -> Vec<Entry> {
     let mut entries = Vec::new();

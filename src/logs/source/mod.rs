@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response};
-use crate::kube::Client;
+use crate::kube::{Client, status};
 use crate::logs::filter::Filter;
 use crate::logs::outlet::Flow;
 use crate::notice::Notices;
@@ -54,6 +54,14 @@ impl Node<'_> {
 /// Whether an answer comes from the kubelet's file server: that one dates everything it serves.
 fn is_file_servers(answer: &Response) -> bool {
     answer.header("last-modified").is_some() || answer.header("accept-ranges").is_some()
+}
+
+/// Lets a page through that is a listing; one of a proxy on the way is an error.
+async fn expect_listing(mut answer: Response) -> Result<Response> {
+    let head = answer.body.beginning(512).await;
+    let begins = listing::begins(&head);
+    answer.body.unread(head);
+    if begins { Ok(answer) } else { Err(status::error_of(answer).await) }
 }
 
 /// What stands at /var/log/journal where the file server does not.

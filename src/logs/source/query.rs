@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::error::{Error, Kind};
-use crate::http::{Body, Encoding, Request};
+use crate::http::{Body, BodyError, Encoding, Request};
 use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
@@ -21,7 +21,7 @@ use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
 use crate::logs::source::trail::{Skip, Trail};
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{Node, Want, expect_listing};
 use crate::logs::split::Continuation;
 use crate::logs::verdict::{End, Judge, Words};
 use crate::time::Timestamp;
@@ -380,8 +380,19 @@ impl<'a> Query<'a> {
     async fn has_entry_at(&mut self, entry: &[u8], at: Timestamp) -> Flow<bool> {
         // Without the node's zone half a day of log would come first.
         self.offset().await?;
+        let mut breaks = 0;
+        loop {
+            match self.look_for(entry, at).await? {
+                Ok(found) => return Ok(found),
+                Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
+                Err(cut) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+            }
+        }
+    }
+
+    async fn look_for(&self, entry: &[u8], at: Timestamp) -> Flow<Result<bool, BodyError>> {
         let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
-        let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(false) };
+        let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(Ok(false)) };
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
         let mut sieve =
             Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
@@ -394,7 +405,7 @@ impl<'a> Query<'a> {
                 Some(Ok(frame)) => judge.push(frame).into_iter().for_each(|piece| {
                     sieve.push(piece);
                 }),
-                Some(Err(cut)) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+                Some(Err(cut)) => return Ok(Err(cut)),
                 None => {
                     sieve.push(std::mem::take(&mut judge).finish().0);
                     sieve.finish();
@@ -403,14 +414,14 @@ impl<'a> Query<'a> {
             }
             for line in sieve.ready() {
                 if first_line(&line.text) == entry {
-                    return Ok(true);
+                    return Ok(Ok(true));
                 }
                 if line.at.is_some_and(|at| at > limit) {
-                    return Ok(false);
+                    return Ok(Ok(false));
                 }
             }
         }
-        Ok(false)
+        Ok(Ok(false))
     }
 
     /// The node's offset from UTC in seconds as its kubelet's latest lines show it; `None` if none shows it.
@@ -422,9 +433,16 @@ impl<'a> Query<'a> {
         let probe = Query { node: self.node, units: &kubelet, offset: Some(None) };
         let parameters = Parameters { tail: Some(50), ..Parameters::default() };
         let mut offset = None;
-        if let Asked::Answer(body) = probe.ask(&parameters).await? {
-            let text = body.collect(4 << 20).await.map_err(|cut| Error::new(Kind::Unreachable, cut.to_string()))?;
-            offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
+        let mut breaks = 0;
+        while let Asked::Answer(body) = probe.ask(&parameters).await? {
+            match body.collect(4 << 20).await {
+                Ok(text) => {
+                    offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
+                    break;
+                }
+                Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
+                Err(cut) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
+            }
         }
         let node = self.node.name;
         self.node.notices.verbose(4, || match offset {
@@ -451,8 +469,8 @@ impl<'a> Query<'a> {
             return Err(status::error_of(answer).await.into());
         }
         if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) {
-            let mut body = answer.body;
-            return Ok(Asked::Listing(body.beginning(LONGEST_LISTING).await));
+            let mut listing = expect_listing(answer).await?;
+            return Ok(Asked::Listing(listing.body.beginning(LONGEST_LISTING).await));
         }
         Ok(Asked::Answer(Box::new(answer.body)))
     }
