@@ -7,5 +7,6 @@ mod golden;
 mod commands;
 mod contract;
 mod credentials;
+mod faults;
 mod logs;
 mod limit;

@@ -127,7 +127,7 @@ impl Refusal {
 
     fn node_has_no_way(&self) -> bool {
         let says = |words| self.words.contains(words);
-        says("no such host") || says("no preferred addresses found")
+        says("no such host") || says("no preferred addresses found") || says("address not allowed")
     }
 }
 

@@ -4,7 +4,7 @@
 //! own errors into the same body after an empty line. journalctl's own lines never are empty (continuation lines are
 //! indented), so an empty line followed by one of the known phrases is the kubelet speaking.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::logs::layout::{Head, Layout};
 use crate::logs::line::is_marker;
@@ -93,6 +93,7 @@ impl Judge {
         }
         if !self.log {
             self.log = true;
+            self.drop_banner();
             self.journal = first_entry_is_journals(&self.held);
         }
         let from = self.hold_from(&self.held);
@@ -104,6 +105,9 @@ impl Judge {
 
     /// The body has ended: what was held back and is log after all, and what the whole thing was.
     pub fn finish(mut self) -> (Bytes, End) {
+        if !self.log {
+            self.drop_banner();
+        }
         let held = self.held.split().freeze();
         if !self.log {
             let mut rest: &[u8] = &held;
@@ -128,6 +132,16 @@ impl Judge {
         }
         let whole = if held.is_empty() { self.line_start } else { held.ends_with(b"\n") };
         (held, if whole { End::Whole } else { End::MidLine })
+    }
+
+    /// Older journalctls announce the journal with its bounds, which is no entry.
+    fn drop_banner(&mut self) {
+        const BANNERS: [&[u8]; 2] = [b"-- Logs begin at ", b"-- Journal begins at "];
+        if BANNERS.iter().any(|banner| self.held.starts_with(banner))
+            && let Some(end) = memchr::memchr(b'\n', &self.held)
+        {
+            self.held.advance(end + 1);
+        }
     }
 
     /// Where the block of lines that are none of a log begins which ends in the line at `last`.
@@ -332,6 +346,14 @@ mod tests {
                 End::Whole,
             ),
             ("no newline".into(), "no newline".into(), End::MidLine),
+            (
+                format!("-- Logs begin at Tue 2023-11-14 22:13:20 UTC, end at {LOG}"),
+                LOG[LOG.find('\n').unwrap() + 1..].into(),
+                End::Whole,
+            ),
+            (format!("-- Journal begins at Tue 2023-11-14 22:13:20 UTC. --\n{LOG}"), LOG.into(), End::Whole),
+            ("-- Logs begin at Tue 2023-11-14 22:13:20 UTC. --\n-- No entries --\n".into(), "".into(), End::Empty),
+            ("-- Logs begin at Tue 2023-11-14 22:13:20 UTC. --\nNov 21 02".into(), "Nov 21 02".into(), End::MidLine),
             (
                 format!("{LOG}Failed to iterate through journal: Bad message\n"),
                 LOG.into(),

@@ -76,7 +76,7 @@ async fn recorded_refusals_say_the_servers_words_and_a_remedy() {
             "503 Service Unavailable: error trying to reach service: dial tcp 127.0.0.1:10259: connect: connection refused",
             "systemctl status kubelet",
         ),
-        (recorded!("1.36/bad-node-x1"), Failed, "400 Bad Request: address not allowed", "loopback"),
+        (recorded!("1.36/bad-node-x1"), Unreachable, "400 Bad Request: address not allowed", "loopback"),
         (
             recorded!("1.36/bad-node-x2"),
             Unreachable,

@@ -16,8 +16,8 @@ use crate::logs::layout::{Head, Layout, Stamp};
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::listing::{self, is_listing};
-use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers, no_kubelets};
+use crate::logs::source::listing::is_listing;
+use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, expect_listing, is_file_servers};
 use crate::logs::split::Continuation;
 use crate::time::Timestamp;
 
@@ -216,11 +216,7 @@ impl<'a> File<'a> {
         let hint = format!("kubectl kubelet-logs ls {}:{}", self.node.name, self.name.trim_end_matches('/'));
         match answer.status {
             200 | 206 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
-                let content_type = answer.content_type().to_owned();
-                let mut body = answer.body;
-                if !listing::begins(&body.beginning(256).await) {
-                    return Err(no_kubelets(&content_type).into());
-                }
+                expect_listing(answer).await?;
                 let words = format!("/var/log/{} is a directory", self.name);
                 Err(Error::usage(words).hint(format!("list it: {hint}")).into())
             }
@@ -230,7 +226,8 @@ impl<'a> File<'a> {
             }
             200 | 206 => Ok(answer),
             416 if range.is_some() => Ok(answer),
-            301 | 302 | 307 | 308 => {
+            // The file server's way to a directory; any other way leads to somebody's login.
+            301 | 307 if answer.header("location").is_some_and(|to| to.ends_with('/')) => {
                 let words = format!("/var/log/{} is a directory", self.name);
                 Err(Error::usage(words).hint(format!("list it: {hint}")).into())
             }

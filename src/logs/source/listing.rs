@@ -21,7 +21,7 @@ pub fn is_listing(content_type: &str, accepts_ranges: bool) -> bool {
 
 /// Whether a body begins as Go's file server begins a listing: with `<pre>`, or since Go 1.23 with a viewport first.
 pub fn begins(body: &[u8]) -> bool {
-    body.starts_with(b"<pre>") || body.starts_with(b"<!doctype html>\n<meta name=\"viewport\"")
+    body.starts_with(b"<pre>") || body.starts_with(b"<!doctype html>") && memchr::memmem::find(body, b"<pre>").is_some()
 }
 
 /// The entries, in the server's order. Whatever is no plain name of this directory is left out.

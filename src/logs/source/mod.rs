@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response};
-use crate::kube::Client;
+use crate::kube::{Client, status};
 use crate::logs::filter::Filter;
 use crate::logs::outlet::Flow;
 use crate::notice::Notices;
@@ -51,7 +51,15 @@ impl Node<'_> {
     }
 }
 
-/// A 200 answer that no kubelet gives: a login page, a proxy's own words.
+/// Lets a page through that is a listing; one of a proxy on the way is an error.
+async fn expect_listing(mut answer: Response) -> Result<Response> {
+    let head = answer.body.beginning(512).await;
+    let begins = listing::begins(&head);
+    answer.body.unread(head);
+    if begins { Ok(answer) } else { Err(status::error_of(answer).await) }
+}
+
+/// A 200 answer that no kubelet gives to a query.
 fn no_kubelets(content_type: &str) -> Error {
     let what = if content_type.is_empty() { "without a content type" } else { content_type };
     Error::new(Kind::Failed, format!("the answer is none of a kubelet's: 200 OK, {what}"))

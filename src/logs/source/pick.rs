@@ -13,7 +13,7 @@ use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::file::{File, Packing};
 use crate::logs::source::listing::{self, Entry, is_listing};
 use crate::logs::source::query::{Found, Query};
-use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, is_file_servers, no_kubelets};
+use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, expect_listing, is_file_servers};
 
 /// A listing is smaller.
 const LONGEST_LISTING: usize = 32 << 20;
@@ -109,11 +109,8 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
     };
     match answer.status {
         200 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
-            let html = answer.body.collect(LONGEST_LISTING).await;
+            let html = expect_listing(answer).await?.body.collect(LONGEST_LISTING).await;
             let html = html.map_err(|cut| Error::new(Kind::Partial, format!("listing {shown}: {cut}")))?;
-            if !listing::begins(&html) {
-                return Err(no_kubelets("text/html").into());
-            }
             Ok(listing::parse(&String::from_utf8_lossy(&html)))
         }
         200 if answer.content_type().starts_with("text/html") => {
@@ -128,7 +125,7 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
             );
             Err(Error::usage(format!("{shown} is a directory, {JOURNAL_FOLDER}")).hint(hint).into())
         }
-        200 | 301 | 302 | 307 | 308 => Err(no_directory(format!("{shown} is no directory")).into()),
+        200 | 301 | 307 => Err(no_directory(format!("{shown} is no directory")).into()),
         404 => {
             let error = status::error_of(answer).await;
             if error.to_string().contains("page not found") {

@@ -19,9 +19,9 @@ use crate::logs::layout::{Head, Layout};
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::listing::{self, is_listing};
+use crate::logs::source::listing::is_listing;
 use crate::logs::source::trail::{Skip, Trail};
-use crate::logs::source::{Node, Want, no_kubelets};
+use crate::logs::source::{Node, Want, expect_listing, no_kubelets};
 use crate::logs::split::Continuation;
 use crate::logs::verdict::{End, Judge, Words};
 use crate::time::Timestamp;
@@ -485,13 +485,8 @@ impl<'a> Query<'a> {
         }
         let content_type = answer.content_type().to_owned();
         if is_listing(&content_type, answer.header("accept-ranges").is_some()) {
-            let mut body = answer.body;
-            let html = body.beginning(LONGEST_LISTING).await;
-            return if listing::begins(&html) {
-                Ok(Asked::Listing(html))
-            } else {
-                Err(no_kubelets(&content_type).into())
-            };
+            let mut listing = expect_listing(answer).await?;
+            return Ok(Asked::Listing(listing.body.beginning(LONGEST_LISTING).await));
         }
         if !content_type.starts_with("text/plain") {
             return Err(no_kubelets(&content_type).into());

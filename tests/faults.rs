@@ -1,0 +1,533 @@
+//! What goes wrong between the node and here: connections that break, servers that refuse, kubelets that answer oddly. Right
+//! lines, or the right error and exit code; nothing twice, nothing missing.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use hyper::StatusCode;
+
+use crate::cluster::setup::Http;
+use crate::cluster::{Cluster, Fault, Health, Mode, Node, Setup, User, What};
+use crate::support::{Ran, program, run};
+
+/// Nothing here may hang; and a stall is noticed after three seconds in place of 45.
+const TOLD: [&str; 4] = ["--timeout", "60s", "--server-limit", "2s"];
+
+/// The versions of HTTP a cluster may speak.
+const VERSIONS: [Http; 2] = [Http::Only1, Http::Only2];
+
+fn start(http: Http, nodes: Vec<Node>) -> Cluster {
+    let mut setup = Setup::new(nodes);
+    setup.http = http;
+    setup.start()
+}
+
+fn ask(kubeconfig: &Path, args: &[&str]) -> Ran {
+    // A listing is no query.
+    let told = if args[0] == "ls" { &TOLD[..2] } else { &TOLD };
+    run(kubeconfig, args.iter().chain(told))
+}
+
+#[track_caller]
+fn same(ran: &Ran, expected: &[u8], what: &str) {
+    ran.expect(0, &[]);
+    let at = ran.stdout.iter().zip(expected).position(|(a, b)| a != b);
+    assert!(ran.stdout == expected, "{what}: {} bytes of {}, {at:?}\n{}", ran.stdout.len(), expected.len(), ran.stderr);
+}
+
+/// What breaks an answer in its middle, once.
+fn breaks() -> [What; 5] {
+    [
+        // A kubelet that was killed: no last chunk, or RST_STREAM.
+        What::CutAfter(200_000),
+        // In the middle of a line, then at a line's beginning.
+        What::ResetAfter(100_003),
+        What::CutAfter(10),
+        What::CutAfter(0),
+        What::LyingLength(1000),
+    ]
+}
+
+#[test]
+fn a_query_that_breaks_off_is_continued() {
+    for http in VERSIONS {
+        let cluster = start(
+            http,
+            vec![Node::new("node-a", Mode::QUERY_ON), Node::new("india", Mode::BROKEN_UNTIL).zone("IST-5:30")],
+        );
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        for args in [
+            &["node-a"][..],
+            &["node-a", "--since-time", "2023-11-14T22:15:00Z"],
+            &["node-a", "--tail", "400"],
+            &[
+                "india",
+                "-g",
+                "volume|sync",
+                "--since-time",
+                "2023-11-14T22:14:00Z",
+                "--until-time",
+                "2023-11-14T22:17:00Z",
+            ],
+            &["india", "--timestamps"],
+        ] {
+            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
+            assert!(whole.len() > 10_000);
+            for what in breaks() {
+                cluster.inject(Fault::new(what.clone()).path("query=kubelet").first(1));
+                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
+                cluster.heal();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_breaks_off_is_continued() {
+    for http in VERSIONS {
+        let cluster = start(http, vec![Node::new("node-a", Mode::V1_24), Node::new("node-b", Mode::QUERY_ON)]);
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        for args in [
+            &["node-a", "--path", "kubelet.log"][..],
+            &["node-b", "--path", "kubelet.log"],
+            &["node-a", "--path", "kubelet.log", "--since-time", "2023-11-14T22:15:00Z"],
+            &["node-b", "--path", "kubelet.log", "--tail", "500"],
+            &["node-b", "--path", "kubelet.log", "-g", "volume"],
+            &["node-b", "--path", "kubelet.log-20231113.gz"],
+        ] {
+            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
+            assert!(whole.len() > 1000);
+            for what in breaks() {
+                cluster.inject(Fault::new(what.clone()).path("kubelet.log").first(1));
+                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
+                cluster.heal();
+            }
+        }
+        // However often.
+        let large = std::fs::read(cluster.var_log("node-b").join("large.log")).expect("a file");
+        cluster.inject(Fault::new(What::CutAfter(1_500_000)).path("large.log"));
+        same(&ask(&kubeconfig, &["node-b", "--path", "large.log"]), &large, "cut again and again");
+    }
+}
+
+#[test]
+fn an_answer_that_stalls_is_asked_for_again() {
+    for http in VERSIONS {
+        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON)]);
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        let cases = [
+            &["node-a"][..],
+            &["node-a", "--path", "kubelet.log"],
+            &["node-a", "--path", "kubelet.log", "--tail", "5"],
+        ];
+        let whole = cases.map(|args| ask(&kubeconfig, args).expect(0, &[]).stdout.clone());
+        cluster.inject(Fault::new(What::StallAfter(1_000)).path("query=").first(1));
+        cluster.inject(Fault::new(What::StallAfter(1_000)).path("kubelet.log").first(2));
+        std::thread::scope(|scope| {
+            for (args, whole) in cases.iter().zip(&whole) {
+                let kubeconfig = &kubeconfig;
+                scope.spawn(move || same(&ask(kubeconfig, args), whole, &format!("{http:?} {args:?}")));
+            }
+        });
+    }
+}
+
+#[test]
+fn an_answer_that_can_not_be_had_whole_is_incomplete() {
+    for http in VERSIONS {
+        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON)]);
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        for (args, path) in [(&["node-a"][..], "query="), (&["node-a", "--path", "kubelet.log"], "kubelet.log")] {
+            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
+            let again_and_again = [
+                // Nothing more ever comes.
+                (vec![Fault::new(What::CutAfter(50_000)).nth(1), Fault::new(What::CutAfter(0))], ""),
+                // Nobody answers any more.
+                (
+                    vec![Fault::new(What::CutAfter(50_000)).nth(1), Fault::new(What::Status(StatusCode::FORBIDDEN))],
+                    "403",
+                ),
+                (vec![Fault::new(What::CutAfter(50_000)).nth(1), Fault::new(What::Close)], "closed the connection"),
+            ];
+            for (faults, words) in again_and_again {
+                let what = format!("{http:?} {args:?} {words:?}");
+                faults.into_iter().for_each(|fault| cluster.inject(fault.path(path)));
+                let ran = ask(&kubeconfig, args);
+                ran.expect(3, &["node-a:", words]);
+                assert!(!ran.stdout.is_empty() && whole.starts_with(&ran.stdout), "{what}");
+                cluster.heal();
+            }
+        }
+    }
+}
+
+/// Starts reading a file whose first answer breaks off far behind what fits into the buffers on the way, and takes the first
+/// bytes: the program now waits for its reader, and everything else still waits for the program.
+fn begin(cluster: &Cluster, path: &str) -> (Child, Vec<u8>) {
+    cluster.inject(Fault::new(What::CutAfter(5 << 20)).path(path).first(1));
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let mut command = program();
+    command.arg("--kubeconfig").arg(kubeconfig).args(["node-a", "--path", path]).args(TOLD);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut first = vec![0; 1000];
+    child.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("the file's beginning");
+    (child, first)
+}
+
+/// Takes the rest.
+fn end(mut child: Child, mut first: Vec<u8>) -> Ran {
+    child.stdout.take().expect("a pipe").read_to_end(&mut first).expect("the rest");
+    let ran = crate::support::ran(child.wait_with_output().expect("an end"));
+    Ran { stdout: first, ..ran }
+}
+
+#[test]
+fn a_file_that_is_replaced_or_truncated_while_it_is_read_is_incomplete() {
+    for http in VERSIONS {
+        let change = |words: &str, change: &dyn Fn(&Path)| {
+            let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_OFF)]);
+            let file = cluster.var_log("node-a").join("large.log");
+            let whole = std::fs::read(&file).expect("a file");
+            let (child, first) = begin(&cluster, "large.log");
+            change(&file);
+            let ran = end(child, first);
+            ran.expect(3, &["reading large.log", words, "incomplete"]);
+            assert!(whole.starts_with(&ran.stdout) && ran.stdout.len() > 100_000, "{words}: {}", ran.stdout.len());
+        };
+        change("replaced", &|file| {
+            std::fs::rename(file, file.with_extension("log.1")).expect("a rotation");
+            std::fs::write(file, "I1114 23:00:00.000001 1 new.go:1] a new file\n".repeat(200_000)).expect("a new file");
+        });
+        change("replaced", &|file| std::fs::write(file, "").expect("an empty file"));
+        let shorten = |file: &Path| std::fs::File::options().write(true).open(file).and_then(|f| f.set_len(1000));
+        change("truncated", &|file| shorten(file).expect("a shorter file"));
+    }
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_read_is_whole() {
+    let cluster = start(Http::Only2, vec![Node::new("node-a", Mode::QUERY_OFF)]);
+    let file = cluster.var_log("node-a").join("large.log");
+    let (child, first) = begin(&cluster, "large.log");
+    let more = b"I1114 22:13:21.000001    1203 large.go:1] one more line\n";
+    std::fs::File::options().append(true).open(&file).and_then(|mut file| file.write_all(more)).expect("a longer file");
+    same(&end(child, first), &std::fs::read(&file).expect("a file"), "with what was added");
+}
+
+#[test]
+fn gzip_that_ends_early_or_is_damaged_is_told() {
+    for http in VERSIONS {
+        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_OFF)]);
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        let args = ["node-a", "--path", "kubelet.log-20231113.gz"];
+        let whole = ask(&kubeconfig, &args).expect(0, &[]).stdout.clone();
+        cluster.inject(Fault::new(What::TruncatedGzip(100)).path(".gz"));
+        let ran = ask(&kubeconfig, &args);
+        ran.expect(3, &["kubelet.log-20231113.gz", "gzip data ends early or is damaged"]);
+        assert!(whole.starts_with(&ran.stdout) && ran.stdout.len() < whole.len());
+        let tail = ask(&kubeconfig, &[&args[..], &["--tail", "5"]].concat());
+        tail.expect(3, &["gzip data ends early"]);
+        assert!(tail.stdout.is_empty(), "not the file's last lines");
+        cluster.heal();
+        let root = cluster.var_log("node-a");
+        std::fs::write(root.join("no.gz"), "plain text\n").expect("a file");
+        ask(&kubeconfig, &["node-a", "--path", "no.gz"]).expect(1, &["unpacking no.gz", "--no-decompress"]);
+        same(&ask(&kubeconfig, &["node-a", "--path", "no.gz", "--no-decompress"]), b"plain text\n", "as it is");
+    }
+}
+
+#[test]
+fn a_server_that_is_busy_or_has_a_bad_moment_is_asked_again() {
+    for http in VERSIONS {
+        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON)]);
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        for args in [&["node-a"][..], &["node-a", "--path", "kubelet.log"]] {
+            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
+            for what in [
+                What::TooManyRequests { retry_after: 0 },
+                What::TooManyRequests { retry_after: 1 },
+                What::Status(StatusCode::SERVICE_UNAVAILABLE),
+                What::Status(StatusCode::GATEWAY_TIMEOUT),
+                What::Status(StatusCode::BAD_GATEWAY),
+                What::Reset,
+                What::Close,
+                What::Goaway,
+            ] {
+                cluster.inject(Fault::new(what.clone()).first(1));
+                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
+                cluster.heal();
+            }
+        }
+        // Several requests, and before each the connection is given up.
+        let args = ["node-a", "--tail", "700", "--timestamps"];
+        let whole = ask(&kubeconfig, &args).expect(0, &[]).stdout.clone();
+        let before = cluster.connections();
+        cluster.inject(Fault::new(What::Goaway));
+        same(&ask(&kubeconfig, &args), &whole, "goaway each time");
+        assert!(cluster.connections() - before > 1);
+    }
+}
+
+#[test]
+fn a_server_that_stays_busy_or_down_is_told_in_its_words() {
+    let cluster = start(Http::Both, vec![Node::new("node-a", Mode::QUERY_ON)]);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for args in [&["node-a"][..], &["node-a", "--path", "kubelet.log"], &["ls", "node-a"]] {
+        for (what, code, words, requests) in [
+            (What::TooManyRequests { retry_after: 0 }, 1, "429 Too Many Requests", 10),
+            (What::TooManyRequests { retry_after: 3600 }, 1, "429 Too Many Requests", 1),
+            (What::Status(StatusCode::SERVICE_UNAVAILABLE), 6, "503 Service Unavailable: the server is currently", 4),
+            (What::Status(StatusCode::GATEWAY_TIMEOUT), 6, "504 Gateway Timeout", 4),
+            (What::Status(StatusCode::INTERNAL_SERVER_ERROR), 1, "500 Internal Server Error", 1),
+            (What::Reset, 6, "closed the connection before it answered", 4),
+        ] {
+            cluster.heal();
+            cluster.inject(Fault::new(what.clone()));
+            let before = cluster.requests().len();
+            ask(&kubeconfig, args).expect(code, &["node-a:", words]);
+            assert_eq!(cluster.requests().len() - before, requests, "{what:?}");
+        }
+    }
+}
+
+/// Nodes whose journal answers queries.
+const WITH_QUERY: [(&str, Mode); 4] = [
+    ("on", Mode::QUERY_ON),
+    ("secure-join", Mode::SECURE_JOIN),
+    ("broken-until", Mode::BROKEN_UNTIL),
+    ("openshift", Mode::OPENSHIFT_1_36),
+];
+
+/// Nodes that list /var/log instead.
+const WITHOUT_QUERY: [(&str, Mode); 3] =
+    [("off", Mode::QUERY_OFF), ("old", Mode::V1_24), ("openshift-old", Mode::OPENSHIFT_1_24)];
+
+fn nodes_of(modes: &[(&str, Mode)]) -> Vec<Node> {
+    modes.iter().map(|(name, mode)| Node::new(name, *mode)).collect()
+}
+
+#[test]
+fn the_until_panic_and_other_modes_change_no_line() {
+    let cluster = start(Http::Both, [nodes_of(&WITH_QUERY), nodes_of(&WITHOUT_QUERY)].concat());
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let (early, late) = ("2023-11-14T22:14:30Z", "2023-11-14T22:16:30Z");
+    for args in [
+        &[][..],
+        &["--until-time", late],
+        &["--since-time", early, "--until-time", late],
+        &["--until-time", late, "--tail", "9"],
+        &["--since-time", early, "--tail", "9"],
+        &["-u", "containerd", "--until-time", late],
+    ] {
+        for modes in [&WITH_QUERY[..], &WITHOUT_QUERY] {
+            let asked = |name: &str| ask(&kubeconfig, &[&[name], args].concat());
+            let expected = asked(modes[0].0).expect(0, &[]).stdout.clone();
+            assert!(expected.len() > 500, "{args:?}");
+            for (name, _) in &modes[1..] {
+                same(&asked(name), &expected, &format!("{name} {args:?}"));
+            }
+        }
+    }
+    assert!(cluster.requests().iter().all(|request| !request.target.contains("untilTime")), "it is never asked for");
+}
+
+#[test]
+fn a_kubelet_without_query_is_said_to_be_one_and_no_listing_is_printed() {
+    let root = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(root.path().join("journal")).expect("a directory");
+    let nodes = WITHOUT_QUERY.iter().map(|(name, mode)| Node::new(name, *mode).files(root.path())).collect();
+    let cluster = start(Http::Both, nodes);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for (name, _) in WITHOUT_QUERY {
+        for args in [&[name][..], &[name, "--tail", "5"], &[name, "--since", "1h"], &[name, "-u", "containerd"]] {
+            let words = ["offers no log query", "journal", "enableSystemLogQuery: true", "kubectl kubelet-logs ls"];
+            ask(&kubeconfig, args).expect(5, &words);
+        }
+        ask(&kubeconfig, &[name, "--source", "query"])
+            .expect(1, &["offers no log query", "enableSystemLogQuery: true"]);
+    }
+}
+
+#[test]
+fn openshifts_stream_in_place_of_the_journals_folder_is_never_printed() {
+    let cluster =
+        start(Http::Both, vec![Node::new("new", Mode::OPENSHIFT_1_36), Node::new("old", Mode::OPENSHIFT_1_24)]);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for args in [&["ls", "new:journal"][..], &["new", "--path", "journal"], &["old", "--path", "journal"]] {
+        ask(&kubeconfig, args).expect(2, &["/var/log/journal is a directory", "OpenShift", "-u"]);
+    }
+    let id = std::fs::read_dir(cluster.var_log("new").join("journal")).expect("a journal").flatten().next();
+    let id = id.expect("a machine id").file_name().into_string().expect("a name");
+    for name in ["new", "old"] {
+        let listed = ask(&kubeconfig, &["ls", &format!("{name}:journal/{id}")]);
+        assert!(listed.expect(0, &[]).text().contains("system.journal"));
+    }
+}
+
+#[test]
+fn a_windows_nodes_table_is_passed_through_and_nothing_is_made_of_its_times() {
+    let cluster = start(Http::Both, vec![Node::new("node-w", Mode::WINDOWS)]);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let table = include_bytes!("../fixtures/logs/windows-get-winevent.txt");
+    same(&ask(&kubeconfig, &["node-w"]), table, "the table");
+    let some = ask(&kubeconfig, &["node-w", "-g", "SyncLoop"]);
+    assert!(some.expect(0, &[]).text().contains("SyncLoop (PLEG)"));
+    for window in [["--since", "1h"], ["--until", "1h"]] {
+        ask(&kubeconfig, &["node-w", window[0], window[1]]).expect(2, &["time window can't be applied", "--grep"]);
+    }
+    ask(&kubeconfig, &["node-w", "-u", "nosuch"]).expect(5, &["no log of unit nosuch"]);
+}
+
+#[test]
+fn a_kubelet_that_can_not_be_reached_is_told_in_the_api_servers_words() {
+    use crate::cluster::Release;
+    for release in [Release::V1_36, Release::V1_24] {
+        let health = |name: &str, health: Health| Node::new(name, Mode::QUERY_ON).health(health);
+        let mut setup = Setup::new(vec![
+            health("down", Health::Down),
+            health("hung", Health::Hung),
+            health("no-addresses", Health::NoAddresses),
+            health("wrong-ca", Health::WrongCa),
+            health("plain-http", Health::PlainHttp),
+            health("unresolvable", Health::Unresolvable),
+            health("link-local", Health::LinkLocal),
+            Node::new("handler-off", Mode::HANDLER_OFF),
+        ]);
+        setup.release = release;
+        setup.handshake_limit = std::time::Duration::from_millis(100);
+        let cluster = setup.start();
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        for (name, code, words, hint) in [
+            ("down", 6, "connection refused", "systemctl status kubelet"),
+            ("hung", 6, "TLS handshake timeout", "kubectl describe node"),
+            ("no-addresses", 6, "no preferred addresses found", "kubectl get node"),
+            ("wrong-ca", 6, "certificate signed by unknown authority", "kubectl get csr"),
+            ("plain-http", 6, "error trying to reach service: EOF", "dropped the request"),
+            ("unresolvable", 6, "no such host", "can't resolve"),
+            ("link-local", 6, "address not allowed", "check the node's addresses"),
+            ("handler-off", 1, "405 Method Not Allowed: logs endpoint is disabled.", "enableSystemLogHandler: true"),
+            ("nosuch", 5, "nodes \"nosuch\" not found", "kubectl get nodes"),
+        ] {
+            for args in [&[name][..], &[name, "--tail", "3"], &[name, "--path", "kubelet.log"], &["ls", name]] {
+                let before = cluster.requests().len();
+                let ran = ask(&kubeconfig, args);
+                ran.expect(code, &[&format!("error: {name}:"), words, "hint:", hint]);
+                assert_eq!(cluster.requests().len() - before, 1, "asking again is of no use: {args:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hung_kubelet_is_waited_for_no_longer_than_asked() {
+    for http in VERSIONS {
+        let cluster = start(http, vec![Node::new("hung", Mode::QUERY_ON).health(Health::Hung)]);
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        // The API server itself gives up after ten seconds.
+        for args in [&["hung"][..], &["hung", "--path", "kubelet.log"], &["ls", "hung"]] {
+            let request = [args, &["--request-timeout", "300ms"]].concat();
+            run(&kubeconfig, &request).expect(6, &["hung:", "did not answer within 0.3 s", "--request-timeout"]);
+            let whole = [args, &["--timeout", "300ms"]].concat();
+            run(&kubeconfig, &whole).expect(3, &["took longer than --timeout 300ms", "incomplete"]);
+        }
+    }
+}
+
+#[test]
+fn what_a_200_says_in_place_of_a_log_is_an_error_and_never_printed() {
+    let root = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(root.path().join("journal")).expect("a directory");
+    let log = "Nov 14 22:13:20.262058 node-7 kubelet[1203]: I1114 22:13:20.262058    1203 x.go:1] \"one\"\n";
+    for http in VERSIONS {
+        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON).files(root.path())]);
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        for (body, code, words, printed) in [
+            ("\nlog not found for kubelet\n", 5, "no log of unit kubelet", ""),
+            (
+                "\noptions present and query resolved to log files for [kubelet]\ntry without specifying options\n",
+                5,
+                "no log of unit kubelet",
+                "",
+            ),
+            ("\nerror getting log for kubelet: open /var/log/kubelet: permission denied\n", 1, "permission denied", ""),
+            (
+                "\nerror: journal output not available\n",
+                1,
+                "the node answered: error: journal output not available",
+                "",
+            ),
+            (
+                "\nfailed to get logging cmd: exec: \"journalctl\": executable file not found in $PATH\n",
+                1,
+                "journalctl",
+                "",
+            ),
+            ("\ncontext error: context deadline exceeded\n", 3, "the kubelet stopped its answer", ""),
+            ("-- No entries --\n", 5, "no log of unit kubelet", ""),
+            ("-- Boot 0123 --\n-- Boot 4567 --\n-- No entries --\n", 5, "no log of unit kubelet", ""),
+            ("", 5, "no log of unit kubelet", ""),
+            ("No journal files were found.\n-- No entries --\n", 5, "no log of unit kubelet", ""),
+            (
+                "Data from the specified boot (-99) is not available: No such boot ID in journal\n",
+                1,
+                "the specified boot",
+                "",
+            ),
+            (
+                "Hint: You are currently not seeing messages from other users and the system.\n-- No entries --\n",
+                1,
+                "not seeing messages",
+                "",
+            ),
+            (
+                "{log}\nerror getting log for other: open /var/log/other: permission denied\n",
+                3,
+                "permission denied",
+                "{log}",
+            ),
+            ("{log}\nlog not found for other\n", 5, "other", "{log}"),
+            (
+                "-- Logs begin at Tue 2023-11-14 22:13:20 UTC, end at Tue 2023-11-14 22:22:42 UTC. --\n{log}",
+                0,
+                "",
+                "{log}",
+            ),
+        ] {
+            let printed = printed.replace("{log}", log);
+            let body = body.replace("{log}", log);
+            let text =
+                What::Text { status: StatusCode::OK, content_type: "text/plain;charset=UTF-8", body: body.clone() };
+            cluster.inject(Fault::new(text).path("query="));
+            for args in [&["node-a"][..], &["node-a", "-u", "kubelet", "--tail", "7"]] {
+                let ran = ask(&kubeconfig, args);
+                assert_eq!((ran.code, ran.text()), (code, printed.as_str()), "{body:?} {args:?}: {}", ran.stderr);
+                assert!(ran.stderr.contains(words), "{body:?} {args:?}: {}", ran.stderr);
+            }
+            cluster.heal();
+        }
+    }
+}
+
+#[test]
+fn a_web_page_of_somebody_on_the_way_is_no_listing() {
+    let cluster = start(Http::Both, vec![Node::new("node-a", Mode::QUERY_OFF)]);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let page =
+        "<!DOCTYPE html><html><head><title>Log in to Example</title></head><body><a href=\"x.log\">x</a></body></html>";
+    for status in [StatusCode::OK, StatusCode::FOUND, StatusCode::BAD_GATEWAY] {
+        let what = What::Text { status, content_type: "text/html; charset=utf-8", body: page.to_owned() };
+        cluster.inject(Fault::new(what));
+        for args in [
+            &["node-a"][..],
+            &["node-a", "--path", "kubelet.log"],
+            &["node-a", "--path", "kubelet.log", "--tail", "1"],
+            &["ls", "node-a"],
+        ] {
+            let code = if status == StatusCode::BAD_GATEWAY { 6 } else { 1 };
+            ask(&kubeconfig, &[args, &["-q"]].concat())
+                .expect(code, &["a web page answered, not Kubernetes", "Log in to Example"]);
+        }
+        cluster.heal();
+    }
+}
