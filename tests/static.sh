@@ -1,0 +1,32 @@
+#!/bin/sh
+# Proves a binary static: `make static` runs it. In a root directory with nothing but the binary, a kubeconfig and
+# /etc/hosts it must reach the simulated cluster by a name of that file.
+# Arguments: the program, and the simulated cluster (the example `cluster`).
+set -eu
+program=$1 cluster=$2
+. "$(dirname "$0")/support/cluster.sh"
+
+if readelf -lW "$program" | grep -q INTERP; then
+    echo "$program asks for a dynamic loader: not static" >&2
+    exit 1
+fi
+if unshare -r chroot / true 2>/dev/null; then
+    enter='unshare -r chroot'
+elif chroot / true 2>/dev/null; then
+    enter=chroot
+else
+    echo "static: it asks for no loader; not tried in an empty root directory, which needs chroot or user namespaces"
+    exit 0
+fi
+start_cluster "$cluster"
+root=$dir/root
+mkdir -p "$root/etc"
+cp "$program" "$root/program"
+echo "127.0.0.1 cluster.example" >"$root/etc/hosts"
+sed 's|server: https://127.0.0.1:\(.*\)|server: https://cluster.example:\1\n    tls-server-name: localhost|' \
+    "$dir/kubeconfig" >"$root/kubeconfig"
+for node in node-a node-b; do
+    $enter "$root" /program --kubeconfig /kubeconfig "$node" --tail 1 >"$dir/stdout" || exit 1
+    [ -s "$dir/stdout" ] || { echo "no log from $node" >&2; exit 1; }
+done
+echo "static: reads logs from an empty root directory, by a name of its /etc/hosts"
