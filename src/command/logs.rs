@@ -86,7 +86,12 @@ async fn read(
 async fn pod_lines(client: &Client, name: &PodName, namespace: &str, context: &Context) -> Result<PodLines> {
     let ids = match pod::get(client, namespace, &name.name).await {
         Ok(pod) => std::iter::once(pod.metadata.uid.clone()).chain(pod.container_ids().map(str::to_owned)).collect(),
-        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Denied) => {
+        Err(error) if error.kind() == Kind::NotFound => {
+            let name = &name.name;
+            context.notices.note(format_args!("there is no pod {namespace}/{name} now; it is known by its name alone"));
+            Vec::new()
+        }
+        Err(error) if error.kind() == Kind::Denied => {
             let name = &name.name;
             context.notices.note(format_args!("pod {namespace}/{name} is known by its name alone ({})", error.chain()));
             Vec::new()
