@@ -75,6 +75,16 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     node.notices.verbose(4, || format!("{}: the query is off; looking for text files", node.name));
                     Some(html)
                 }
+                Found::TextFile(unit) if what.choice == SourceChoice::Query => {
+                    let words =
+                        format!("{unit} is a text file, for which the query takes neither window nor tail nor pattern");
+                    return Err(Error::usage(words).hint("leave --source out, or name the file with --path").into());
+                }
+                Found::TextFile(unit) => {
+                    node.notices.verbose(4, || format!("{}: {unit} is a text file", node.name));
+                    let entries = list(node, "").await?;
+                    return read_units(node, what, &entries, Known::TextFile, want, filter, out).await;
+                }
                 Found::Absent(unit) => {
                     node.notices
                         .verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
@@ -148,6 +158,8 @@ enum Known {
     QueryOff,
     /// The query is on, and no journal knows the unit.
     NoUnit,
+    /// The query is on, and the unit is a text file to it.
+    TextFile,
     /// Nothing: it was not asked.
     Nothing,
 }
@@ -180,7 +192,10 @@ async fn read_units(
     for unit in what.units {
         let own = format!("{unit}.log");
         let nested = format!("{unit}/{unit}.log");
-        if has(&own, false) {
+        // The kubelet's own order.
+        if has(unit, false) {
+            files.push(unit.clone());
+        } else if has(&own, false) {
             files.push(own);
         } else if has(unit, true) && list(node, unit).await?.iter().any(|e| e.name == own && !e.directory) {
             files.push(nested);
@@ -206,6 +221,7 @@ async fn read_units(
     let why = match known {
         Known::QueryOff => "the kubelet's query option is off",
         Known::NoUnit => "the journal does not know the unit",
+        Known::TextFile => "the unit is a text file",
         Known::Nothing => "as asked",
     };
     let among = if shared.is_empty() { String::new() } else { format!(", the lines of {}", what.units.join(", ")) };

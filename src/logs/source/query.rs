@@ -57,6 +57,8 @@ pub enum Found {
     },
     /// The query option is off: the kubelet listed /var/log instead.
     Listing(Bytes),
+    /// The unit is a text file under /var/log, for which the kubelet takes no options.
+    TextFile(String),
     /// No journal knows the unit, and /var/log has no file of its name.
     Absent(String),
 }
@@ -139,7 +141,10 @@ impl<'a> Query<'a> {
             // Because nothing matched, or because there is no such unit?
             End::Empty if filter.is_empty() => Ok(Found::Absent(self.units.join(", "))),
             End::Empty => self.known().await,
-            End::Words(Words::FileWithOptions(_)) if !anything => self.read_file(want, filter, out).await,
+            End::Words(Words::FileWithOptions(unit)) if !anything => Ok(match self.known().await? {
+                Found::Log { .. } => Found::TextFile(unit),
+                other => other,
+            }),
             End::Words(Words::FileWithOptions(unit)) => {
                 let units: Vec<String> = unit.split_whitespace().map(str::to_owned).collect();
                 match Box::pin(Query::new(self.node, &units).known()).await? {
@@ -239,7 +244,7 @@ impl<'a> Query<'a> {
 
     /// Whether the node knows the units, in whatever boot: by the beginning of their log.
     async fn known(&mut self) -> Flow<Found> {
-        let mut stream = match Stream::open(self, Parameters::default(), Continuation::Indented).await? {
+        let mut stream = match Stream::open(self, Parameters::default()).await? {
             Ok(stream) => stream,
             Err(listing) => return Ok(Found::Listing(listing)),
         };
@@ -253,35 +258,9 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// A unit that is a text file: the kubelet takes no options for it, so all of it is read and filtered here.
-    async fn read_file(&mut self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Found> {
-        let last = want.last.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        let parameters = Parameters::default();
-        let pass = self.pass_as(Continuation::Timeless, &parameters, want, filter, last, Some(out)).await?;
-        let Passed::Log(pass) = pass else { return Ok(Found::Absent(self.units.join(", "))) };
-        let anything = pass.wanted > 0 || out.has_spoken();
-        out.lines(pass.lines).await?;
-        match pass.end {
-            End::Words(words) => self.spoken(words, anything),
-            End::Whole | End::MidLine | End::Empty => Ok(Found::Log { anything }),
-        }
-    }
-
+    /// One pass over one answer, however often it has to be asked for.
     async fn pass(
         &mut self,
-        parameters: &Parameters,
-        want: Want,
-        filter: &mut Filter,
-        last: Option<usize>,
-        out: Option<&mut Outlet>,
-    ) -> Flow<Passed> {
-        self.pass_as(Continuation::Indented, parameters, want, filter, last, out).await
-    }
-
-    /// One pass over one answer, however often it has to be asked for.
-    async fn pass_as(
-        &mut self,
-        continuation: Continuation,
         parameters: &Parameters,
         want: Want,
         filter: &mut Filter,
@@ -289,7 +268,7 @@ impl<'a> Query<'a> {
         mut out: Option<&mut Outlet>,
     ) -> Flow<Passed> {
         let dated = want.dated || filter.has_window();
-        let mut stream = match Stream::open(self, parameters.clone(), continuation).await? {
+        let mut stream = match Stream::open(self, parameters.clone()).await? {
             Ok(stream) => stream,
             Err(listing) => return Ok(Passed::Listing(listing)),
         };
@@ -309,7 +288,7 @@ impl<'a> Query<'a> {
             Some(piece) if dated => Some(self.calendar(parameters, piece).await?),
             _ => None,
         };
-        let mut sieve = Sieve::new(continuation, calendar, filter, last);
+        let mut sieve = Sieve::new(Continuation::Indented, calendar, filter, last);
         let mut next = first;
         let mut past = false;
         while let Some(piece) = next {
@@ -545,7 +524,6 @@ fn cut_short(limit: Duration) -> Error {
 /// One answer, asked for again from where it stood whenever it broke or was cut by the kubelet's time limit.
 struct Stream {
     parameters: Parameters,
-    continuation: Continuation,
     body: Body,
     judge: Judge,
     skip: Option<Skip>,
@@ -561,11 +539,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn open(
-        query: &mut Query<'_>,
-        parameters: Parameters,
-        continuation: Continuation,
-    ) -> Flow<Result<Stream, Bytes>> {
+    async fn open(query: &mut Query<'_>, parameters: Parameters) -> Flow<Result<Stream, Bytes>> {
         if parameters.since.is_some() {
             query.offset().await?;
         }
@@ -574,7 +548,6 @@ impl Stream {
             Asked::Listing(listing) => Err(listing),
             Asked::Answer(body) => Ok(Stream {
                 parameters,
-                continuation,
                 body: *body,
                 judge: Judge::new(),
                 skip: None,
@@ -645,12 +618,11 @@ impl Stream {
         let lasted = query.node.clock.instant().saturating_duration_since(self.started);
         let at_limit = lasted >= limit.saturating_sub(limit / 30) || end == End::Words(Words::Deadline);
         // journalctl ends every line, a text file may not end its last: of which kind is what came before?
-        let of_journal = self.continuation == Continuation::Indented
-            && match (self.trail.last(), self.trail.head()) {
-                // Too little to tell: a file comes the same once more.
-                (None, _) => at_limit || self.fruitless == 0 || Head::of(&rest).is_some_and(|head| is_journals(&head)),
-                (Some(_), head) => head.is_some_and(|head| is_journals(&head)),
-            };
+        let of_journal = match (self.trail.last(), self.trail.head()) {
+            // Too little to tell: a file comes the same once more.
+            (None, _) => at_limit || self.fruitless == 0 || Head::of(&rest).is_some_and(|head| is_journals(&head)),
+            (Some(_), head) => head.is_some_and(|head| is_journals(&head)),
+        };
         let mid_line = end == End::MidLine && of_journal;
         if !mid_line {
             self.accept(rest);
@@ -702,7 +674,7 @@ impl Stream {
             .into());
         }
         let parameters = match (self.trail.skip(), self.trail.head()) {
-            (Some(skip), Some(head)) if self.continuation == Continuation::Indented && is_journals(&head) => {
+            (Some(skip), Some(head)) if is_journals(&head) => {
                 let last = self.trail.last().unwrap_or_default().to_vec();
                 let now = query.node.clock.now();
                 let recent = self.parameters.since.filter(|since| *since > now.saturating_sub(NEARLY_A_YEAR));
