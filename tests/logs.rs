@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::{Cluster, Health, Journal, Mode, Node, Reader, Setup, User};
+use crate::cluster::{Cluster, Fault, Health, Journal, Mode, Node, Reader, Setup, User, What};
 use crate::support::{Ran, run};
 
 /// POSIX zone, and its offset in November in seconds.
@@ -366,4 +366,38 @@ fn a_plain_log_costs_one_request_and_names_its_client() {
         assert!(agent.starts_with("kubectl-kubelet_logs/"), "{agent}");
         assert!(!requests[0].headers.contains_key("accept"));
     }
+}
+
+#[test]
+fn a_unit_that_is_a_text_file_is_read_as_one() {
+    let cluster = start(Reader::Auto);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let text = std::fs::read_to_string(cluster.var_log("on-utc").join("large.log")).expect("a file");
+    let last: Vec<&str> = text.split_inclusive('\n').collect();
+    let ran = run(&kubeconfig, ["on-utc", "-u", "large", "--tail", "2"]);
+    ran.expect(0, &["reading /var/log/large.log"]);
+    assert_eq!(ran.text(), last[last.len() - 2..].concat());
+    assert!(run(&kubeconfig, ["on-utc", "-u", "large"]).text() == text, "whole, through the query");
+    run(&kubeconfig, ["on-utc", "-u", "large", "--tail", "2", "--source", "query"]).expect(2, &["text file"]);
+    run(&kubeconfig, ["on-utc", "-u", "empty,no-newline", "--since", "1h"]).expect(2, &["no line of"]);
+}
+
+#[test]
+fn a_probe_that_is_cut_short_does_not_move_the_log_to_another_year() {
+    let cluster = start(Reader::Auto);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let expected = run(&kubeconfig, ["on-utc", "--timestamps"]);
+    assert!(expected.text().starts_with("2023-11-14T"));
+    for what in [What::EndAfter(0), What::CutAfter(60), What::Reset] {
+        cluster.inject(Fault::new(what).node("on-utc").path("sinceTime=2023").first(1));
+        let ran = run(&kubeconfig, ["on-utc", "--timestamps"]);
+        ran.expect(0, &[]);
+        assert!(ran.stdout == expected.stdout, "{}", ran.text().lines().next().unwrap_or_default());
+        let none = run(&kubeconfig, ["on-utc", "--until-time", "2022-12-31"]);
+        none.expect(0, &["nothing matched up to 2022-12-31"]);
+        cluster.heal();
+    }
+    // One that is never answered whole ends the run: a guess would be wrong.
+    cluster.inject(Fault::new(What::EndAfter(0)).node("on-utc").path("sinceTime=2023"));
+    run(&kubeconfig, ["on-utc", "--timestamps"]).expect(3, &["year"]);
 }
