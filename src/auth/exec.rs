@@ -112,6 +112,15 @@ impl Plugin {
         }
     }
 
+    /// The credentials of its last run, expired or not; runs it only if it never ran.
+    pub(super) async fn latest(&self, clock: &Clock) -> Result<Arc<Credentials>> {
+        let mut last = self.last.lock().await;
+        match &*last {
+            Some(known) => Ok(Arc::clone(known)),
+            None => self.run(&mut last, clock).await,
+        }
+    }
+
     /// Runs it again, unless that has happened since the run of `generation`.
     pub(super) async fn renew(&self, generation: u64, clock: &Clock) -> Result<()> {
         let mut last = self.last.lock().await;

@@ -102,10 +102,10 @@ impl Auth {
         Ok(Headers { map, generation })
     }
 
-    /// The client certificate for TLS; runs the plugin if that is due.
+    /// The client certificate for TLS, of the same run of the plugin as the headers before it.
     pub async fn identity(&self) -> Result<Option<Identity>> {
         match &self.bearer {
-            Bearer::Plugin(plugin) => Ok(plugin.current(&self.clock).await?.identity.clone()),
+            Bearer::Plugin(plugin) => Ok(plugin.latest(&self.clock).await?.identity.clone()),
             _ => Ok(self.certificate.clone()),
         }
     }
