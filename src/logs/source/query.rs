@@ -5,8 +5,7 @@
 //! boot), and after 30 seconds the answer ends without a mark. So only `tailLines` alone or `sinceTime` alone are ever
 //! asked for, widened where needed, and everything else is done here.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,11 +19,14 @@ use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
-use crate::logs::source::trail::{Skip, Trail};
 use crate::logs::source::{Node, Want, expect_listing, no_kubelets};
 use crate::logs::split::Continuation;
 use crate::logs::verdict::{End, Judge, Words};
 use crate::time::Timestamp;
+
+mod stream;
+
+use stream::Stream;
 
 /// The kubelet refuses more.
 const MOST_TAIL_LINES: u64 = 100_000;
@@ -519,201 +521,4 @@ fn cut_short(limit: Duration) -> Error {
     let words = format!("the kubelet stopped its answer after {} s; lines are missing", limit.as_secs_f32());
     Error::new(Kind::Partial, words)
         .hint("ask for less with --since or --tail, or read a file with --source file or --path")
-}
-
-/// One answer, asked for again from where it stood whenever it broke or was cut by the kubelet's time limit.
-struct Stream {
-    parameters: Parameters,
-    body: Body,
-    judge: Judge,
-    skip: Option<Skip>,
-    queue: VecDeque<Bytes>,
-    trail: Trail,
-    started: Instant,
-    fruitless: u32,
-    /// Whether this answer has brought anything.
-    fruit: bool,
-    /// When the last entry was written, as far as it had to be known.
-    reached: Option<Timestamp>,
-    end: Option<End>,
-}
-
-impl Stream {
-    async fn open(query: &mut Query<'_>, parameters: Parameters) -> Flow<Result<Stream, Bytes>> {
-        if parameters.since.is_some() {
-            query.offset().await?;
-        }
-        let started = query.node.clock.instant();
-        Ok(match query.ask(&parameters).await? {
-            Asked::Listing(listing) => Err(listing),
-            Asked::Answer(body) => Ok(Stream {
-                parameters,
-                body: *body,
-                judge: Judge::new(),
-                skip: None,
-                queue: VecDeque::new(),
-                trail: Trail::default(),
-                started,
-                fruitless: 0,
-                fruit: false,
-                reached: None,
-                end: None,
-            }),
-        })
-    }
-
-    /// What the answer turned out to be, after [`Stream::next`] gave `None`.
-    fn end(&mut self) -> End {
-        self.end.take().unwrap_or(End::Whole)
-    }
-
-    async fn next(&mut self, query: &mut Query<'_>) -> Flow<Option<Bytes>> {
-        loop {
-            if let Some(piece) = self.queue.pop_front() {
-                return Ok(Some(piece));
-            }
-            if self.end.is_some() {
-                return Ok(None);
-            }
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    for piece in self.judge.push(frame) {
-                        self.accept(piece);
-                    }
-                }
-                Some(Err(cut)) => {
-                    // What was held back is asked for again.
-                    if !cut.ended().resumable() {
-                        return Err(Error::new(Kind::Partial, format!("the answer broke: {cut}")).into());
-                    }
-                    let node = query.node.name;
-                    query.node.notices.verbose(4, || format!("{node}: {cut}; asking for the rest"));
-                    self.again(query, &format!("the answer broke: {cut}")).await?;
-                }
-                None => self.ended(query).await?,
-            }
-        }
-    }
-
-    fn accept(&mut self, piece: Bytes) {
-        match &mut self.skip {
-            None => self.enqueue(piece),
-            Some(skip) => skip.push(piece).into_iter().for_each(|piece| self.enqueue(piece)),
-        }
-    }
-
-    fn enqueue(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.fruit = true;
-            self.trail.note(&piece);
-            self.queue.push_back(piece);
-        }
-    }
-
-    /// The body came to a clean end. Is it the log's?
-    async fn ended(&mut self, query: &mut Query<'_>) -> Flow<()> {
-        let (rest, end) = std::mem::take(&mut self.judge).finish();
-        let limit = query.node.server_limit;
-        // The kubelet's clock starts before ours hears of it: a second less counts as the limit.
-        let lasted = query.node.clock.instant().saturating_duration_since(self.started);
-        let at_limit = lasted >= limit.saturating_sub(limit / 30) || end == End::Words(Words::Deadline);
-        // journalctl ends every line, a text file may not end its last: of which kind is what came before?
-        let of_journal = match (self.trail.last(), self.trail.head()) {
-            // Too little to tell: a file comes the same once more.
-            (None, _) => at_limit || self.fruitless == 0 || Head::of(&rest).is_some_and(|head| is_journals(&head)),
-            (Some(_), head) => head.is_some_and(|head| is_journals(&head)),
-        };
-        let mid_line = end == End::MidLine && of_journal;
-        if !mid_line {
-            self.accept(rest);
-        }
-        if let Some(mut skip) = self.skip.take() {
-            skip.finish().into_iter().for_each(|piece| self.enqueue(piece));
-            if !skip.found() && !at_limit && !mid_line && !matches!(end, End::Words(_)) {
-                let words =
-                    "the log changed while it was read, and the place reached in it is gone; lines may be missing";
-                return Err(Error::new(Kind::Partial, words).hint("ask again, for a window that begins later").into());
-            }
-            if skip.found() && skip.passed() == 0 && !at_limit && !mid_line {
-                // Asked again, and nothing new: it was all.
-                self.end = Some(End::Whole);
-                return Ok(());
-            }
-        }
-        // A journalctl that can't look for patterns: then it is done here.
-        if let End::Words(Words::Failed(words)) = &end
-            && words.contains("pattern matching")
-            && !self.fruit
-            && self.parameters.pattern.take().is_some()
-        {
-            return self.again(query, words).await;
-        }
-        if mid_line || at_limit {
-            if !self.fruit && at_limit && self.parameters.pattern.take().is_none() && self.fruitless > 0 {
-                return Err(cut_short(limit).into());
-            }
-            let why = format!("the kubelet ended its answer after {:.1} s", lasted.as_secs_f32());
-            let node = query.node.name;
-            query.node.notices.verbose(4, || format!("{node}: {why}; asking for the rest"));
-            return self.again(query, &why).await;
-        }
-        self.end = Some(end);
-        Ok(())
-    }
-
-    /// Asks again, from the last entry handed on, or for all of it if there was none.
-    async fn again(&mut self, query: &mut Query<'_>, why: &str) -> Flow<()> {
-        self.fruitless = if self.fruit { 0 } else { self.fruitless + 1 };
-        self.fruit = false;
-        if self.fruitless > MOST_FRUITLESS {
-            return Err(Error::new(
-                Kind::Partial,
-                format!("{why}, and asking again brought nothing new; lines are missing"),
-            )
-            .hint("ask for less with --since or --tail, or read a file with --source file or --path")
-            .into());
-        }
-        let parameters = match (self.trail.skip(), self.trail.head()) {
-            (Some(skip), Some(head)) if is_journals(&head) => {
-                let last = self.trail.last().unwrap_or_default().to_vec();
-                let now = query.node.clock.now();
-                let recent = self.parameters.since.filter(|since| *since > now.saturating_sub(NEARLY_A_YEAR));
-                let at = match self.reached.or(recent) {
-                    Some(point) => Calendar::new(0, Anchor::NotBefore(point)).resolve(&head),
-                    None => query.year_of(&last, &head).await?,
-                };
-                let Some(at) = at else {
-                    return Err(Error::new(
-                        Kind::Partial,
-                        format!("{why}, and its place in the log is gone; lines are missing"),
-                    )
-                    .into());
-                };
-                query.offset().await?;
-                self.reached = Some(at);
-                self.skip = Some(skip);
-                let pattern = self.parameters.pattern.clone();
-                Parameters { since: Some(at.saturating_sub(DISORDER)), pattern, ..Parameters::default() }
-            }
-            (None, _) if self.trail.last().is_none() => {
-                self.skip = None;
-                self.parameters.clone()
-            }
-            _ => {
-                return Err(Error::new(Kind::Partial, format!("{why}; what follows can't be asked for by itself"))
-                    .hint("if it is a file under /var/log, --path reads it without a time limit")
-                    .into());
-            }
-        };
-        self.judge = Judge::new();
-        self.started = query.node.clock.instant();
-        match Box::pin(query.ask(&parameters)).await? {
-            Asked::Answer(body) => self.body = *body,
-            Asked::Listing(_) => {
-                let words = "the kubelet's query option was switched off while its log was read; lines are missing";
-                return Err(Error::new(Kind::Partial, words).into());
-            }
-        }
-        Ok(())
-    }
 }
