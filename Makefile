@@ -42,8 +42,13 @@ check: ## formatting, lints, documentation, and cargo-deny where it is installed
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --config .deny.toml check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and bans are not checked (cargo install cargo-deny)"; fi
 
-size: build ## the release binary's size in bytes
-	@wc -c <$(TARGET)/release/kubectl-kubelet_logs
+size: build ## the release binary's size, and the bytes of each crate in it
+	@echo "$(TARGET)/release/kubectl-kubelet_logs: $$(wc -c <$(TARGET)/release/kubectl-kubelet_logs) bytes, stripped; of these"
+	@CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --bin kubectl-kubelet_logs --target-dir $(TARGET)/size
+	@nm -C -S -t d $(TARGET)/size/release/kubectl-kubelet_logs | \
+		sed -nE 's/^[0-9]+ 0*([0-9]+) [^bB] [<&*([]*((mut|dyn) )*[<&*([]*/\1 /p' | \
+		awk '{ crate = $$2 ~ /^ring_core/ ? "ring::" : $$2; if (!sub(/(::|\[).*/, "", crate)) crate = "(C, and names without a crate)"; \
+			sum[crate] += $$1 } END { for (crate in sum) printf "%9d  %s\n", sum[crate], crate }' | sort -rn | head -30
 
 golden: ## rewrite the golden files from what the program prints now
 	UPDATE=1 $(CARGO) test --test tests golden
