@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::{Error, Kind};
-use crate::http::{Body, Encoding, Request};
+use crate::http::{Body, Encoding, Ended, Request};
 use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
@@ -437,6 +437,8 @@ impl<'a> Query<'a> {
                     break;
                 }
                 Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
+                // Very long entries: then it goes without the zone.
+                Err(cut) if cut.ended() == Ended::TooLong => break,
                 Err(cut) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
             }
         }
