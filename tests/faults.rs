@@ -8,11 +8,11 @@ use std::process::{Child, Stdio};
 use hyper::StatusCode;
 
 use crate::cluster::setup::Http;
-use crate::cluster::{Cluster, Fault, Health, Mode, Node, Setup, User, What};
+use crate::cluster::{Cluster, Fault, Health, Mode, Node, Reader, Setup, User, What};
 use crate::support::{Ran, program, run};
 
-/// Nothing here may hang; and a stall is noticed after three seconds in place of 45.
-const TOLD: [&str; 4] = ["--timeout", "60s", "--server-limit", "2s"];
+/// Nothing here may hang; and a stall is noticed after 1.5 seconds in place of 45.
+const TOLD: [&str; 4] = ["--timeout", "60s", "--server-limit", "1s"];
 
 /// The versions of HTTP a cluster may speak.
 const VERSIONS: [Http; 2] = [Http::Only1, Http::Only2];
@@ -27,6 +27,23 @@ fn ask(kubeconfig: &Path, args: &[&str]) -> Ran {
     // A listing is no query.
     let told = if args[0] == "ls" { &TOLD[..2] } else { &TOLD };
     run(kubeconfig, args.iter().chain(told))
+}
+
+/// Does it with all of them at the same time: mostly they wait.
+fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = cases.into_iter().map(|case| scope.spawn(|| check(case))).collect();
+        for thread in running {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
+/// Nodes alike, one for each fault that is to be tried.
+fn alike(count: usize, mode: Mode) -> Vec<Node> {
+    (0..count).map(|number| Node::new(&format!("node-{number:03}"), mode).reader(Reader::Recorded)).collect()
 }
 
 #[track_caller]
@@ -124,41 +141,40 @@ fn an_answer_that_stalls_is_asked_for_again() {
         let whole = cases.map(|args| ask(&kubeconfig, args).expect(0, &[]).stdout.clone());
         cluster.inject(Fault::new(What::StallAfter(1_000)).path("query=").first(1));
         cluster.inject(Fault::new(What::StallAfter(1_000)).path("kubelet.log").first(2));
-        std::thread::scope(|scope| {
-            for (args, whole) in cases.iter().zip(&whole) {
-                let kubeconfig = &kubeconfig;
-                scope.spawn(move || same(&ask(kubeconfig, args), whole, &format!("{http:?} {args:?}")));
-            }
+        at_once(cases.iter().zip(&whole), |(args, whole)| {
+            same(&ask(&kubeconfig, args), whole, &format!("{http:?} {args:?}"))
         });
     }
 }
 
 #[test]
 fn an_answer_that_can_not_be_had_whole_is_incomplete() {
+    let rest = [
+        // Nothing more ever comes, nothing more is allowed, nobody answers any more.
+        (What::CutAfter(0), ""),
+        (What::Status(StatusCode::FORBIDDEN), "403"),
+        (What::Status(StatusCode::SERVICE_UNAVAILABLE), "503"),
+        (What::Close, "closed the connection"),
+    ];
     for http in VERSIONS {
-        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON)]);
+        let cluster = start(http, alike(2 * rest.len() + 1, Mode::QUERY_ON));
         let kubeconfig = cluster.kubeconfig(User::Admin);
-        for (args, path) in [(&["node-a"][..], "query="), (&["node-a", "--path", "kubelet.log"], "kubelet.log")] {
-            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
-            let again_and_again = [
-                // Nothing more ever comes.
-                (vec![Fault::new(What::CutAfter(50_000)).nth(1), Fault::new(What::CutAfter(0))], ""),
-                // Nobody answers any more.
-                (
-                    vec![Fault::new(What::CutAfter(50_000)).nth(1), Fault::new(What::Status(StatusCode::FORBIDDEN))],
-                    "403",
-                ),
-                (vec![Fault::new(What::CutAfter(50_000)).nth(1), Fault::new(What::Close)], "closed the connection"),
-            ];
-            for (faults, words) in again_and_again {
-                let what = format!("{http:?} {args:?} {words:?}");
-                faults.into_iter().for_each(|fault| cluster.inject(fault.path(path)));
-                let ran = ask(&kubeconfig, args);
-                ran.expect(3, &["node-a:", words]);
-                assert!(!ran.stdout.is_empty() && whole.starts_with(&ran.stdout), "{what}");
-                cluster.heal();
-            }
-        }
+        let asked = |node: &str, number: usize| match number % 2 {
+            0 => ask(&kubeconfig, &[node]),
+            _ => ask(&kubeconfig, &[node, "--path", "kubelet.log"]),
+        };
+        let whole =
+            [0, 1].map(|number| asked(&format!("node-{:03}", 2 * rest.len()), number).expect(0, &[]).stdout.clone());
+        at_once(0..2 * rest.len(), |number| {
+            let node = format!("node-{number:03}");
+            let (what, words) = &rest[number / 2];
+            cluster.inject(Fault::new(What::CutAfter(50_000)).node(&node).nth(1));
+            cluster.inject(Fault::new(what.clone()).node(&node));
+            let ran = asked(&node, number);
+            ran.expect(3, &[&format!("{node}:"), words]);
+            let prefix = whole[number % 2].starts_with(&ran.stdout);
+            assert!(!ran.stdout.is_empty() && prefix, "{http:?} {number} {what:?}: {}", ran.stdout.len());
+        });
     }
 }
 
@@ -239,28 +255,32 @@ fn gzip_that_ends_early_or_is_damaged_is_told() {
 
 #[test]
 fn a_server_that_is_busy_or_has_a_bad_moment_is_asked_again() {
+    let moments = [
+        What::TooManyRequests { retry_after: 0 },
+        What::TooManyRequests { retry_after: 1 },
+        What::Status(StatusCode::SERVICE_UNAVAILABLE),
+        What::Status(StatusCode::GATEWAY_TIMEOUT),
+        What::Status(StatusCode::BAD_GATEWAY),
+        What::Reset,
+        What::Close,
+        What::Goaway,
+    ];
     for http in VERSIONS {
-        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON)]);
+        let cluster = start(http, alike(moments.len() + 1, Mode::QUERY_ON));
         let kubeconfig = cluster.kubeconfig(User::Admin);
-        for args in [&["node-a"][..], &["node-a", "--path", "kubelet.log"]] {
-            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
-            for what in [
-                What::TooManyRequests { retry_after: 0 },
-                What::TooManyRequests { retry_after: 1 },
-                What::Status(StatusCode::SERVICE_UNAVAILABLE),
-                What::Status(StatusCode::GATEWAY_TIMEOUT),
-                What::Status(StatusCode::BAD_GATEWAY),
-                What::Reset,
-                What::Close,
-                What::Goaway,
-            ] {
-                cluster.inject(Fault::new(what.clone()).first(1));
-                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
-                cluster.heal();
+        for path in [&[][..], &["--path", "kubelet.log"]] {
+            let asked = |node: usize| ask(&kubeconfig, &[&[&*format!("node-{node:03}")], path].concat());
+            let whole = asked(moments.len()).expect(0, &[]).stdout.clone();
+            for (node, what) in moments.iter().enumerate() {
+                cluster.inject(Fault::new(what.clone()).node(&format!("node-{node:03}")).first(1));
             }
+            at_once(0..moments.len(), |node| {
+                same(&asked(node), &whole, &format!("{http:?} {path:?} {:?}", moments[node]))
+            });
+            cluster.heal();
         }
-        // Several requests, and before each the connection is given up.
-        let args = ["node-a", "--tail", "700", "--timestamps"];
+        // Several requests, and after each the connection is given up.
+        let args = ["node-000", "--tail", "700", "--timestamps"];
         let whole = ask(&kubeconfig, &args).expect(0, &[]).stdout.clone();
         let before = cluster.connections();
         cluster.inject(Fault::new(What::Goaway));
@@ -271,24 +291,26 @@ fn a_server_that_is_busy_or_has_a_bad_moment_is_asked_again() {
 
 #[test]
 fn a_server_that_stays_busy_or_down_is_told_in_its_words() {
-    let cluster = start(Http::Both, vec![Node::new("node-a", Mode::QUERY_ON)]);
+    let answers = [
+        (What::TooManyRequests { retry_after: 0 }, 1, "429 Too Many Requests", 10),
+        (What::TooManyRequests { retry_after: 3600 }, 1, "429 Too Many Requests", 1),
+        (What::Status(StatusCode::SERVICE_UNAVAILABLE), 6, "503 Service Unavailable: the server is currently", 4),
+        (What::Status(StatusCode::GATEWAY_TIMEOUT), 6, "504 Gateway Timeout", 4),
+        (What::Status(StatusCode::INTERNAL_SERVER_ERROR), 1, "500 Internal Server Error", 1),
+        (What::Reset, 6, "closed the connection before it answered", 4),
+    ];
+    let cluster = start(Http::Both, alike(3 * answers.len(), Mode::QUERY_ON));
     let kubeconfig = cluster.kubeconfig(User::Admin);
-    for args in [&["node-a"][..], &["node-a", "--path", "kubelet.log"], &["ls", "node-a"]] {
-        for (what, code, words, requests) in [
-            (What::TooManyRequests { retry_after: 0 }, 1, "429 Too Many Requests", 10),
-            (What::TooManyRequests { retry_after: 3600 }, 1, "429 Too Many Requests", 1),
-            (What::Status(StatusCode::SERVICE_UNAVAILABLE), 6, "503 Service Unavailable: the server is currently", 4),
-            (What::Status(StatusCode::GATEWAY_TIMEOUT), 6, "504 Gateway Timeout", 4),
-            (What::Status(StatusCode::INTERNAL_SERVER_ERROR), 1, "500 Internal Server Error", 1),
-            (What::Reset, 6, "closed the connection before it answered", 4),
-        ] {
-            cluster.heal();
-            cluster.inject(Fault::new(what.clone()));
-            let before = cluster.requests().len();
-            ask(&kubeconfig, args).expect(code, &["node-a:", words]);
-            assert_eq!(cluster.requests().len() - before, requests, "{what:?}");
-        }
-    }
+    at_once(0..3 * answers.len(), |number| {
+        let node = &*format!("node-{number:03}");
+        let (what, code, words, requests) = &answers[number % answers.len()];
+        let args = [vec![node], vec![node, "--path", "kubelet.log"], vec!["ls", node]];
+        let args = &args[number / answers.len()];
+        cluster.inject(Fault::new(what.clone()).node(node));
+        ask(&kubeconfig, args).expect(*code, &[&format!("{node}:"), words]);
+        let asked = cluster.requests().iter().filter(|request| request.target.contains(node)).count();
+        assert_eq!(asked, *requests, "{args:?} {what:?}");
+    });
 }
 
 /// Nodes whose journal answers queries.
@@ -304,7 +326,7 @@ const WITHOUT_QUERY: [(&str, Mode); 3] =
     [("off", Mode::QUERY_OFF), ("old", Mode::V1_24), ("openshift-old", Mode::OPENSHIFT_1_24)];
 
 fn nodes_of(modes: &[(&str, Mode)]) -> Vec<Node> {
-    modes.iter().map(|(name, mode)| Node::new(name, *mode)).collect()
+    modes.iter().map(|(name, mode)| Node::new(name, *mode).reader(Reader::Recorded)).collect()
 }
 
 #[test]
@@ -398,7 +420,7 @@ fn a_kubelet_that_can_not_be_reached_is_told_in_the_api_servers_words() {
         setup.handshake_limit = std::time::Duration::from_millis(100);
         let cluster = setup.start();
         let kubeconfig = cluster.kubeconfig(User::Admin);
-        for (name, code, words, hint) in [
+        let cases = [
             ("down", 6, "connection refused", "systemctl status kubelet"),
             ("hung", 6, "TLS handshake timeout", "kubectl describe node"),
             ("no-addresses", 6, "no preferred addresses found", "kubectl get node"),
@@ -408,14 +430,16 @@ fn a_kubelet_that_can_not_be_reached_is_told_in_the_api_servers_words() {
             ("link-local", 6, "address not allowed", "check the node's addresses"),
             ("handler-off", 1, "405 Method Not Allowed: logs endpoint is disabled.", "enableSystemLogHandler: true"),
             ("nosuch", 5, "nodes \"nosuch\" not found", "kubectl get nodes"),
-        ] {
-            for args in [&[name][..], &[name, "--tail", "3"], &[name, "--path", "kubelet.log"], &["ls", name]] {
-                let before = cluster.requests().len();
-                let ran = ask(&kubeconfig, args);
-                ran.expect(code, &[&format!("error: {name}:"), words, "hint:", hint]);
-                assert_eq!(cluster.requests().len() - before, 1, "asking again is of no use: {args:?}");
+        ];
+        at_once(cases, |(name, code, words, hint)| {
+            let asks = [&[name][..], &[name, "--tail", "3"], &[name, "--path", "kubelet.log"], &["ls", name]];
+            for args in asks {
+                ask(&kubeconfig, args).expect(code, &[&format!("error: {name}:"), words, "hint:", hint]);
             }
-        }
+            let place = format!("/nodes/{name}/");
+            let asked = cluster.requests().iter().filter(|request| request.target.contains(&place)).count();
+            assert_eq!(asked, asks.len(), "{name}: asking again is of no use");
+        });
     }
 }
 

@@ -10,3 +10,4 @@ mod credentials;
 mod faults;
 mod logs;
 mod limit;
+mod stream;
