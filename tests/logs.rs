@@ -401,3 +401,18 @@ fn a_probe_that_is_cut_short_does_not_move_the_log_to_another_year() {
     cluster.inject(Fault::new(What::EndAfter(0)).node("on-utc").path("sinceTime=2023"));
     run(&kubeconfig, ["on-utc", "--timestamps"]).expect(3, &["year"]);
 }
+
+#[test]
+fn a_file_that_spans_years_without_naming_them_is_warned_of() {
+    let root = tempfile::tempdir().expect("a directory");
+    let line = |day: &str| format!("I{day} 10:00:00.000000    1203 x.go:1] \"x\"\n");
+    let path = root.path().join("old.log");
+    std::fs::write(&path, ["0124", "1124", "0225", "0325"].map(line).concat()).expect("a file");
+    let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_774_432_800); // 2026-03-25T10:00:00Z
+    std::fs::File::options().append(true).open(&path).expect("a file").set_modified(written).expect("a time");
+    let cluster = Setup::new(vec![Node::new("old", Mode::QUERY_OFF).files(root.path())]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    run(&kubeconfig, ["old", "--path", "old.log", "--timestamps"]).expect(0, &["warning: old: the times in old.log"]);
+    let tail = run(&kubeconfig, ["old", "--path", "old.log", "--timestamps", "--tail", "1"]);
+    assert!(tail.text().starts_with("2026-03-25T10:00:00"), "{}", tail.text());
+}

@@ -33,18 +33,24 @@ pub struct Calendar {
     slack: Duration,
     /// No line is newer than this, give or take two days.
     ceiling: Option<Timestamp>,
+    guessed: bool,
 }
 
 impl Calendar {
     /// `offset` is the node's zone in seconds east of UTC.
     pub fn new(offset: i32, anchor: Anchor) -> Self {
-        Calendar { offset, anchor, slack: SLACK, ceiling: None }
+        Calendar { offset, anchor, slack: SLACK, ceiling: None, guessed: false }
     }
 
     /// With a bound that no line exceeds: now, or when a file was last written. A clock that once was wrong then does not
     /// push all that follows into the next year.
     pub fn not_after(self, ceiling: Timestamp) -> Self {
         Calendar { ceiling: Some(ceiling), ..self }
+    }
+
+    /// Whether some year was a guess: a line would have been newer than the bound.
+    pub fn has_guessed(&self) -> bool {
+        self.guessed
     }
 
     /// The instant of a line, remembered as the fixed point of the next.
@@ -58,7 +64,7 @@ impl Calendar {
         Some(at)
     }
 
-    fn year(&self, civil: Civil, layout: Layout) -> Option<Timestamp> {
+    fn year(&mut self, civil: Civil, layout: Layout) -> Option<Timestamp> {
         // Only journalctl's own prefix is UTC: the kubelet asks it for that.
         let offset = if matches!(layout, Layout::Short { precise: true }) { 0 } else { self.offset };
         let local = |year| Some(shift(Civil { year, ..civil }.utc()?, -offset));
@@ -74,7 +80,10 @@ impl Calendar {
                 // 29 February may be eight years away.
                 let earliest = (first - 1..first + 9).filter_map(local).find(|at| *at >= floor);
                 match (earliest, self.ceiling) {
-                    (Some(at), Some(ceiling)) if at > shift_by(ceiling, SLACK, 1) => latest(ceiling),
+                    (Some(at), Some(ceiling)) if at > shift_by(ceiling, SLACK, 1) => {
+                        self.guessed = true;
+                        latest(ceiling)
+                    }
                     _ => earliest,
                 }
             }
@@ -163,6 +172,7 @@ mod tests {
         ] {
             assert_eq!(resolved(&mut calendar, line), expected);
         }
+        assert!(calendar.has_guessed());
     }
 
     #[test]

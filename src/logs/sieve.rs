@@ -113,6 +113,11 @@ impl<'f> Sieve<'f> {
         self.wanted
     }
 
+    /// Whether the year of some entry was a guess.
+    pub fn has_guessed(&self) -> bool {
+        self.calendar.as_ref().is_some_and(Calendar::has_guessed)
+    }
+
     /// The time of the first entry that carried one.
     pub fn first(&self) -> Option<Timestamp> {
         self.first

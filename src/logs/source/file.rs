@@ -130,6 +130,8 @@ impl<'a> File<'a> {
             }
         }
         sieve.finish();
+        let guessed = sieve.has_guessed();
+        self.tell_of_guesses(guessed);
         Ok(sieve.remainder())
     }
 
@@ -146,9 +148,11 @@ impl<'a> File<'a> {
             let bytes = if whole { ending.bytes } else { from_first_entry(ending.bytes) };
             sieve.push(bytes);
             sieve.finish();
-            let (lines, wanted, first) = (sieve.remainder(), sieve.wanted(), sieve.first());
+            let (lines, wanted, first, guessed) =
+                (sieve.remainder(), sieve.wanted(), sieve.first(), sieve.has_guessed());
             let begun_before = matches!((first, filter.since), (Some(first), Some(since)) if first < since);
             if whole || wanted >= last || begun_before {
+                self.tell_of_guesses(guessed);
                 return Ok(lines);
             }
             size = size.saturating_mul(GROWTH);
@@ -197,6 +201,15 @@ impl<'a> File<'a> {
             ));
         }
         Calendar::new(offset.unwrap_or(0), Anchor::NotAfter(modified)).not_after(modified)
+    }
+
+    fn tell_of_guesses(&self, guessed: bool) {
+        if guessed {
+            let (node, name) = (self.node.name, self.name);
+            self.node.notices.warning(format_args!(
+                "{node}: the times in {name} go back by months or span more than a year, and name no year: their years are guesses"
+            ));
+        }
     }
 
     fn calendar_without_zone(&self, modified: Option<Timestamp>) -> Calendar {
