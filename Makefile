@@ -3,7 +3,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build static test check size golden install clean
+.PHONY: help demo build static static-musl test check size golden install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,13 @@ static: ## build a static binary and try it in an empty root directory
 	$(CARGO) build --quiet --example cluster
 	@tests/static.sh $(STATIC) $(TARGET)/debug/examples/cluster
 	@echo "$(STATIC): $$(wc -c <$(STATIC)) bytes"
+
+MUSL_STATIC := $(TARGET)/musl/kubectl-kubelet_logs
+static-musl: ## the same with musl and a standard library built for size (Debian 12, no rustup needed)
+	.ci/static-musl $(TARGET)/musl $(MUSL_STATIC)
+	$(CARGO) build --quiet --example cluster
+	@tests/static.sh $(MUSL_STATIC) $(TARGET)/debug/examples/cluster
+	@echo "$(MUSL_STATIC): $$(wc -c <$(MUSL_STATIC)) bytes"
 
 test: ## run all tests
 	$(CARGO) test

@@ -63,11 +63,15 @@ fn completion() {
 #[test]
 fn readme_flags() {
     agrees("readme-flags.md", &readme::table());
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap_or_default();
-    if let Some(table) = readme::table_in(&readme) {
-        assert!(
-            table.trim_end() == readme::table().trim_end(),
-            "the flag table of README.md is not fixtures/golden/readme-flags.md"
-        );
+    let path = root().join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("README.md");
+    let table = readme::table_in(&readme).expect("the markers of the flag table in README.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, readme.replace(table, &format!("{}\n", readme::table()))).expect("README.md");
+        return;
     }
+    assert!(
+        table.trim_end() == readme::table().trim_end(),
+        "the flag table of README.md is not fixtures/golden/readme-flags.md; `make golden` writes both"
+    );
 }

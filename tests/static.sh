@@ -26,7 +26,7 @@ echo "127.0.0.1 cluster.example" >"$root/etc/hosts"
 sed 's|server: https://127.0.0.1:\(.*\)|server: https://cluster.example:\1\n    tls-server-name: localhost|' \
     "$dir/kubeconfig" >"$root/kubeconfig"
 for node in node-a node-b; do
-    $enter "$root" /program --kubeconfig /kubeconfig "$node" --tail 1 >"$dir/stdout" || exit 1
+    $enter "$root" /program --kubeconfig /kubeconfig "$node" -q --tail 1 >"$dir/stdout"
     [ -s "$dir/stdout" ] || { echo "no log from $node" >&2; exit 1; }
 done
 echo "static: reads logs from an empty root directory, by a name of its /etc/hosts"
