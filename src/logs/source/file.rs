@@ -174,9 +174,18 @@ impl<'a> File<'a> {
             }
             let modified = modified(&answer);
             // 200 means all of it: of an empty file, or from a proxy that does not know ranges.
-            let from = if answer.status == 206 { range_start(&answer) } else { 0 };
+            let (from, length) = match answer.status {
+                206 => (range_start(&answer), range_length(&answer)),
+                _ => (0, None),
+            };
+            let whole = |bytes: &Bytes| length.is_none_or(|length| length == bytes.len() as u64);
             match answer.body.collect(usize::try_from(size).unwrap_or(usize::MAX).max(256 << 20)).await {
-                Ok(bytes) => return Ok(Ending { bytes, from, modified }),
+                Ok(bytes) if whole(&bytes) => return Ok(Ending { bytes, from, modified }),
+                Ok(_) if fruitless < MOST_FRUITLESS => fruitless += 1,
+                Ok(_) => {
+                    let words = format!("reading {}: the answer has not the length it names", self.name);
+                    return Err(Error::new(Kind::Partial, words).into());
+                }
                 Err(cut) if cut.ended().resumable() && fruitless < MOST_FRUITLESS => fruitless += 1,
                 Err(cut) => return Err(Error::new(Kind::Partial, format!("reading {}: {cut}", self.name)).into()),
             }
@@ -384,6 +393,13 @@ impl<'f> Stream<'f> {
 fn range_start(answer: &Response) -> u64 {
     let range = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
     range.and_then(|range| range.split_once('-')?.0.parse().ok()).unwrap_or(0)
+}
+
+/// The length of `Content-Range: bytes START-END/TOTAL`.
+fn range_length(answer: &Response) -> Option<u64> {
+    let (range, _) = answer.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, end) = range.split_once('-')?;
+    end.parse::<u64>().ok()?.checked_sub(start.parse().ok()?)?.checked_add(1)
 }
 
 /// The size in `Content-Range: bytes */SIZE`.
