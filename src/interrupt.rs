@@ -45,10 +45,13 @@ impl Interrupt {
 /// write; `end` is called for the second and does not come back.
 pub fn listen(end: impl Fn(Signal) + Send + 'static) -> Interrupt {
     let (sender, interrupt) = Interrupt::new();
+    // Dropped once the handlers are in place: a signal before that would end the process the rough way.
+    let (ready, listening) = std::sync::mpsc::channel::<()>();
     let heard = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         runtime.block_on(async {
             let mut signals = Signals::new()?;
+            drop(ready);
             let first = signals.next().await;
             let _ = sender.send(Some(first));
             loop {
@@ -61,6 +64,7 @@ pub fn listen(end: impl Fn(Signal) + Send + 'static) -> Interrupt {
         .name("signals".into())
         .stack_size(128 << 10)
         .spawn(move || -> std::io::Result<()> { heard() });
+    let _ = listening.recv();
     interrupt
 }
 
