@@ -9,7 +9,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: ## run the program on a simulated cluster (KEEP=1 leaves it up)
-	$(CARGO) build --quiet --bin kubectl-kubelet_logs --example cluster
+	$(CARGO) build --bin kubectl-kubelet_logs --example cluster
 	@tests/demo.sh $(TARGET)/debug/kubectl-kubelet_logs $(TARGET)/debug/examples/cluster
 
 build: ## build the release binary
