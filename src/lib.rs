@@ -14,6 +14,7 @@ pub mod config;
 pub mod http;
 pub mod auth;
 pub mod kube;
+pub mod journal;
 pub mod logs;
 pub mod output;
 pub mod command;

@@ -9,5 +9,6 @@ mod contract;
 mod credentials;
 mod faults;
 mod logs;
+mod journal;
 mod limit;
 mod stream;

@@ -1,0 +1,4 @@
+//! The journal decoder against journalctl: the same entries, whatever the file and however its bytes arrive.
+
+mod driver;
+mod oracle;
