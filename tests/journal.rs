@@ -2,3 +2,5 @@
 
 mod driver;
 mod oracle;
+mod generate;
+mod cost;
