@@ -59,6 +59,17 @@ impl Row {
         self.len
     }
 
+    /// The entry at index 0, if it is known without an array.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.first
+    }
+
+    /// The first index of the last array walked to before the last of all.
+    fn last_start(&self) -> Option<u64> {
+        let tail = self.tail.map_or(u64::MAX, |tail| tail.start);
+        self.arrays.iter().rev().map(|array| array.start).find(|start| *start < tail)
+    }
+
     /// Where the last array begins, if that is known without walking there.
     pub(super) fn tail_start(&self) -> Option<u64> {
         self.tail.map(|tail| tail.start)
@@ -89,13 +100,14 @@ impl Row {
         Ok(end)
     }
 
-    /// Notes the slots of these indices as needed soon, where the array is known.
+    /// Notes the slots of these indices as needed soon, where their arrays are known.
     pub(super) fn load_ahead(&self, file: &File, from: u64, to: u64) {
-        let within = |array: &&Array| from >= array.start && from < array.start.saturating_add(array.room);
-        if let Some(array) = self.arrays.iter().chain(self.tail.as_ref()).find(within) {
-            let stride = stride(Kind::Array, file.compact());
-            let end = array.start.saturating_add(array.room).min(to);
-            file.want_ahead(slot_at(*array, from, stride)..slot_at(*array, end, stride));
+        let stride = stride(Kind::Array, file.compact());
+        for array in self.arrays.iter().chain(self.tail.as_ref()) {
+            let (first, end) = (from.max(array.start), array.start.saturating_add(array.room).min(to));
+            if first < end {
+                file.want_ahead(slot_at(*array, first, stride)..slot_at(*array, end, stride));
+            }
         }
     }
 
@@ -191,6 +203,11 @@ pub(super) struct Search {
 const WHOLE: u64 = 4096;
 
 impl Search {
+    /// The two indices between which the entry is, as far as is known.
+    pub(super) fn span(&self) -> (u64, u64) {
+        (self.low, self.high)
+    }
+
     pub(super) fn key(&self) -> Key {
         self.key
     }
@@ -215,14 +232,10 @@ impl Search {
                     at = row.load(file, at, self.high)?;
                 }
             }
-            let points = if span > WHOLE { 96 } else { span.div_ceil(12).clamp(2, 64) };
             let mut missing = false;
             let (low, mut found) = (self.low, false);
             let mut high = self.high;
-            for nth in 0..points {
-                // Evenly, from the middle of the first part to the middle of the last.
-                let part = span.saturating_mul(nth.saturating_mul(2).saturating_add(1));
-                let index = low.saturating_add(part.checked_div(points.saturating_mul(2)).unwrap_or(0));
+            for index in points(self.low, self.high) {
                 match self.below(row, file, index) {
                     Ok(true) => self.low = self.low.max(index.saturating_add(1)),
                     Ok(false) if !found => (high, found) = (index, true),
@@ -276,7 +289,14 @@ impl Search {
                     Some(false) => high = start,
                     None => {}
                 },
-                Ok(_) => break,
+                Ok(start) => {
+                    // The last one is likely; only its first entry is not known yet.
+                    let last = start.unwrap_or(high).min(high);
+                    if let Some(from) = row.last_start().filter(|from| *from < last) {
+                        points(from, last).for_each(|index| row.load_ahead(file, index, index.saturating_add(1)));
+                    }
+                    break;
+                }
                 Err(Stop::Missing) => {
                     missing = true;
                     break;
@@ -299,4 +319,14 @@ impl Search {
             Key::Seqnum(key) => file.stamp(offset, 64)?.seqnum < key,
         })
     }
+}
+
+/// Where to look between two indices: evenly, from the middle of the first part to the middle of the last.
+fn points(low: u64, high: u64) -> impl Iterator<Item = u64> {
+    let span = high.saturating_sub(low);
+    let points = if span > WHOLE { 96 } else { span.div_ceil(12).clamp(2, 64) };
+    (0..points).map(move |nth| {
+        let part = span.saturating_mul(nth.saturating_mul(2).saturating_add(1));
+        low.saturating_add(part.checked_div(points.saturating_mul(2)).unwrap_or(0))
+    })
 }

@@ -11,6 +11,8 @@ use super::plan::Test;
 
 /// What a part of an answer costs beside its bytes.
 const PART: u64 = 154;
+/// Pieces less than this apart are asked for as one: a request holds only so many.
+const GAP: u64 = 600;
 /// Values of one entry, packed or not, may not be more than this together.
 const LONGEST_ENTRY: u64 = 16 << 20;
 /// About as much is asked for at once, in bytes, and as much is ready at most.
@@ -50,10 +52,17 @@ impl Shape {
         Shape { before: mean.saturating_sub(entry / 2).clamp(512, 4096), entry }
     }
 
-    /// Half of what is learned comes from the entries just seen.
+    /// So many entries, or as many as are fetched at once.
+    pub(super) fn fit(&self, entries: usize) -> usize {
+        let most = STEP.checked_div(self.before.saturating_add(self.entry)).unwrap_or(0);
+        entries.min(usize::try_from(most).unwrap_or(usize::MAX)).max(16)
+    }
+
+    /// Most entries should lie within: takes what is more at once, and what is less slowly.
     fn learn(&mut self, before: u64, entry: u64) {
-        self.before = self.before.midpoint(before).clamp(128, 4096);
-        self.entry = self.entry.midpoint(entry).clamp(64, 4096);
+        let drift = |known: u64, seen: u64| known.saturating_sub(known / 64).max(seen);
+        self.before = drift(self.before, before).clamp(128, 4096);
+        self.entry = drift(self.entry, entry).clamp(64, 4096);
     }
 }
 
@@ -70,24 +79,39 @@ impl Batch {
         Batch { rest: places.into_iter().map(|at| Pending { at, read: None }).collect() }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Asks for what the entries probably need, where nothing of it is at hand.
     pub(super) fn fetch(&self, file: &File, shape: &Shape) -> Got<()> {
+        // All of them are noted before the first is waited for.
+        let asked: Vec<Got<()>> = self.pieces(file, shape).into_iter().map(|(start, end)| file.want(start..end)).collect();
+        asked.into_iter().collect()
+    }
+
+    /// Notes the same as needed soon.
+    pub(super) fn fetch_ahead(&self, file: &File, shape: &Shape) {
+        self.pieces(file, shape).into_iter().for_each(|(start, end)| file.want_ahead(start..end));
+    }
+
+    fn pieces(&self, file: &File, shape: &Shape) -> Vec<(u64, u64)> {
         let mut windows: Vec<(u64, u64)> = self
             .rest
             .iter()
             .filter(|entry| !file.has(entry.at..entry.at.saturating_add(shape.entry).min(file.total())))
-            .map(|entry| (entry.at.saturating_sub(shape.before), entry.at.saturating_add(shape.entry)))
+            .map(|entry| (entry.at.saturating_sub(shape.before) & !7, entry.at.saturating_add(shape.entry)))
             .collect();
         windows.sort_unstable();
-        let (Some(first), Some(last)) = (windows.first().copied(), windows.last().copied()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (windows.first().copied(), windows.last().copied()) else { return Vec::new() };
         let mut pieces: Vec<(u64, u64)> = Vec::new();
         for (start, end) in windows {
             match pieces.last_mut() {
-                Some(piece) if start <= piece.1.saturating_add(PART) => piece.1 = piece.1.max(end),
+                Some(piece) if start <= piece.1.saturating_add(GAP) => piece.1 = piece.1.max(end),
                 _ => pieces.push((start, end)),
             }
         }
@@ -96,11 +120,9 @@ impl Batch {
             .fold(0, |sum: u64, (start, end)| sum.saturating_add(end.saturating_sub(*start)).saturating_add(PART));
         let span = last.1.saturating_sub(first.0);
         if apart >= span.saturating_sub(span / 5) {
-            return file.want(first.0..last.1);
+            return Vec::from([(first.0, last.1)]);
         }
-        // All of them are noted before the first is waited for.
-        let asked: Vec<Got<()>> = pieces.into_iter().map(|(start, end)| file.want(start..end)).collect();
-        asked.into_iter().collect()
+        pieces
     }
 
     /// Completes entries from the front, as far as bytes are at hand. `test` tells by the items, `wanted` by the stamp.
@@ -146,7 +168,8 @@ impl Batch {
             let whole = if waiting.is_empty() { complete(file, stamp, items) } else { Err(Stop::Missing) };
             match whole {
                 Ok(entry) => {
-                    let len = (items.len() as u64).saturating_mul(item(file)).saturating_add(64);
+                    // Others may have a few fields more.
+                    let len = (items.len() as u64).saturating_add(4).saturating_mul(item(file)).saturating_add(64);
                     shape.learn(before(pending.at, items), len);
                     ready = ready.saturating_add(weight(&entry));
                     done.push(Outcome::Entry(entry));

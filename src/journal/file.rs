@@ -193,6 +193,14 @@ impl File {
         Ok((object.size, stamp, items))
     }
 
+    /// The DATA objects that an entry names, if it is at hand; asks for nothing.
+    pub(super) fn peek_entry(&self, at: u64) -> Got<Vec<u64>> {
+        let asked = self.missing.borrow().len();
+        let entry = self.entry(at, OBJECT);
+        self.missing.borrow_mut().truncate(asked);
+        entry.map(|(_, _, items)| items)
+    }
+
     /// The DATA object that holds exactly this.
     pub(super) fn find_data(&self, payload: &[u8]) -> Got<Option<Data>> {
         let hash = self.hash(payload);

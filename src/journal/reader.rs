@@ -15,6 +15,8 @@ use super::scan::{Last, Scan};
 
 /// Right behind the hash tables lie the fields and values that every entry has, in bytes.
 const BEGINNING: u64 = 12 << 10;
+/// A little further lie the first arrays of what is written often: where the whole chain has to be walked.
+const BEGINNING_OF_CHAINS: u64 = 96 << 10;
 /// The last stretch of a file is read whole if it is no longer than this.
 const STRETCH: u64 = 1 << 20;
 const STRETCH_COMPACT: u64 = 512 << 10;
@@ -23,6 +25,10 @@ const SLACK: u64 = 12;
 /// Entries fetched at once: at first, and at most.
 const FIRST_BATCH: usize = 64;
 const BATCH: usize = 2000;
+/// Of a part of a row with no more entries than this all offsets are fetched together.
+const AT_ONCE: u64 = 8192;
+/// Entries whose fields are fetched before it is known whether they are wanted: others have the same.
+const SAMPLE: usize = 8;
 
 /// One file on its way from header to last entry.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub(super) struct Reader {
     /// Entries that can't be read.
     skipped: Vec<Corrupt>,
     batch: Batch,
+    /// The batch after that, whose bytes are fetched together with what the first one lacks.
+    next: Option<Batch>,
     /// How many entries the next batch has at most.
     size: usize,
     /// How many were taken so far.
@@ -91,6 +99,7 @@ impl Reader {
             ready: VecDeque::new(),
             skipped: Vec::new(),
             batch: Batch::default(),
+            next: None,
             size: FIRST_BATCH,
             taken: 0,
         }
@@ -114,7 +123,7 @@ impl Reader {
 
     /// Whether all that is wanted of the file is ready or taken.
     pub(super) fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Done) && self.batch.is_empty()
+        matches!(self.stage, Stage::Done) && self.batch.is_empty() && self.next.is_none()
     }
 
     /// What could not be read since this was asked last.
@@ -131,12 +140,16 @@ impl Reader {
     pub(super) fn stop(&mut self) {
         self.stage = Stage::Done;
         self.batch = Batch::default();
+        self.next = None;
     }
 
     /// Works until more entries are ready, nothing is left, or bytes are missing.
     pub(super) fn advance(&mut self, query: &Query) -> Got<()> {
         let before = self.ready.len();
         while self.ready.len() == before && !self.is_done() {
+            if self.batch.is_empty() {
+                self.batch = self.next.take().unwrap_or_default();
+            }
             if !self.batch.is_empty() {
                 self.complete(query)?;
                 continue;
@@ -152,7 +165,12 @@ impl Reader {
                     Stage::Locate(bounds.collect())
                 }
                 Stage::Locate(bounds) => self.locate(bounds, query)?,
-                Stage::Read(feeds) => self.read(feeds, query)?,
+                Stage::Read(feeds) => {
+                    let batch = self.read(feeds, query)?;
+                    self.file.shrink();
+                    self.batch = batch;
+                    continue;
+                }
                 Stage::Done => Stage::Done,
             };
         }
@@ -163,13 +181,18 @@ impl Reader {
         let header = &self.file.header;
         let tables = [header.data_table, header.field_table].map(|table| table.at.saturating_add(table.len));
         let start = tables.into_iter().max().unwrap_or(0);
-        self.file.want_ahead(start..start.saturating_add(BEGINNING));
+        let bounded = query.since.is_some() || query.until.is_some() || query.after.is_some() || query.before.is_some();
+        let len = if bounded { BEGINNING_OF_CHAINS } else { BEGINNING };
+        self.file.want_ahead(start..start.saturating_add(len));
         let from_the_end = query.order == Order::NewestFirst && self.reaches_the_end(query);
         let mut looked = lookup.advance(&self.file);
         if from_the_end && !matches!(looked, Err(Stop::Corrupt(_))) {
             looked = looked.and(self.scan.prepare(&self.file).or_else(pardon));
         }
         looked = looked.and(self.last.prepare(&self.file).map(drop));
+        if from_the_end && looked == Err(Stop::Missing) {
+            self.scan.samples(&self.file, SAMPLE).into_iter().for_each(|at| self.sample(at));
+        }
         if let Err(stop) = looked {
             // Whatever is known by now stays known.
             self.stage = Stage::Lookup(lookup);
@@ -177,6 +200,15 @@ impl Reader {
         }
         let Some(plan) = lookup.plan(&self.file) else { return Ok(Stage::Done) };
         Ok(if from_the_end { Stage::Stretch(plan) } else { self.start(plan, query) })
+    }
+
+    /// Asks, beside other things, for the values of an entry, or for the entry.
+    fn sample(&self, at: u64) {
+        let guess = self.file.guess.get();
+        match self.file.peek_entry(at) {
+            Ok(items) => items.into_iter().for_each(|item| self.file.want_ahead(item..item.saturating_add(guess))),
+            Err(_) => self.file.want_ahead(at..at.saturating_add(512)),
+        }
     }
 
     /// Reads the end of the file in one piece if the entries expected of it are likely to be there.
@@ -263,43 +295,57 @@ impl Reader {
                 (Err(Stop::Corrupt(corrupt)), _) | (_, Err(Stop::Corrupt(corrupt))) => {
                     return Err(Stop::Corrupt(corrupt));
                 }
-                _ => missing = true,
+                _ => {
+                    missing = true;
+                    let from = low.as_ref().map_or(0, |search| search.span().0);
+                    let to = high.as_ref().map_or(row.len(), |search| search.span().1);
+                    if to.saturating_sub(from) <= AT_ONCE {
+                        row.load_ahead(&self.file, from, to);
+                    }
+                }
             }
         }
         if missing {
+            bounds.iter().filter_map(|bounds| bounds.row.first()).take(SAMPLE).for_each(|at| self.sample(at));
             self.stage = Stage::Locate(bounds);
             return Err(Stop::Missing);
         }
         let all = feeds.iter().fold(0, |sum: u64, feed| sum.saturating_add(feed.high.saturating_sub(feed.low)));
         self.size = match (query.order, query.limit.or(query.expect)) {
             // The whole of a window at once.
-            (Order::OldestFirst, None) if all <= BATCH as u64 => BATCH,
+            (Order::OldestFirst, None) if all <= AT_ONCE => BATCH,
             (_, Some(expected)) => expected.saturating_add(expected / 4).clamp(FIRST_BATCH, BATCH),
             _ => FIRST_BATCH,
         };
         Ok(Stage::Read(feeds))
     }
 
-    /// Makes the next batch.
-    fn read(&mut self, mut feeds: Vec<Feed>, query: &Query) -> Got<Stage> {
-        let places = match gather(&mut feeds, &self.file, query.order, self.size) {
-            Ok(places) => places,
-            Err(stop) => {
-                self.stage = Stage::Read(feeds);
-                return Err(stop);
+    /// Makes the next batch; an empty one at the end of the rows.
+    fn read(&mut self, mut feeds: Vec<Feed>, query: &Query) -> Got<Batch> {
+        let gathered = gather(&mut feeds, &self.file, query.order, self.shape.fit(self.size));
+        if let Ok(places) = &gathered {
+            self.size = BATCH;
+            // The rows' next slots come along.
+            feeds.iter_mut().for_each(|feed| feed.look_ahead(&self.file, query.order, BATCH as u64));
+            if places.is_empty() {
+                return Ok(Batch::default());
             }
-        };
-        if places.is_empty() {
-            return Ok(Stage::Done);
         }
-        self.file.shrink();
-        self.batch = Batch::new(places);
-        self.size = BATCH;
-        // The rows' next slots come along.
-        for feed in &mut feeds {
-            feed.look_ahead(&self.file, query.order, BATCH as u64);
+        self.stage = Stage::Read(feeds);
+        Ok(Batch::new(gathered?))
+    }
+
+    /// Gets on with the next batch while the first one waits.
+    fn read_ahead(&mut self, query: &Query) {
+        if self.next.is_none() && self.expected(query) > self.batch.len() {
+            match std::mem::replace(&mut self.stage, Stage::Done) {
+                Stage::Read(feeds) => self.next = self.read(feeds, query).ok().filter(|batch| !batch.is_empty()),
+                other => self.stage = other,
+            }
         }
-        Ok(Stage::Read(feeds))
+        if let Some(next) = &self.next {
+            next.fetch_ahead(&self.file, &self.shape);
+        }
     }
 
     /// Completes entries of the batch.
@@ -325,8 +371,12 @@ impl Reader {
                 Outcome::Skipped(corrupt) => self.skipped.push(corrupt),
             }
         }
-        if past && self.batch.is_empty() {
+        if past {
+            // What is left lies beyond the query's beginning.
             self.stage = Stage::Done;
+            self.next = None;
+        } else if got.is_err() {
+            self.read_ahead(query);
         }
         got
     }

@@ -36,6 +36,17 @@ impl Scan {
         Ok(())
     }
 
+    /// A few of the last entries, if what was asked for first is at hand.
+    pub(super) fn samples(&self, file: &File, most: usize) -> Vec<u64> {
+        let last = file.header.tail_object;
+        let end = last.saturating_add(AFTER).min(file.total());
+        if self.newest.is_none() || !file.has(last.saturating_sub(FIRST)..end) {
+            return Vec::new();
+        }
+        let stretch = self.read(file, FIRST).ok().flatten();
+        stretch.map_or_else(Vec::new, |stretch| stretch.entries.into_iter().rev().take(most).collect())
+    }
+
     /// Reads a stretch of about `len` bytes; `None` if nothing in it tells where objects begin.
     pub(super) fn read(&self, file: &File, len: u64) -> Got<Option<Stretch>> {
         let last = file.header.tail_object;

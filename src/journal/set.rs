@@ -9,12 +9,14 @@ use super::file::{File, Sizes};
 use super::header::{Header, KNOWN};
 use super::query::{Limits, Order, Query};
 use super::reader::Reader;
-use super::{Corrupt, Name};
+use super::{Corrupt, Id, Name};
 
 /// Header and field table; the first piece of any file.
 const OPENING: u64 = 8192;
+/// Clocks may have been set back between two files by as much, in µs, without a loss.
+const CLOCK_STEP: u64 = 120_000_000;
 /// Files read at the same time at most, where the first of them had too little.
-const ABREAST: usize = 8;
+const ABREAST: usize = 4;
 
 /// A file of a [`Journal`]: counts from 0 in the order they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,11 +98,26 @@ struct Member {
     name: String,
     /// Whether somebody may be writing to it.
     live: bool,
+    /// What its name tells of its entries.
+    span: Option<Span>,
     state: State,
+}
+
+/// What the names of archived files tell.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    seqnum_id: Id,
+    head_seqnum: u64,
+    head_realtime: u64,
+    /// Number and time of the entry behind its last, where the next file is known.
+    end: Option<(u64, u64)>,
 }
 
 #[derive(Debug)]
 enum State {
+    /// Not needed yet, by its name.
+    Named,
+    /// Its header is needed.
     Unopened,
     /// With the file's beginning at hand.
     Opened(Box<File>),
@@ -114,8 +131,21 @@ impl Journal {
         let mut files: Vec<Member> = names.into_iter().map(Member::new).collect();
         let left_out = files.len().saturating_sub(limits.files);
         files.truncate(limits.files);
+        for member in &mut files {
+            // What is named by its first entry can wait; others may hold anything.
+            member.state = if member.span.is_some() { State::Named } else { State::Unopened };
+        }
+        find_ends(&mut files);
+        let (abreast, at_once) = if query.order == Order::OldestFirst { (2, 2) } else { (1, 0) };
+        // The first of them together with those that have to be opened anyway.
+        let mut first: Vec<(u64, &mut Member)> = files
+            .iter_mut()
+            .filter_map(|member| Some((member.span.filter(|span| !span.is_outside(&query))?.head_realtime, member)))
+            .collect();
+        first.sort_unstable_by_key(|(realtime, _)| *realtime);
+        first.into_iter().take(at_once).for_each(|(_, member)| member.state = State::Unopened);
         let notices = (left_out > 0).then_some(Notice::TooManyFiles { left_out });
-        Journal { files, query, limits, notices: notices.into_iter().collect(), rounds: 0, given: 0, abreast: 1 }
+        Journal { files, query, limits, notices: notices.into_iter().collect(), rounds: 0, given: 0, abreast }
     }
 
     /// The name of a file, as it is now.
@@ -126,12 +156,14 @@ impl Journal {
     /// Adds bytes of one answer about one file, whose length is `total`: pieces by offset, the file's beginning first if it
     /// is among them. More or fewer than were asked for do no harm.
     pub fn provide<'a>(&mut self, file: FileId, total: u64, pieces: impl IntoIterator<Item = (u64, &'a [u8])>) {
+        let mut ends = Vec::new();
         let Some(member) = self.files.get_mut(file.0) else { return };
-        let sizes = Sizes { cache: self.limits.cache / 8, value: self.limits.value };
+        let sizes = Sizes { cache: self.limits.cache / 4, value: self.limits.value };
         for (at, bytes) in pieces {
             match &mut member.state {
                 State::Unopened if at == 0 => match Header::parse(bytes) {
                     Ok(header) => {
+                        ends.push((prefix(&member.name).to_owned(), header.clone()));
                         let mut opened = File::new(header, total, sizes);
                         opened.provide(at, bytes, total);
                         member.state = State::Opened(Box::new(opened));
@@ -148,7 +180,18 @@ impl Journal {
                     self.rotate(file);
                     return;
                 }
-                State::Unopened | State::Done => {}
+                State::Named | State::Unopened | State::Done => {}
+            }
+        }
+        ends.into_iter().for_each(|(prefix, header)| self.ends_before(&prefix, &header));
+    }
+
+    /// The last archived file ends where the one that is written to begins.
+    fn ends_before(&mut self, of: &str, header: &Header) {
+        let last = self.files.iter_mut().filter(|member| prefix(&member.name) == of).filter_map(|member| member.span.as_mut());
+        for span in last.filter(|span| span.end.is_none() && span.seqnum_id == header.seqnum_id) {
+            if header.entries > 0 && header.head_seqnum > span.head_seqnum {
+                span.end = Some((header.head_seqnum, header.head_realtime));
             }
         }
     }
@@ -168,15 +211,11 @@ impl Journal {
         if self.query.limit.is_some_and(|limit| self.given >= limit) {
             return Ok(Step::End);
         }
-        let unopened: Vec<Need> = self
-            .members()
-            .filter(|(_, member)| matches!(member.state, State::Unopened))
-            .map(|(file, _)| Need { file, ranges: Vec::from([0..OPENING]) })
-            .collect();
-        if !unopened.is_empty() {
-            return self.need(unopened);
-        }
         loop {
+            if self.members().any(|(_, member)| matches!(member.state, State::Unopened)) {
+                let needs = self.missing();
+                return self.need(needs);
+            }
             self.advance();
             if let Some(notice) = self.notices.pop_front() {
                 return Ok(Step::Notice(notice));
@@ -254,14 +293,25 @@ impl Journal {
         let order = self.query.order;
         let mut next: Vec<(u64, usize)> = Vec::new();
         for (file, member) in self.files.iter_mut().enumerate() {
-            let State::Opened(opened) = &member.state else { continue };
-            let header = &opened.header;
-            if is_outside(header, &self.query) {
+            let (outside, precedes, key) = match (&member.state, &member.span) {
+                (State::Opened(opened), _) => {
+                    let header = &opened.header;
+                    let precedes = best.is_none_or(|best| may_precede(header, best, order));
+                    (is_outside(header, &self.query), precedes, (header.head_realtime, header.tail_realtime))
+                }
+                (State::Named, Some(span)) => {
+                    let end = span.end.map_or(u64::MAX, |(_, realtime)| realtime);
+                    let precedes = best.is_none_or(|best| span.may_precede(best, order));
+                    (span.is_outside(&self.query), precedes, (span.head_realtime, end))
+                }
+                _ => continue,
+            };
+            if outside {
                 member.state = State::Done;
-            } else if best.is_none_or(|best| may_precede(header, best, order)) {
+            } else if precedes {
                 let key = match order {
-                    Order::OldestFirst => header.head_realtime,
-                    Order::NewestFirst => u64::MAX.saturating_sub(header.tail_realtime),
+                    Order::OldestFirst => key.0,
+                    Order::NewestFirst => u64::MAX.saturating_sub(key.1),
                 };
                 next.push((key, file));
             }
@@ -269,13 +319,16 @@ impl Journal {
         next.sort_unstable();
         if best.is_none() {
             next.truncate(self.abreast);
-            self.abreast = self.abreast.saturating_mul(2).min(ABREAST);
+            if order == Order::NewestFirst {
+                self.abreast = self.abreast.saturating_mul(2).min(ABREAST);
+            }
         }
         for (_, file) in &next {
             let Some(member) = self.files.get_mut(*file) else { continue };
-            if let State::Opened(opened) = std::mem::replace(&mut member.state, State::Done) {
-                member.state = State::Reading(Box::new(Reader::new(*opened, &self.query)));
-            }
+            member.state = match std::mem::replace(&mut member.state, State::Unopened) {
+                State::Opened(opened) => State::Reading(Box::new(Reader::new(*opened, &self.query))),
+                _ => State::Unopened,
+            };
         }
         !next.is_empty()
     }
@@ -296,9 +349,9 @@ impl Journal {
 
     fn missing(&self) -> Vec<Need> {
         let ranges = |member: &Member| match &member.state {
+            State::Unopened => Vec::from([0..OPENING]),
             State::Reading(reader) => reader.file.take_missing(),
-            State::Opened(opened) => opened.take_missing(),
-            State::Unopened | State::Done => Vec::new(),
+            State::Named | State::Opened(_) | State::Done => Vec::new(),
         };
         let mut needs = Vec::new();
         for (file, member) in self.members() {
@@ -328,7 +381,7 @@ impl Journal {
         let header = match &member.state {
             State::Opened(opened) => &opened.header,
             State::Reading(reader) => &reader.file.header,
-            State::Unopened | State::Done => return,
+            State::Named | State::Unopened | State::Done => return,
         };
         let prefix = Name::parse(&member.name).map_or_else(String::new, |name| name.prefix().to_owned());
         let name = header.archived_name(&prefix);
@@ -354,8 +407,62 @@ impl Journal {
 
 impl Member {
     fn new(name: String) -> Member {
-        let live = Name::parse(&name).is_none_or(|name| name.is_active());
-        Member { name, live, state: State::Unopened }
+        let (live, span) = match Name::parse(&name) {
+            Some(Name::Archived { seqnum_id, head_seqnum, head_realtime, .. }) => {
+                (false, Some(Span { seqnum_id, head_seqnum, head_realtime, end: None }))
+            }
+            Some(Name::Unclean { .. }) => (false, None),
+            Some(Name::Active { .. }) | None => (true, None),
+        };
+        Member { name, live, span, state: State::Unopened }
+    }
+}
+
+/// What stands before `@` or the first dot.
+fn prefix(name: &str) -> &str {
+    name.split(['@', '.']).next().unwrap_or_default()
+}
+
+/// Where an archived file ends, the next one of the same row begins.
+fn find_ends(files: &mut [Member]) {
+    let mut order: Vec<(String, Id, u64, u64, usize)> = files
+        .iter()
+        .enumerate()
+        .filter_map(|(nth, file)| {
+            let span = file.span?;
+            Some((prefix(&file.name).to_owned(), span.seqnum_id, span.head_seqnum, span.head_realtime, nth))
+        })
+        .collect();
+    order.sort_unstable();
+    for (this, next) in order.iter().zip(order.iter().skip(1)) {
+        if (&this.0, this.1) == (&next.0, next.1)
+            && let Some(span) = files.get_mut(this.4).and_then(|file| file.span.as_mut())
+        {
+            span.end = Some((next.2, next.3));
+        }
+    }
+}
+
+impl Span {
+    fn is_outside(&self, query: &Query) -> bool {
+        let same_row = |position: &Position| position.seqnum_id == self.seqnum_id;
+        query.until.is_some_and(|until| until < self.head_realtime)
+            || query.before.is_some_and(|before| same_row(&before) && self.head_seqnum >= before.seqnum)
+            || self.end.is_some_and(|(seqnum, realtime)| {
+                query.since.is_some_and(|since| since > realtime.saturating_add(CLOCK_STEP))
+                    || query.after.is_some_and(|after| same_row(&after) && seqnum <= after.seqnum.saturating_add(1))
+            })
+    }
+
+    fn may_precede(&self, best: &Position, order: Order) -> bool {
+        let same_row = self.seqnum_id == best.seqnum_id;
+        match (order, self.end) {
+            (Order::OldestFirst, _) if same_row => self.head_seqnum <= best.seqnum,
+            (Order::OldestFirst, _) => self.head_realtime <= best.realtime,
+            (Order::NewestFirst, Some((seqnum, _))) if same_row => seqnum > best.seqnum,
+            (Order::NewestFirst, Some((_, realtime))) => realtime >= best.realtime,
+            (Order::NewestFirst, None) => true,
+        }
     }
 }
 
