@@ -90,7 +90,8 @@ impl Batch {
     /// Asks for what the entries probably need, where nothing of it is at hand.
     pub(super) fn fetch(&self, file: &File, shape: &Shape) -> Got<()> {
         // All of them are noted before the first is waited for.
-        let asked: Vec<Got<()>> = self.pieces(file, shape).into_iter().map(|(start, end)| file.want(start..end)).collect();
+        let asked: Vec<Got<()>> =
+            self.pieces(file, shape).into_iter().map(|(start, end)| file.want(start..end)).collect();
         asked.into_iter().collect()
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Reader {
     size: usize,
     /// How many were taken so far.
     taken: usize,
+    /// Whether it waits for bytes.
+    waits: bool,
 }
 
 #[derive(Debug)]
@@ -102,6 +104,7 @@ impl Reader {
             next: None,
             size: FIRST_BATCH,
             taken: 0,
+            waits: false,
         }
     }
 
@@ -143,8 +146,28 @@ impl Reader {
         self.next = None;
     }
 
+    /// Adds bytes to the file.
+    pub(super) fn provide(&mut self, at: u64, bytes: &[u8], total: u64) {
+        self.file.provide(at, bytes, total);
+        self.waits = false;
+    }
+
+    /// Forgets that it has asked.
+    pub(super) fn ask_again(&mut self) {
+        self.waits = false;
+    }
+
     /// Works until more entries are ready, nothing is left, or bytes are missing.
     pub(super) fn advance(&mut self, query: &Query) -> Got<()> {
+        if self.waits {
+            return Err(Stop::Missing);
+        }
+        let got = self.work(query);
+        self.waits = got == Err(Stop::Missing);
+        got
+    }
+
+    fn work(&mut self, query: &Query) -> Got<()> {
         let before = self.ready.len();
         while self.ready.len() == before && !self.is_done() {
             if self.batch.is_empty() {

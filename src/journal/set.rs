@@ -174,7 +174,7 @@ impl Journal {
                     }
                 },
                 State::Opened(opened) if !another(opened, at, bytes) => opened.provide(at, bytes, total),
-                State::Reading(reader) if !another(&reader.file, at, bytes) => reader.file.provide(at, bytes, total),
+                State::Reading(reader) if !another(&reader.file, at, bytes) => reader.provide(at, bytes, total),
                 State::Opened(_) | State::Reading(_) => {
                     // The rest of the answer is of that other file.
                     self.rotate(file);
@@ -188,7 +188,8 @@ impl Journal {
 
     /// The last archived file ends where the one that is written to begins.
     fn ends_before(&mut self, of: &str, header: &Header) {
-        let last = self.files.iter_mut().filter(|member| prefix(&member.name) == of).filter_map(|member| member.span.as_mut());
+        let last =
+            self.files.iter_mut().filter(|member| prefix(&member.name) == of).filter_map(|member| member.span.as_mut());
         for span in last.filter(|span| span.end.is_none() && span.seqnum_id == header.seqnum_id) {
             if header.entries > 0 && header.head_seqnum > span.head_seqnum {
                 span.end = Some((header.head_seqnum, header.head_realtime));
@@ -230,7 +231,13 @@ impl Journal {
                 reader.ready() == 0 && !reader.is_done() && blocks
             });
             if waiting {
-                let needs = self.missing();
+                let mut needs = self.missing();
+                if needs.is_empty() {
+                    // Asked for already, and not provided.
+                    self.readers_mut().for_each(Reader::ask_again);
+                    self.advance();
+                    needs = self.missing();
+                }
                 return self.need(needs);
             }
             let Some((file, position)) = best else { return Ok(Step::End) };
@@ -395,6 +402,13 @@ impl Journal {
 
     fn members(&self) -> impl Iterator<Item = (FileId, &Member)> {
         self.files.iter().enumerate().map(|(nth, member)| (FileId(nth), member))
+    }
+
+    fn readers_mut(&mut self) -> impl Iterator<Item = &mut Reader> {
+        self.files.iter_mut().filter_map(|member| match &mut member.state {
+            State::Reading(reader) => Some(&mut **reader),
+            _ => None,
+        })
     }
 
     fn readers(&self) -> impl Iterator<Item = (FileId, &Reader)> {

@@ -32,7 +32,7 @@ fn a_days_journal_is_read_in_few_requests() {
                 ("-n 1000", Query::tail(matches.clone(), 1000)),
                 ("10 min", window(10)),
                 ("1 h", window(60)),
-                //ALL
+                ("all", Query::new(matches.clone())),
             ] {
                 let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
                 let run = read(&files, query);

@@ -66,9 +66,7 @@ pub(crate) fn day(folder: &Path, entries: u64, variant: Variant) -> Option<Files
     let mut files: Files = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .map(|path| {
-            (path.file_name().unwrap().to_string_lossy().into_owned(), Arc::new(std::fs::read(&path).unwrap()))
-        })
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), Arc::new(std::fs::read(&path).unwrap())))
         .collect();
     files.sort();
     Some(files)

@@ -11,14 +11,8 @@ use serde::Deserialize;
 
 use super::driver::{Files, Run, fixtures, read};
 
-const VARIANTS: [&str; 6] = [
-    "c0k00.journal",
-    "c0k0LZ4.journal",
-    "c0k0XZ.journal",
-    "c0k1ZSTD.journal",
-    "c1k0LZ4.journal",
-    "c1k1ZSTD.journal",
-];
+const VARIANTS: [&str; 6] =
+    ["c0k00.journal", "c0k0LZ4.journal", "c0k0XZ.journal", "c0k1ZSTD.journal", "c1k0LZ4.journal", "c1k1ZSTD.journal"];
 
 /// The same entries, written by systemd 247, 252 and 257; one file set aside after a crash, one journal in two files.
 fn restarts() -> Vec<(&'static str, Files)> {
@@ -169,7 +163,8 @@ fn queries_give_what_was_recorded() {
             assert_eq!(run.entries.len(), entries.len());
             for count in [1, 10, 100, 1000] {
                 let last = &entries[entries.len().saturating_sub(count)..];
-                let tail = Query { since: query.since, until: query.until, ..Query::tail(query.matches.clone(), count) };
+                let tail =
+                    Query { since: query.since, until: query.until, ..Query::tail(query.matches.clone(), count) };
                 assert_text(&read(&files, tail), &text(last), &format!("{set}: {what}, last {count}"));
             }
         }
