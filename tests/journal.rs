@@ -4,3 +4,7 @@ mod driver;
 mod oracle;
 mod generate;
 mod cost;
+mod follow;
+mod hostile;
+mod ranges;
+mod values;

@@ -55,6 +55,15 @@ impl Row {
         Row { len, first, arrays: Vec::new(), next, tail }
     }
 
+    /// There are more now. What is known of the arrays stays, but the last one may have got a successor.
+    pub(super) fn grow(&mut self, len: u64, tail: Option<(u64, u64)>) {
+        let Row { first, mut arrays, mut next, .. } = std::mem::take(self);
+        if let Some(last) = arrays.pop() {
+            next = last.at;
+        }
+        *self = Row { arrays, ..Row::new(len, first, next, tail) };
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }

@@ -15,6 +15,11 @@ use super::{Corrupt, hash};
 
 /// A DATA object with a short payload fits in this.
 const GUESS: u64 = 256;
+/// Raw bytes kept of a file when a question is answered.
+const SETTLED: usize = 32 << 10;
+/// What is fetched of a file that grew: a little past its last object, in bytes, and no more than this in all.
+const ADDED: u64 = 8 << 10;
+const MOST_ADDED: u64 = 256 << 10;
 /// An entry of more is none.
 const LONGEST_ENTRY: u64 = 1 << 20;
 const MOST_ITEMS: usize = 4096;
@@ -91,9 +96,29 @@ impl File {
         self.cache.shrink(self.sizes.cache);
     }
 
-    /// Forgets the raw bytes: those of a growing file age.
-    pub(super) fn forget(&mut self) {
+    /// Keeps what helps with the next question.
+    pub(super) fn settle(&mut self) {
+        self.cache.shrink(SETTLED);
+        self.missing.take();
+        self.ahead.take();
+    }
+
+    /// Forgets the values as well.
+    pub(super) fn forget_values(&mut self) {
+        self.shared.take();
+    }
+
+    /// The file has grown: its header says now how far. Notes what was added as needed, if it is not much.
+    pub(super) fn update(&mut self, header: Header, total: u64) {
+        // Old bytes of a growing file may have changed.
+        self.settle();
         self.cache.clear();
+        let (from, to) = (self.header.tail_object, header.tail_object.saturating_add(ADDED));
+        self.header = header;
+        self.total = self.total.max(total);
+        if to.saturating_sub(from) <= MOST_ADDED {
+            self.want_ahead(from..to);
+        }
     }
 
     pub(super) fn total(&self) -> u64 {

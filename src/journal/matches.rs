@@ -54,12 +54,19 @@ impl AnyOf {
         let terms = [
             vec![format!("_SYSTEMD_UNIT={unit}")],
             vec![format!("MESSAGE_ID={CORE_DUMP}"), "_UID=0".into(), format!("COREDUMP_UNIT={unit}")],
-            vec!["_PID=1".into(), format!("UNIT={unit}")],
-            // As 257 has it; earlier ones have the line above.
-            vec!["_SYSTEMD_CGROUP=/init.scope".into(), format!("UNIT={unit}")],
             vec!["_UID=0".into(), format!("OBJECT_SYSTEMD_UNIT={unit}")],
         ];
-        AnyOf::terms(terms.into_iter().chain(slice))
+        AnyOf::terms(terms.into_iter().chain(AnyOf::of_systemd(&unit)).chain(slice))
+    }
+
+    /// What systemd says of a unit, whose name has its suffix.
+    pub(super) fn systemd_about(unit: &str) -> AnyOf {
+        AnyOf::terms(AnyOf::of_systemd(unit))
+    }
+
+    /// As 257 selects it, and as earlier ones do.
+    fn of_systemd(unit: &str) -> [Vec<String>; 2] {
+        ["_PID=1", "_SYSTEMD_CGROUP=/init.scope"].map(|systemd| vec![systemd.to_owned(), format!("UNIT={unit}")])
     }
 
     /// What a program says of itself under this name: `SYSLOG_IDENTIFIER`.

@@ -24,6 +24,7 @@ const STRETCH_COMPACT: u64 = 512 << 10;
 const SLACK: u64 = 12;
 /// Entries fetched at once: at first, and at most.
 const FIRST_BATCH: usize = 64;
+const LEAST_BATCH: usize = 8;
 const BATCH: usize = 2000;
 /// Of a part of a row with no more entries than this all offsets are fetched together.
 const AT_ONCE: u64 = 8192;
@@ -52,6 +53,19 @@ pub(super) struct Reader {
     taken: usize,
     /// Whether it waits for bytes.
     waits: bool,
+    begun: Begun,
+}
+
+/// How the reading began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// With a question, whose values were looked up.
+    Asked,
+    /// With entries that were added later, all of them: their own fields tell which are wanted.
+    Resumed {
+        /// The number of the last entry read.
+        last: u64,
+    },
 }
 
 #[derive(Debug)]
@@ -62,6 +76,8 @@ enum Stage {
     InStretch(Vec<Row>, u64),
     Locate(Vec<Bounds>),
     Read(Vec<Feed>),
+    /// The row of all entries is read to its end.
+    Ended(Row),
     Done,
 }
 
@@ -105,7 +121,19 @@ impl Reader {
             size: FIRST_BATCH,
             taken: 0,
             waits: false,
+            begun: Begun::Asked,
         }
+    }
+
+    /// Reads the entries from this index on, which come after the one with this number.
+    pub(super) fn resume(file: File, row: Row, index: u64, last: u64) -> Reader {
+        let high = row.len();
+        let feed = Feed { row, low: index, high, ready: VecDeque::new(), last: None };
+        let mut reader = Reader::new(file, &Query::default());
+        reader.stage = Stage::Read(Vec::from([feed]));
+        reader.begun = Begun::Resumed { last };
+        reader.size = BATCH;
+        reader
     }
 
     /// The next entry, if it is ready.
@@ -126,7 +154,7 @@ impl Reader {
 
     /// Whether all that is wanted of the file is ready or taken.
     pub(super) fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Done) && self.batch.is_empty() && self.next.is_none()
+        matches!(self.stage, Stage::Done | Stage::Ended(_)) && self.batch.is_empty() && self.next.is_none()
     }
 
     /// What could not be read since this was asked last.
@@ -134,9 +162,22 @@ impl Reader {
         std::mem::take(&mut self.skipped)
     }
 
-    /// The number of the last entry that belongs to this reading.
-    pub(super) fn last_seqnum(&self) -> u64 {
-        self.last.seqnum()
+    /// The number of the last entry that belongs to this reading, as far as is known.
+    pub(super) fn last_seqnum(&self) -> Option<u64> {
+        match self.begun {
+            Begun::Asked => self.last.seqnum(),
+            Begun::Resumed { last } => Some(last),
+        }
+    }
+
+    /// The file, and the row of all its entries if it was read along that.
+    pub(super) fn into_parts(self) -> (File, Option<Row>) {
+        let row = match (self.begun, self.stage) {
+            (Begun::Resumed { .. }, Stage::Read(feeds)) => feeds.into_iter().next().map(|feed| feed.row),
+            (Begun::Resumed { .. }, Stage::Ended(row)) => Some(row),
+            _ => None,
+        };
+        (self.file, row)
     }
 
     /// Goes no further: what is ready stays.
@@ -194,7 +235,7 @@ impl Reader {
                     self.batch = batch;
                     continue;
                 }
-                Stage::Done => Stage::Done,
+                ended @ (Stage::Ended(_) | Stage::Done) => ended,
             };
         }
         Ok(())
@@ -337,7 +378,7 @@ impl Reader {
         self.size = match (query.order, query.limit.or(query.expect)) {
             // The whole of a window at once.
             (Order::OldestFirst, None) if all <= AT_ONCE => BATCH,
-            (_, Some(expected)) => expected.saturating_add(expected / 4).clamp(FIRST_BATCH, BATCH),
+            (_, Some(expected)) => expected.saturating_add(expected / 4).clamp(LEAST_BATCH, BATCH),
             _ => FIRST_BATCH,
         };
         Ok(Stage::Read(feeds))
@@ -351,6 +392,9 @@ impl Reader {
             // The rows' next slots come along.
             feeds.iter_mut().for_each(|feed| feed.look_ahead(&self.file, query.order, BATCH as u64));
             if places.is_empty() {
+                if let (Begun::Resumed { .. }, Some(feed)) = (self.begun, feeds.pop()) {
+                    self.stage = Stage::Ended(feed.row);
+                }
                 return Ok(Batch::default());
             }
         }
@@ -376,12 +420,18 @@ impl Reader {
         self.batch.fetch(&self.file, &self.shape)?;
         let last = self.last.seqnum();
         let seqnum_id = self.file.header.seqnum_id;
-        let mut past = false;
+        let begun = self.begun;
+        let (mut past, mut newest) = (false, 0);
         let wanted = |stamp: &Stamp| {
             if query.order == Order::NewestFirst && query.since.is_some_and(|since| stamp.realtime < since) {
                 past = true;
             }
-            stamp.seqnum <= last && !past && within(query, seqnum_id, stamp)
+            let of_this_reading = match begun {
+                Begun::Asked => last.is_none_or(|last| stamp.seqnum <= last),
+                Begun::Resumed { last } => stamp.seqnum > last,
+            };
+            newest = newest.max(stamp.seqnum);
+            of_this_reading && !past && within(query, seqnum_id, stamp)
         };
         let most = match query.order {
             Order::NewestFirst => self.expected(query).max(16),
@@ -390,9 +440,18 @@ impl Reader {
         let (done, got) = self.batch.advance(&self.file, &mut self.shape, &mut self.test, wanted, most);
         for outcome in done {
             match outcome {
-                Outcome::Entry(entry) => self.ready.push_back(entry),
+                Outcome::Entry(entry) if begun == Begun::Asked || query.matches.accept(&entry.fields) => {
+                    self.ready.push_back(entry);
+                }
+                Outcome::Entry(_) => {}
                 Outcome::Skipped(corrupt) => self.skipped.push(corrupt),
             }
+        }
+        if let Begun::Resumed { last } = begun
+            && self.batch.is_empty()
+        {
+            // Only now are all before it given.
+            self.begun = Begun::Resumed { last: last.max(newest) };
         }
         if past {
             // What is left lies beyond the query's beginning.

@@ -122,7 +122,7 @@ impl Last {
         Ok(seqnum)
     }
 
-    pub(super) fn seqnum(&self) -> u64 {
-        self.seqnum.unwrap_or(u64::MAX)
+    pub(super) fn seqnum(&self) -> Option<u64> {
+        self.seqnum
     }
 }

@@ -1,22 +1,24 @@
 //! Several files read as one journal: opened together, merged as journalctl merges them, what is in two of them once.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use super::corrupt::Stop;
 use super::entry::{Entry, Position};
 use super::file::{File, Sizes};
 use super::header::{Header, KNOWN};
+use super::member::{Closed, Member, State, ends_before, find_ends, is_outside, may_precede, prefix};
 use super::query::{Limits, Order, Query};
 use super::reader::Reader;
-use super::{Corrupt, Id, Name};
+use super::survey::{Inquiry, Survey};
+use super::{Corrupt, Id};
 
 /// Header and field table; the first piece of any file.
 const OPENING: u64 = 8192;
-/// Clocks may have been set back between two files by as much, in µs, without a loss.
-const CLOCK_STEP: u64 = 120_000_000;
 /// Files read at the same time at most, where the first of them had too little.
 const ABREAST: usize = 4;
+/// Behind this many entries a reader gets on with the next ones.
+const LOW: usize = 256;
 
 /// A file of a [`Journal`]: counts from 0 in the order they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,8 +29,8 @@ pub struct FileId(pub usize);
 pub struct Need {
     /// Whose.
     pub file: FileId,
-    /// Rising, apart from each other. The end of the first may lie past the file's end; a file that is written to has its
-    /// header in front each time.
+    /// Rising, apart from each other. The first piece of a file may reach past its end; of a file that is written to the
+    /// header is the first range each time, to notice when another file has got its name.
     pub ranges: Vec<Range<u64>>,
 }
 
@@ -39,10 +41,38 @@ pub enum Step {
     Need(Vec<Need>),
     /// The next entry.
     Entry(Entry),
+    /// The next value that was asked for.
+    Value(Value),
     /// Something to know; reading goes on.
     Notice(Notice),
     /// There is no more.
     End,
+}
+
+/// A field's value, in all files together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// `NAME=value`.
+    pub bytes: Vec<u8>,
+    /// How many entries have it; those in two files count twice.
+    pub entries: u64,
+    /// The first of them.
+    pub first: Position,
+    /// The last of them.
+    pub last: Position,
+}
+
+impl Value {
+    /// What stands behind `NAME=`.
+    pub fn value(&self) -> &[u8] {
+        let name = self.bytes.iter().position(|byte| *byte == b'=').map_or(0, |at| at.saturating_add(1));
+        self.bytes.get(name..).unwrap_or_default()
+    }
+
+    /// The value as an id.
+    pub fn id(&self) -> Option<Id> {
+        std::str::from_utf8(self.value()).ok()?.parse().ok()
+    }
 }
 
 /// What could not be read, and other news.
@@ -83,6 +113,10 @@ pub enum Notice {
 pub struct Journal {
     files: Vec<Member>,
     query: Query,
+    inquiry: Option<Inquiry>,
+    /// What an inquiry found.
+    values: VecDeque<Value>,
+    found: HashMap<Vec<u8>, Value>,
     limits: Limits,
     notices: VecDeque<Notice>,
     /// Rounds since the last entry.
@@ -93,59 +127,93 @@ pub struct Journal {
     abreast: usize,
 }
 
-#[derive(Debug)]
-struct Member {
-    name: String,
-    /// Whether somebody may be writing to it.
-    live: bool,
-    /// What its name tells of its entries.
-    span: Option<Span>,
-    state: State,
-}
-
-/// What the names of archived files tell.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    seqnum_id: Id,
-    head_seqnum: u64,
-    head_realtime: u64,
-    /// Number and time of the entry behind its last, where the next file is known.
-    end: Option<(u64, u64)>,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Not needed yet, by its name.
-    Named,
-    /// Its header is needed.
-    Unopened,
-    /// With the file's beginning at hand.
-    Opened(Box<File>),
-    Reading(Box<Reader>),
-    Done,
-}
-
 impl Journal {
-    /// Reads files of these names. A name tells whether the file is still written to.
-    pub fn new(names: impl IntoIterator<Item = String>, query: Query, limits: Limits) -> Journal {
+    /// A journal in files of these names, which tell what they hold and whether they are still written to.
+    ///
+    /// Before it is asked something there is nothing in it: see [`Journal::read`], [`Journal::list`], [`Journal::find`].
+    pub fn new(names: impl IntoIterator<Item = String>, limits: Limits) -> Journal {
         let mut files: Vec<Member> = names.into_iter().map(Member::new).collect();
         let left_out = files.len().saturating_sub(limits.files);
         files.truncate(limits.files);
-        for member in &mut files {
-            // What is named by its first entry can wait; others may hold anything.
-            member.state = if member.span.is_some() { State::Named } else { State::Unopened };
-        }
         find_ends(&mut files);
-        let (abreast, at_once) = if query.order == Order::OldestFirst { (2, 2) } else { (1, 0) };
-        // The first of them together with those that have to be opened anyway.
-        let mut first: Vec<(u64, &mut Member)> = files
+        Journal {
+            files,
+            query: Query::default(),
+            inquiry: Some(Inquiry::Values(Vec::new())),
+            values: VecDeque::new(),
+            found: HashMap::new(),
+            limits,
+            notices: (left_out > 0).then_some(Notice::TooManyFiles { left_out }).into_iter().collect(),
+            rounds: 0,
+            given: 0,
+            abreast: 1,
+        }
+    }
+
+    /// Asks for entries. What was asked before is forgotten, what is known of the files is not.
+    pub fn read(&mut self, query: Query) {
+        self.reopen();
+        self.inquiry = None;
+        let at_once;
+        (self.abreast, at_once) = if query.order == Order::OldestFirst { (2, 2) } else { (1, 0) };
+        // The first files together with those that have to be opened anyway.
+        let mut first: Vec<(u64, &mut Member)> = self
+            .files
             .iter_mut()
+            .filter(|member| matches!(member.state, State::Named))
             .filter_map(|member| Some((member.span.filter(|span| !span.is_outside(&query))?.head_realtime, member)))
             .collect();
         first.sort_unstable_by_key(|(realtime, _)| *realtime);
         first.into_iter().take(at_once).for_each(|(_, member)| member.state = State::Unopened);
-        let notices = (left_out > 0).then_some(Notice::TooManyFiles { left_out });
-        Journal { files, query, limits, notices: notices.into_iter().collect(), rounds: 0, given: 0, abreast }
+        self.query = query;
+    }
+
+    /// Asks which values a field has: [`Step::Value`]s by the time of their first entry, of each file the newest `most`.
+    ///
+    /// This opens all files, and takes about as many rounds as there are values in one.
+    pub fn list(&mut self, field: &str, most: usize) {
+        self.inquire(Inquiry::Field(field.as_bytes().to_vec(), most));
+    }
+
+    /// Asks for all boots: like [`Journal::list`], see [`Value::id`].
+    pub fn list_boots(&mut self) {
+        self.list("_BOOT_ID", 4096);
+    }
+
+    /// Asks which of these are in the files, as `NAME=value`: [`Step::Value`]s by the time of their first entry.
+    ///
+    /// This opens all files.
+    pub fn find(&mut self, values: Vec<Vec<u8>>) {
+        self.inquire(Inquiry::Values(values));
+    }
+
+    /// Asks for what was written since the entries were asked for, or since this was last called: the matches stay, and
+    /// every entry is given once. To be called at [`Step::End`].
+    pub fn poll(&mut self) {
+        for member in &mut self.files {
+            member.close();
+            member.passed |= matches!(member.state, State::Named);
+            if member.live
+                && let State::Closed(_) = member.state
+            {
+                let State::Closed(closed) = std::mem::replace(&mut member.state, State::Lost) else { continue };
+                member.state = State::Polling(closed);
+            }
+        }
+        self.query.order = Order::OldestFirst;
+        (self.query.limit, self.query.expect, self.query.before) = (None, None, None);
+        (self.rounds, self.given, self.inquiry) = (0, 0, None);
+        self.abreast = 2;
+    }
+
+    /// Adds a file that has come up meanwhile; whether it was not known yet.
+    pub fn add(&mut self, name: &str) -> Option<FileId> {
+        if self.files.len() >= self.limits.files || self.files.iter().any(|member| member.name == name) {
+            return None;
+        }
+        let file = FileId(self.files.len());
+        self.files.push(Member::new(name.to_owned()));
+        Some(file)
     }
 
     /// The name of a file, as it is now.
@@ -153,46 +221,36 @@ impl Journal {
         self.files.get(file.0).map(|file| file.name.as_str())
     }
 
+    /// The header of a file, once it is read.
+    pub fn header(&self, file: FileId) -> Option<&Header> {
+        self.files.get(file.0)?.header()
+    }
+
+    /// How many files there are.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
     /// Adds bytes of one answer about one file, whose length is `total`: pieces by offset, the file's beginning first if it
     /// is among them. More or fewer than were asked for do no harm.
     pub fn provide<'a>(&mut self, file: FileId, total: u64, pieces: impl IntoIterator<Item = (u64, &'a [u8])>) {
-        let mut ends = Vec::new();
-        let Some(member) = self.files.get_mut(file.0) else { return };
-        let sizes = Sizes { cache: self.limits.cache / 4, value: self.limits.value };
         for (at, bytes) in pieces {
-            match &mut member.state {
-                State::Unopened if at == 0 => match Header::parse(bytes) {
-                    Ok(header) => {
-                        ends.push((prefix(&member.name).to_owned(), header.clone()));
-                        let mut opened = File::new(header, total, sizes);
-                        opened.provide(at, bytes, total);
-                        member.state = State::Opened(Box::new(opened));
-                    }
-                    Err(why) => {
-                        self.notices.push_back(Notice::FileSkipped { file, why });
-                        member.state = State::Done;
-                    }
-                },
-                State::Opened(opened) if !another(opened, at, bytes) => opened.provide(at, bytes, total),
-                State::Reading(reader) if !another(&reader.file, at, bytes) => reader.provide(at, bytes, total),
-                State::Opened(_) | State::Reading(_) => {
-                    // The rest of the answer is of that other file.
-                    self.rotate(file);
-                    return;
-                }
-                State::Named | State::Unopened | State::Done => {}
+            let Some(member) = self.files.get_mut(file.0) else { return };
+            if at == 0
+                && let Some(known) = member.header()
+                && Header::parse(bytes).is_ok_and(|header| header.file_id != known.file_id)
+            {
+                // The rest of the answer is of that other file.
+                self.rotate(file);
+                return;
             }
-        }
-        ends.into_iter().for_each(|(prefix, header)| self.ends_before(&prefix, &header));
-    }
-
-    /// The last archived file ends where the one that is written to begins.
-    fn ends_before(&mut self, of: &str, header: &Header) {
-        let last =
-            self.files.iter_mut().filter(|member| prefix(&member.name) == of).filter_map(|member| member.span.as_mut());
-        for span in last.filter(|span| span.end.is_none() && span.seqnum_id == header.seqnum_id) {
-            if header.entries > 0 && header.head_seqnum > span.head_seqnum {
-                span.end = Some((header.head_seqnum, header.head_realtime));
+            match &mut member.state {
+                State::Unopened if at == 0 => self.open(file, total, bytes),
+                State::Opened(opened) => opened.provide(at, bytes, total),
+                State::Reading(reader) => reader.provide(at, bytes, total),
+                State::Surveying(survey) => survey.file.provide(at, bytes, total),
+                State::Polling(_) if at == 0 => self.grow(file, total, bytes),
+                State::Named | State::Unopened | State::Closed(_) | State::Polling(_) | State::Lost => {}
             }
         }
     }
@@ -200,12 +258,15 @@ impl Journal {
     /// Goes on without this file, which can't be had any more.
     pub fn gone(&mut self, file: FileId) {
         if let Some(member) = self.files.get_mut(file.0) {
-            member.state = State::Done;
+            member.state = State::Lost;
         }
     }
 
     /// Goes on as far as the bytes at hand allow. An error is the end: the files would cost more than the limits allow.
     pub fn step(&mut self) -> Result<Step, Corrupt> {
+        if self.inquiry.is_some() {
+            return self.survey();
+        }
         if let Some(notice) = self.notices.pop_front() {
             return Ok(Step::Notice(notice));
         }
@@ -213,7 +274,7 @@ impl Journal {
             return Ok(Step::End);
         }
         loop {
-            if self.members().any(|(_, member)| matches!(member.state, State::Unopened)) {
+            if self.files.iter().any(|member| matches!(member.state, State::Unopened | State::Polling(_))) {
                 let needs = self.missing();
                 return self.need(needs);
             }
@@ -255,13 +316,78 @@ impl Journal {
         let mut low = false;
         for member in &mut self.files {
             if let State::Reading(reader) = &mut member.state
-                && reader.ready() < 64
+                && reader.ready() < LOW
                 && !reader.is_done()
             {
                 low |= matches!(reader.advance(query), Err(Stop::Missing));
             }
         }
         if low { self.missing() } else { Vec::new() }
+    }
+
+    /// Like [`Journal::find`], in the files opened so far.
+    pub(super) fn find_in_opened(&mut self, values: Vec<Vec<u8>>) {
+        self.reopen();
+        self.inquiry = Some(Inquiry::Values(values));
+    }
+
+    fn inquire(&mut self, inquiry: Inquiry) {
+        self.reopen();
+        self.inquiry = Some(inquiry);
+        for member in &mut self.files {
+            if matches!(member.state, State::Named) {
+                member.state = State::Unopened;
+            }
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.files.iter_mut().for_each(Member::reopen);
+        self.values.clear();
+        self.found.clear();
+        (self.rounds, self.given) = (0, 0);
+    }
+
+    /// Steps towards the values that were asked for.
+    fn survey(&mut self) -> Result<Step, Corrupt> {
+        let Some(inquiry) = &self.inquiry else { return Ok(Step::End) };
+        let mut missing = false;
+        for (file, member) in self.files.iter_mut().enumerate() {
+            if let State::Opened(_) = member.state
+                && let State::Opened(opened) = std::mem::replace(&mut member.state, State::Lost)
+            {
+                member.state = State::Surveying(Box::new(Survey::new(*opened, inquiry.clone())));
+            }
+            missing |= matches!(member.state, State::Unopened);
+            let State::Surveying(survey) = &mut member.state else { continue };
+            match survey.advance() {
+                Ok(()) => {}
+                Err(Stop::Missing) => missing = true,
+                Err(Stop::Corrupt(why)) => {
+                    self.notices.push_back(Notice::FileSkipped { file: FileId(file), why });
+                }
+            }
+            if survey.is_done() {
+                for (bytes, entries, first, last) in survey.take() {
+                    let value = self.found.entry(bytes.clone()).or_insert(Value { bytes, entries: 0, first, last });
+                    value.entries = value.entries.saturating_add(entries);
+                    value.first = if first.compare(&value.first).is_lt() { first } else { value.first };
+                    value.last = if last.compare(&value.last).is_gt() { last } else { value.last };
+                }
+                member.close();
+            }
+        }
+        if let Some(notice) = self.notices.pop_front() {
+            return Ok(Step::Notice(notice));
+        }
+        if missing {
+            let needs = self.missing();
+            return self.need(needs);
+        }
+        let mut found: Vec<Value> = self.found.drain().map(|(_, value)| value).collect();
+        found.sort_unstable_by(|a, b| (a.first.realtime, &a.bytes).cmp(&(b.first.realtime, &b.bytes)));
+        self.values.extend(found);
+        Ok(self.values.pop_front().map_or(Step::End, Step::Value))
     }
 
     /// Lets every reader work that has nothing ready.
@@ -277,7 +403,7 @@ impl Journal {
             let skipped = reader.take_skipped().into_iter();
             self.notices.extend(skipped.map(|why| Notice::EntrySkipped { file: FileId(file), why }));
             if reader.ready() == 0 && reader.is_done() {
-                member.state = State::Done;
+                member.close();
             }
         }
     }
@@ -309,12 +435,16 @@ impl Journal {
                 (State::Named, Some(span)) => {
                     let end = span.end.map_or(u64::MAX, |(_, realtime)| realtime);
                     let precedes = best.is_none_or(|best| span.may_precede(best, order));
-                    (span.is_outside(&self.query), precedes, (span.head_realtime, end))
+                    // It may be asked for by another question.
+                    if member.passed || span.is_outside(&self.query) {
+                        continue;
+                    }
+                    (false, precedes, (span.head_realtime, end))
                 }
                 _ => continue,
             };
             if outside {
-                member.state = State::Done;
+                member.close();
             } else if precedes {
                 let key = match order {
                     Order::OldestFirst => key.0,
@@ -356,18 +486,20 @@ impl Journal {
 
     fn missing(&self) -> Vec<Need> {
         let ranges = |member: &Member| match &member.state {
-            State::Unopened => Vec::from([0..OPENING]),
+            State::Unopened => std::iter::once(0..OPENING).collect(),
+            State::Polling(_) => std::iter::once(0..KNOWN).collect(),
             State::Reading(reader) => reader.file.take_missing(),
-            State::Named | State::Opened(_) | State::Done => Vec::new(),
+            State::Surveying(survey) => survey.file.take_missing(),
+            State::Named | State::Opened(_) | State::Closed(_) | State::Lost => Vec::new(),
         };
         let mut needs = Vec::new();
-        for (file, member) in self.members() {
+        for (file, member) in self.files.iter().enumerate() {
             let mut ranges = ranges(member);
             if let Some(first) = ranges.first() {
                 if member.live && first.start >= KNOWN {
                     ranges.insert(0, 0..KNOWN);
                 }
-                needs.push(Need { file, ranges });
+                needs.push(Need { file: FileId(file), ranges });
             }
         }
         needs
@@ -381,27 +513,58 @@ impl Journal {
         Ok(Step::Need(needs))
     }
 
+    /// Reads a file's header.
+    fn open(&mut self, file: FileId, total: u64, bytes: &[u8]) {
+        let sizes = Sizes { cache: self.limits.cache / 4, value: self.limits.value };
+        let Some(member) = self.files.get_mut(file.0) else { return };
+        match Header::parse(bytes) {
+            Ok(header) => {
+                let mut opened = File::new(header.clone(), total, sizes);
+                opened.provide(0, bytes, total);
+                member.state = State::Opened(Box::new(opened));
+                let name = member.name.clone();
+                ends_before(&mut self.files, &name, &header);
+            }
+            Err(why) => {
+                member.state = State::Lost;
+                self.notices.push_back(Notice::FileSkipped { file, why });
+            }
+        }
+    }
+
+    /// Reads a file's header again, and goes on with the entries that came since.
+    fn grow(&mut self, file: FileId, total: u64, bytes: &[u8]) {
+        let Some(member) = self.files.get_mut(file.0) else { return };
+        let State::Polling(mut closed) = std::mem::replace(&mut member.state, State::Lost) else { return };
+        let header = match Header::parse(bytes) {
+            Ok(header) => header,
+            Err(why) => {
+                self.notices.push_back(Notice::FileSkipped { file, why });
+                return;
+            }
+        };
+        if header.entries <= closed.entries {
+            member.state = State::Closed(closed);
+            return;
+        }
+        closed.file.update(header, total);
+        let Closed { file, mut row, entries, last } = *closed;
+        row.grow(file.header.entries, file.header.tail_array);
+        member.state = State::Reading(Box::new(Reader::resume(file, row, entries, last)));
+    }
+
     /// The file got a new name, and another one has its own.
     fn rotate(&mut self, file: FileId) {
         let successor = FileId(self.files.len());
         let Some(member) = self.files.get_mut(file.0) else { return };
-        let header = match &member.state {
-            State::Opened(opened) => &opened.header,
-            State::Reading(reader) => &reader.file.header,
-            State::Named | State::Unopened | State::Done => return,
-        };
-        let prefix = Name::parse(&member.name).map_or_else(String::new, |name| name.prefix().to_owned());
-        let name = header.archived_name(&prefix);
+        let Some(header) = member.header() else { return };
+        let name = header.archived_name(prefix(&member.name));
         let old = std::mem::replace(&mut member.name, name.clone());
         member.live = false;
         if self.files.len() < self.limits.files.saturating_mul(2) {
             self.files.push(Member::new(old));
         }
         self.notices.push_back(Notice::Rotated { file, name, successor });
-    }
-
-    fn members(&self) -> impl Iterator<Item = (FileId, &Member)> {
-        self.files.iter().enumerate().map(|(nth, member)| (FileId(nth), member))
     }
 
     fn readers_mut(&mut self) -> impl Iterator<Item = &mut Reader> {
@@ -412,97 +575,9 @@ impl Journal {
     }
 
     fn readers(&self) -> impl Iterator<Item = (FileId, &Reader)> {
-        self.members().filter_map(|(file, member)| match &member.state {
-            State::Reading(reader) => Some((file, &**reader)),
+        self.files.iter().enumerate().filter_map(|(file, member)| match &member.state {
+            State::Reading(reader) => Some((FileId(file), &**reader)),
             _ => None,
         })
-    }
-}
-
-impl Member {
-    fn new(name: String) -> Member {
-        let (live, span) = match Name::parse(&name) {
-            Some(Name::Archived { seqnum_id, head_seqnum, head_realtime, .. }) => {
-                (false, Some(Span { seqnum_id, head_seqnum, head_realtime, end: None }))
-            }
-            Some(Name::Unclean { .. }) => (false, None),
-            Some(Name::Active { .. }) | None => (true, None),
-        };
-        Member { name, live, span, state: State::Unopened }
-    }
-}
-
-/// What stands before `@` or the first dot.
-fn prefix(name: &str) -> &str {
-    name.split(['@', '.']).next().unwrap_or_default()
-}
-
-/// Where an archived file ends, the next one of the same row begins.
-fn find_ends(files: &mut [Member]) {
-    let mut order: Vec<(String, Id, u64, u64, usize)> = files
-        .iter()
-        .enumerate()
-        .filter_map(|(nth, file)| {
-            let span = file.span?;
-            Some((prefix(&file.name).to_owned(), span.seqnum_id, span.head_seqnum, span.head_realtime, nth))
-        })
-        .collect();
-    order.sort_unstable();
-    for (this, next) in order.iter().zip(order.iter().skip(1)) {
-        if (&this.0, this.1) == (&next.0, next.1)
-            && let Some(span) = files.get_mut(this.4).and_then(|file| file.span.as_mut())
-        {
-            span.end = Some((next.2, next.3));
-        }
-    }
-}
-
-impl Span {
-    fn is_outside(&self, query: &Query) -> bool {
-        let same_row = |position: &Position| position.seqnum_id == self.seqnum_id;
-        query.until.is_some_and(|until| until < self.head_realtime)
-            || query.before.is_some_and(|before| same_row(&before) && self.head_seqnum >= before.seqnum)
-            || self.end.is_some_and(|(seqnum, realtime)| {
-                query.since.is_some_and(|since| since > realtime.saturating_add(CLOCK_STEP))
-                    || query.after.is_some_and(|after| same_row(&after) && seqnum <= after.seqnum.saturating_add(1))
-            })
-    }
-
-    fn may_precede(&self, best: &Position, order: Order) -> bool {
-        let same_row = self.seqnum_id == best.seqnum_id;
-        match (order, self.end) {
-            (Order::OldestFirst, _) if same_row => self.head_seqnum <= best.seqnum,
-            (Order::OldestFirst, _) => self.head_realtime <= best.realtime,
-            (Order::NewestFirst, Some((seqnum, _))) if same_row => seqnum > best.seqnum,
-            (Order::NewestFirst, Some((_, realtime))) => realtime >= best.realtime,
-            (Order::NewestFirst, None) => true,
-        }
-    }
-}
-
-/// Whether these bytes are the beginning of another file.
-fn another(file: &File, at: u64, bytes: &[u8]) -> bool {
-    at == 0 && Header::parse(bytes).is_ok_and(|header| header.file_id != file.header.file_id)
-}
-
-/// Whether a file can hold nothing of what is asked.
-fn is_outside(header: &Header, query: &Query) -> bool {
-    let same_row = |position: &Position| position.seqnum_id == header.seqnum_id;
-    header.entries == 0
-        || query.since.is_some_and(|since| since > header.tail_realtime)
-        || query.until.is_some_and(|until| until < header.head_realtime)
-        || query.after.is_some_and(|after| same_row(&after) && header.tail_seqnum <= after.seqnum)
-        || query.before.is_some_and(|before| same_row(&before) && header.head_seqnum >= before.seqnum)
-}
-
-/// Whether a file may hold an entry that comes before this one.
-fn may_precede(header: &Header, best: &Position, order: Order) -> bool {
-    let same_row = header.seqnum_id == best.seqnum_id;
-    match order {
-        Order::OldestFirst if same_row => header.head_seqnum <= best.seqnum,
-        Order::OldestFirst => header.head_realtime <= best.realtime,
-        Order::NewestFirst if same_row => header.tail_seqnum >= best.seqnum,
-        Order::NewestFirst if header.tail_boot == Some(best.boot) => header.tail_monotonic >= best.monotonic,
-        Order::NewestFirst => header.tail_realtime >= best.realtime,
     }
 }

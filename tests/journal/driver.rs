@@ -56,7 +56,8 @@ pub(crate) fn read_with(
     mut provide: impl FnMut(usize, &mut Journal, &Files, &Need),
 ) -> Run {
     let newest_first = query.order == kubelet_logs::journal::Order::NewestFirst;
-    let mut journal = Journal::new(files.iter().map(|(name, _)| name.clone()), query, limits);
+    let mut journal = Journal::new(files.iter().map(|(name, _)| name.clone()), limits);
+    journal.read(query);
     let mut run = Run::default();
     loop {
         match journal.step() {
@@ -79,6 +80,7 @@ pub(crate) fn read_with(
                 }
             }
             Ok(Step::Entry(entry)) => run.entries.push(entry),
+            Ok(Step::Value(value)) => panic!("nobody asked for {value:?}"),
             Ok(Step::Notice(notice)) => run.notices.push(notice),
             Ok(Step::End) => break,
             Err(corrupt) => {

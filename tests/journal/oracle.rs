@@ -15,7 +15,7 @@ const VARIANTS: [&str; 6] =
     ["c0k00.journal", "c0k0LZ4.journal", "c0k0XZ.journal", "c0k1ZSTD.journal", "c1k0LZ4.journal", "c1k1ZSTD.journal"];
 
 /// The same entries, written by systemd 247, 252 and 257; one file set aside after a crash, one journal in two files.
-fn restarts() -> Vec<(&'static str, Files)> {
+pub(crate) fn restarts() -> Vec<(&'static str, Files)> {
     let unclean = fixtures("restarts-header264.journal").remove(0).1;
     let mut unclean = Vec::clone(&unclean);
     unclean[16] = 1;
@@ -27,7 +27,7 @@ fn restarts() -> Vec<(&'static str, Files)> {
     ]
 }
 
-fn expected(name: &str) -> String {
+pub(crate) fn expected(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/journals").join(name);
     let mut text = String::new();
     if let Ok(packed) = std::fs::File::open(path.with_file_name(format!("{name}.gz"))) {
@@ -78,27 +78,27 @@ fn headers_of_all_versions_read_alike() {
 
 /// An entry as journalctl printed it.
 #[derive(Clone, Deserialize)]
-struct Recorded {
+pub(crate) struct Recorded {
     #[serde(rename = "t")]
-    realtime: u64,
+    pub(crate) realtime: u64,
     #[serde(rename = "b")]
     boot: usize,
     #[serde(rename = "u")]
-    units: Vec<usize>,
+    pub(crate) units: Vec<usize>,
     #[serde(rename = "x")]
     text: String,
 }
 
 #[derive(Deserialize)]
-struct Recording {
-    units: Vec<String>,
+pub(crate) struct Recording {
+    pub(crate) units: Vec<String>,
     boots: Vec<String>,
     #[serde(skip)]
-    entries: Vec<Recorded>,
+    pub(crate) entries: Vec<Recorded>,
 }
 
 impl Recording {
-    fn of(name: &str) -> Recording {
+    pub(crate) fn of(name: &str) -> Recording {
         let text = expected(&format!("{name}.entries"));
         let mut lines = text.lines();
         let mut recording: Recording = serde_json::from_str(lines.next().expect("a line")).expect("JSON");
