@@ -325,10 +325,10 @@ impl Journal {
         if low { self.missing() } else { Vec::new() }
     }
 
-    /// Like [`Journal::find`], in the files opened so far.
-    pub(super) fn find_in_opened(&mut self, values: Vec<Vec<u8>>) {
+    /// Like [`Journal::find`], in the files opened so far and only for the first entries.
+    pub(super) fn find_firsts(&mut self, values: Vec<Vec<u8>>) {
         self.reopen();
-        self.inquiry = Some(Inquiry::Values(values));
+        self.inquiry = Some(Inquiry::Firsts(values));
     }
 
     fn inquire(&mut self, inquiry: Inquiry) {

@@ -42,7 +42,7 @@ fn kubelet() -> Matches {
 }
 
 #[track_caller]
-fn assert_text(run: &Run, expected: &str, what: &str) {
+pub(crate) fn assert_text(run: &Run, expected: &str, what: &str) {
     assert_eq!((&run.notices, run.end), (&vec![], None), "{what}");
     if run.text() != expected {
         let (got, expected) = (run.text(), expected.to_owned());
@@ -172,7 +172,7 @@ fn queries_give_what_was_recorded() {
 }
 
 /// What this machine's journalctl prints for the files of a folder.
-fn journalctl(folder: &Path, args: &[String]) -> Option<String> {
+pub(crate) fn journalctl(folder: &Path, args: &[String]) -> Option<String> {
     let output = Command::new("journalctl")
         .args(["-q", "-o", "short-precise", "--utc", "--no-pager", "-D"])
         .arg(folder)
