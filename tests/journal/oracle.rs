@@ -110,11 +110,15 @@ impl Recording {
 /// A query, and which recorded entries it should give.
 type Case = (String, Query, Box<dyn Fn(&Recorded) -> bool>);
 
-/// Every unit, boot and window, alone and together.
-fn cases(recording: &Recording) -> Vec<Case> {
+/// Units (every nth, and those that others ask about), boots and windows, alone and together.
+fn cases(recording: &Recording, nth_unit: usize) -> Vec<Case> {
     let mut cases: Vec<Case> = vec![("all".into(), Query::default(), Box::new(|_| true))];
     let place = |name: &str| recording.units.iter().position(|unit| unit == name);
     for (nth, unit) in recording.units.iter().enumerate() {
+        let known = ["kubelet.service", "containerd.service", "init.scope"].contains(&unit.as_str());
+        if !known && nth % nth_unit > 0 {
+            continue;
+        }
         let matches = Matches::all().and(AnyOf::unit(unit));
         cases.push((unit.clone(), Query::new(matches), Box::new(move |entry| entry.units.contains(&nth))));
     }
@@ -155,7 +159,7 @@ fn queries_give_what_was_recorded() {
     sets.extend(restarts().into_iter().map(|(name, files)| (name, "restarts", files)));
     for (set, recording, files) in sets {
         let recording = Recording::of(recording);
-        for (what, query, wanted) in cases(&recording) {
+        for (what, query, wanted) in cases(&recording, if set == "rotated" { 1 } else { 16 }) {
             let entries: Vec<&Recorded> = recording.entries.iter().filter(|entry| wanted(entry)).collect();
             let text = |entries: &[&Recorded]| entries.iter().map(|entry| entry.text.as_str()).collect::<String>();
             let run = read(&files, query.clone());
