@@ -6,5 +6,6 @@ mod generate;
 mod cost;
 mod follow;
 mod hostile;
+mod odd;
 mod ranges;
 mod values;

@@ -42,6 +42,11 @@ const BOOT: &str = "db5b5fab8f4d3e27dda1494c73cf256d";
 /// The day's journal in a folder; `None` where nothing here writes journals. Files that are there already are taken as they
 /// are.
 pub(crate) fn day(folder: &Path, entries: u64, variant: Variant) -> Option<Files> {
+    written(folder, variant, |to| write_day(to, entries))
+}
+
+/// A journal of entries in the export format.
+pub(crate) fn written(folder: &Path, variant: Variant, write: impl Fn(&mut dyn Write)) -> Option<Files> {
     let writer = ["/usr/lib/systemd/systemd-journal-remote", "/lib/systemd/systemd-journal-remote"];
     let writer = writer.into_iter().find(|path| Path::new(path).exists())?;
     let flag = |on: bool| if on { "1" } else { "0" };
@@ -58,7 +63,7 @@ pub(crate) fn day(folder: &Path, entries: u64, variant: Variant) -> Option<Files
             .spawn()
             .ok()?;
         let mut pipe = BufWriter::new(child.stdin.take().unwrap());
-        write_day(&mut pipe, entries);
+        write(&mut pipe);
         pipe.flush().unwrap();
         drop(pipe);
         assert!(child.wait().unwrap().success());
@@ -73,7 +78,7 @@ pub(crate) fn day(folder: &Path, entries: u64, variant: Variant) -> Option<Files
 }
 
 /// The entries in the export format: 30 % kubelet, 1 % of a rare unit, the rest of many.
-fn write_day(to: &mut impl Write, entries: u64) {
+fn write_day(to: &mut dyn Write, entries: u64) {
     let mut random = Random(7);
     for nth in 0..entries {
         let at = START + DAY / entries * nth + random.below(DAY / entries);
