@@ -10,7 +10,8 @@ use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
 use crate::config::Env;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::http::ranges::{self, Fetched, Ranges};
+use crate::http::{Encoding, Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
 use crate::notice::Notices;
 
 pub mod path;
@@ -173,6 +174,13 @@ impl Client {
             .doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
     }
 
+    /// Parts of the file at this path, in as few requests as the server allows: see [`Ranges::fetch`].
+    pub async fn ranges(&self, ranges: &Ranges, path: &str, wanted: ranges::Wanted<'_>) -> Result<Fetched> {
+        // Offsets are those of the file as it is.
+        let request = Request::get(path).encoding(Encoding::Identity);
+        ranges.fetch(self, &request, wanted).await
+    }
+
     /// Asks again as the policy says.
     async fn insist(&self, request: &Request, credentials: &Headers) -> Result<Response> {
         let mut attempts = 0;
@@ -249,6 +257,20 @@ impl Client {
         let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_ref(), settings)?);
         *pool = Some((generation, Arc::clone(&made)));
         Ok(made)
+    }
+}
+
+impl ranges::Server for Client {
+    async fn ask(&self, request: Request) -> Result<Response> {
+        self.get(request).await
+    }
+
+    async fn refusal(&self, answer: Response) -> Error {
+        status::error_of(answer).await
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.wait(time).await;
     }
 }
 
