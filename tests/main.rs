@@ -10,4 +10,5 @@ mod credentials;
 mod faults;
 mod logs;
 mod limit;
+mod ranges;
 mod stream;

@@ -171,13 +171,19 @@ impl Ranges {
     pub async fn fetch(&self, server: &impl Server, request: &Request, wanted: Wanted<'_>) -> Result<Fetched> {
         let mut fetch = Fetch::new(wanted);
         let mut fruitless = 0;
+        let mut last = self.learned().most;
         for _ in 0..ROUNDS {
             let learned = self.learned();
-            let Some(batches) = fetch.batches(&self.limits, learned) else { return Ok(fetch.finish()) };
+            let Some(mut batches) = fetch.batches(&self.limits, learned) else { return Ok(fetch.finish()) };
+            // What is new is tried with one request, before many fail together.
+            if learned.most != last || learned.way == (Way::One { proven: false }) {
+                batches.truncate(1);
+            }
+            last = learned.most;
             self.check_budget(request, &batches)?;
             let before = fetch.progress();
             fetch.cut = None;
-            let at_once = if learned.way == (Way::One { proven: false }) { 1 } else { self.limits.parallel.max(1) };
+            let at_once = self.limits.parallel.max(1);
             let asking = batches.into_iter().map(|asked| self.ask(server, request, asked));
             side_by_side(asking, at_once, |answer| {
                 let (asked, heard) = answer?;

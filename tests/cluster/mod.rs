@@ -50,6 +50,7 @@ pub(crate) use self::{
     kubeconfig::Credential,
     kubelet::{Mode, Release},
     objects::Health,
+    ranges::Habit,
     server::Recorded,
     setup::{Files, Http, Node, Port, Setup},
     tls::{Key, Versions},
@@ -77,6 +78,13 @@ pub(crate) struct Cluster {
     looked_at: AtomicBool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What was asked for, and how much was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) requests: usize,
+    pub(crate) bytes: u64,
 }
 
 /// What the certificates of all servers are for.
@@ -247,6 +255,13 @@ impl Cluster {
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.looked_at.store(true, Ordering::SeqCst);
         self.record.requests()
+    }
+
+    /// How many requests for a path that holds this there were so far, and the bytes of their answers' bodies.
+    pub(crate) fn traffic(&self, path: &str) -> Traffic {
+        let requests = self.requests();
+        let fitting: Vec<&Recorded> = requests.iter().filter(|request| request.path().contains(path)).collect();
+        Traffic { requests: fitting.len(), bytes: fitting.iter().map(|request| request.sent()).sum() }
     }
 
     /// Waits until `count` requests fit, and gives them; panics after a minute.

@@ -410,6 +410,11 @@ mod tests {
             let read = read(TYPE, &asked, [body(&file, &sent).as_slice()]);
             assert_eq!(read, Err(Violation::NotAsked(0..4)));
         }
+        let asked = [0..4, 8..10, 20..22];
+        for sent in [[20..22, 20..22], [20..22, 8..10]] {
+            let read = read(TYPE, &asked, [body(&file, &sent).as_slice()]);
+            assert_eq!(read, Err(Violation::NotAsked(sent[1].clone())));
+        }
     }
 
     #[test]
