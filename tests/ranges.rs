@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use kubelet_logs::notice::Notices;
 
 use crate::cluster::setup::Http;
 use crate::cluster::{Cluster, Fault, Habit, Mode, Node, Setup, Traffic, User, What};
+use crate::support::journals::replay::Replay;
+use crate::support::journals::{Live, Variant};
 
 /// The program's own client, made from a kubeconfig of the cluster's.
 pub(crate) fn client(cluster: &Cluster, user: User) -> Arc<Client> {
@@ -191,4 +194,73 @@ fn what_can_not_be_mended_is_told() {
         let error = stage.runtime.block_on(client.ranges(&ranges, &path, wanted)).expect_err("refused");
         assert_eq!((error.kind(), ranges.requests()), (kind, 1), "{}", error.chain());
     }
+}
+
+/// The header of a journal file, which each request for parts of it begins with.
+struct Header(Vec<u8>);
+
+impl Header {
+    fn file_id(&self) -> &[u8] {
+        &self.0[24..40]
+    }
+
+    /// The name its file gets when it is archived.
+    fn archived(&self) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let number = |at: usize| self.0[at..at + 8].iter().rev().copied().collect::<Vec<u8>>();
+        format!("system@{}-{}-{}.journal", hex(&self.0[72..88]), hex(&number(168)), hex(&number(184)))
+    }
+}
+
+/// Reads a journal after each step of its growth, from a node whose /var/log it is below.
+fn follow(var_log: &Path, mut grow: impl FnMut() -> bool) -> usize {
+    #[expect(clippy::single_range_in_vec_init, reason = "ranges are what is asked for")]
+    const WHOLE: [Range<u64>; 1] = [0..16 << 20];
+    const FOLDER: &str = "journal/0123456789abcdef0123456789abcdef";
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(var_log)]).start();
+    let client = client(&cluster, User::Admin);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let ranges = Ranges::new(Limits::default());
+    let fetch = |name: &str, needs: &[Range<u64>]| {
+        let path = path::logs_file("node-a", &format!("{FOLDER}/{name}"));
+        runtime.block_on(client.ranges(&ranges, &path, Wanted { lead: Some(&LEAD), needs })).expect("its parts")
+    };
+    let (mut last, mut rotations): (Option<Header>, _) = (None, 0);
+    while grow() {
+        let fetched = fetch("system.journal", &[4096..8192, 3_800_000..3_900_000]);
+        let header = Header(fetched.leads[0].to_vec());
+        if let Some(last) = last.take_if(|last| last.file_id() != header.file_id()) {
+            let archived = fetch(&last.archived(), &WHOLE);
+            assert_eq!(Header(archived.leads[0].to_vec()).file_id(), last.file_id());
+            let there = std::fs::read(var_log.join(FOLDER).join(last.archived())).expect("the archived file");
+            assert!(archived.segments.slice(0..there.len() as u64) == there);
+            rotations += 1;
+        }
+        let there = std::fs::read(var_log.join(FOLDER).join("system.journal")).expect("the active file");
+        assert_eq!(fetched.size, there.len() as u64);
+        assert!(fetched.segments.iter().all(|(at, bytes)| there[at as usize..].starts_with(bytes)));
+        last = Some(header);
+    }
+    rotations
+}
+
+#[test]
+fn a_journal_is_followed_as_it_grows_and_rotates() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut replay = Replay::new(root.path());
+    assert_eq!(follow(root.path(), || replay.step().is_some()), 2);
+
+    let root = tempfile::tempdir().expect("a directory");
+    let Some(mut live) = Live::new(root.path(), Variant::NEW, "following a journal that is written") else { return };
+    let mut step = 0;
+    let rotations = follow(root.path(), || {
+        step += 1;
+        if step % 3 == 0 {
+            live.rotate()
+        } else {
+            live.append(step)
+        }
+        step < 7
+    });
+    assert_eq!(rotations, 2);
 }

@@ -97,7 +97,7 @@ pub struct Wanted<'a> {
     /// Asked for before everything else in each request: by its copies in [`Fetched::leads`] is seen whether all came from
     /// the same file, and how old the oldest part may be.
     pub lead: Option<&'a Range<u64>>,
-    /// In any order; they may overlap.
+    /// In any order; they may overlap. Each counts against the budget as a whole while the file's size is unknown.
     pub needs: &'a [Range<u64>],
 }
 

@@ -5,12 +5,16 @@
 //! knows no `SYSTEMD_JOURNAL_COMPRESS`, so LZ4 and XZ are left to the fixtures. Its files have headers of 264 bytes. How large
 //! a file may grow it takes from the file system; a limit on the process's file size makes it rotate earlier, as journald does
 //! on a full disk: the file is archived under the name from its header, and the next one goes on with its sequence numbers.
+//! It also rotates when three quarters of a hash table are taken: after some 175,000 different payloads.
+#![allow(dead_code, reason = "shared by tests, of which each uses a part")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use crate::cluster::journal;
 
@@ -60,7 +64,8 @@ pub(crate) fn remote(test: &str) -> Option<&'static Path> {
     });
     let found = found.as_deref().filter(|_| journal::installed());
     if found.is_none() {
-        println!("skipped: {test}: systemd-journal-remote or journalctl is not installed");
+        let why = "systemd-journal-remote or journalctl is not installed";
+        let _ = writeln!(io::stderr(), "skipped: {test}: {why}");
     }
     found
 }
@@ -222,6 +227,28 @@ impl Live {
         let mut input = writer.input();
         self.entries.write(count, &mut input).and_then(|()| input.flush()).expect("it reads");
     }
+
+    /// Waits until a running writer has written all that was handed to it.
+    pub(crate) fn settle(&self) {
+        let (_open, never) = std::sync::mpsc::channel::<()>();
+        for _ in 0..30_000 {
+            if self.committed() == Some(self.written()) {
+                return;
+            }
+            // Memory that is written to tells nobody.
+            let _ = never.recv_timeout(Duration::from_millis(2));
+        }
+        panic!("{:?} of {} entries after a minute", self.committed(), self.written());
+    }
+
+    /// The number of the last entry, by the header of the active file; `None` between two files.
+    fn committed(&self) -> Option<u64> {
+        let mut header = [0; 264];
+        File::open(self.directory.join("system.journal")).ok()?.read_exact_at(&mut header, 0).ok()?;
+        let number = |at: usize| header[at..at + 8].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let (entries, first) = (number(152), number(168));
+        (entries > 0).then(|| first + entries - 1)
+    }
 }
 
 #[cfg(test)]
@@ -271,6 +298,25 @@ mod tests {
         assert_eq!(headers.iter().map(|header| header.2).collect::<Vec<_>>(), [2, 2, 0], "archived but the last");
         assert!(headers.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{headers:?}");
         assert_eq!((headers[0].0, headers[2].1), (1, live.written()));
+    }
+
+    #[test]
+    fn a_writer_that_was_killed_leaves_an_unclean_file() {
+        let root = tempfile::tempdir().expect("a directory");
+        let Some(mut live) = Live::new(root.path(), Variant::OLD, "an unclean file") else { return };
+        live.append(5);
+        let mut writer = live.writer();
+        for count in [1, 100, 20_000] {
+            live.write(count, &mut writer);
+            live.settle();
+        }
+        writer.kill();
+        live.append(7);
+        let names: Vec<_> =
+            fs::read_dir(live.directory()).expect("files").map(|file| file.expect("one").file_name()).collect();
+        assert!(names.iter().any(|name| name.to_string_lossy().ends_with(".journal~")), "{names:?}");
+        let said = journalctl(live.directory(), &["-o", "export", "--output-fields=_PID"]);
+        assert_eq!(memchr::memmem::find_iter(&said, b"__CURSOR=").count() as u64, live.written());
     }
 
     #[test]
