@@ -53,6 +53,8 @@ pub struct Options {
     pub timestamps: bool,
     /// `ls --long`.
     pub long: bool,
+    /// `--print-requests`.
+    pub print_requests: bool,
     /// `-v N`.
     pub verbosity: u8,
     /// `-q`.
@@ -87,6 +89,7 @@ impl Default for Options {
             about: None,
             timestamps: false,
             long: false,
+            print_requests: false,
             verbosity: 0,
             quiet: false,
             timeout: None,
