@@ -139,8 +139,16 @@ impl Tally<'_> {
             _ => Kind::Partial.exit_code(),
         };
         let failed = self.failures.len();
+        let mut remedies: Vec<String> = Vec::new();
         for (node, error) in std::mem::take(&mut self.failures) {
-            context.notices.error(&error.within(name(node)));
+            let error = error.within(name(node));
+            let known = error.remedy().is_some_and(|remedy| remedies.iter().any(|known| known == remedy));
+            if known {
+                context.notices.error_alone(&error);
+            } else {
+                remedies.extend(error.remedy().map(str::to_owned));
+                context.notices.error(&error);
+            }
         }
         context.notices.note(format_args!("{failed} of {} nodes failed", self.nodes.len()));
         Ok(Outcome { exit })
