@@ -201,6 +201,8 @@ pub enum Format {
     Raw,
     /// An object a line.
     Jsonl,
+    /// A table of templates.
+    Digest,
     /// A document.
     Json,
     /// The same in YAML.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::args::{Format as Said, Nodes, Options, PodName};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
 use crate::error::{Error, Kind, Result};
+use crate::format::digest::Table;
 use crate::format::document::{About, Document, Notation};
 use crate::format::jsonl::Jsonl;
 use crate::format::text::{Names, Style, Text};
@@ -48,7 +49,12 @@ async fn read(
     };
     let single = options.nodes.one().is_some();
     let document = matches!(options.format, Said::Json | Said::Yaml);
-    let order = if options.merge && nodes.len() > 1 && !document { Order::Merged } else { Order::Sequential };
+    let order = match options.format {
+        Said::Digest => Order::Any,
+        _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
+        _ => Order::Sequential,
+    };
+    let parted = matches!(options.format, Said::Jsonl | Said::Digest);
     let text = options.format == Said::Text;
     let names = match (text, options.prefix, order) {
         (true, Some(true), _) | (true, None, Order::Merged) => Names::Prefix,
@@ -57,10 +63,10 @@ async fn read(
     };
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
-        dated: timestamps.is_some() || options.format == Said::Jsonl,
+        dated: timestamps.is_some() || parted,
         raw: timestamps.is_none()
             && options.limit_bytes.is_none()
-            && options.format != Said::Jsonl
+            && !parted
             && order == Order::Sequential
             && names != Names::Prefix
             && !(output.is_terminal() && text),
@@ -83,6 +89,7 @@ async fn read(
             let unit = if let [unit] = &*plan.units { Some(unit.clone()) } else { None };
             Format::Jsonl(Jsonl::new(output, &nodes, unit))
         }
+        Said::Digest => Format::Digest(Table::new(output, &nodes)),
         Said::Json | Said::Yaml => {
             let notation = if options.format == Said::Json { Notation::Json } else { Notation::Yaml };
             let about = if single { About::Single } else { About::Several };

@@ -16,7 +16,7 @@ pub(super) const FLAGS: &[&Flag] =
 static OUTPUT: Flag = Flag {
     long: "output",
     short: Some('o'),
-    value: Value::Choice(&["text", "json", "yaml", "jsonl", "raw"]),
+    value: Value::Choice(&["text", "json", "yaml", "jsonl", "digest", "raw"]),
     commands: LOGS,
     group: Group::Output,
     brief: "Text (unless said), a document, objects, or plain bytes",
@@ -27,6 +27,7 @@ static OUTPUT: Flag = Flag {
          messages; what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
         "json, yaml: one document. For one named node nodeName, timestamp (when the run began), logs and, where it failed, error; for \
          several, responses with these fields, errors and summary, node after node.",
+        "digest: a table of what the lines say, names and numbers left out: how often, on which nodes, when first and last.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
@@ -34,11 +35,12 @@ static OUTPUT: Flag = Flag {
             "text" => Format::Text,
             "raw" => Format::Raw,
             "jsonl" => Format::Jsonl,
+            "digest" => Format::Digest,
             "json" => Format::Json,
             "yaml" => Format::Yaml,
             other => {
                 return Err(Error::usage(format!("no such format: {other:?}"))
-                    .hint("formats are text, json, yaml, jsonl and raw"));
+                    .hint("formats are text, json, yaml, jsonl, digest and raw"));
             }
         };
         Ok(())
