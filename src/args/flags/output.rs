@@ -10,8 +10,20 @@ use crate::args::{Parsed, parse};
 use crate::error::Error;
 use crate::time::parse_timeout;
 
-pub(super) const FLAGS: &[&Flag] =
-    &[&OUTPUT, &NO_MERGE, &PREFIX, &COLOR, &TIMESTAMPS, &TIMEOUT, &PRINT_REQUESTS, &QUIET, &VERBOSITY, &HELP, &VERSION];
+pub(super) const FLAGS: &[&Flag] = &[
+    &OUTPUT,
+    &WRITE,
+    &NO_MERGE,
+    &PREFIX,
+    &COLOR,
+    &TIMESTAMPS,
+    &TIMEOUT,
+    &PRINT_REQUESTS,
+    &QUIET,
+    &VERBOSITY,
+    &HELP,
+    &VERSION,
+];
 
 static OUTPUT: Flag = Flag {
     long: "output",
@@ -51,6 +63,29 @@ static OUTPUT: Flag = Flag {
 fn output() {
     assert_eq!((said(&["n"]).format, said(&["n", "-o", "jsonl"]).format), (Format::Text, Format::Jsonl));
     refused(&["n", "-o", "wide"]);
+}
+
+static WRITE: Flag = Flag {
+    long: "write",
+    short: Some('w'),
+    value: Value::File("FILE"),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "Into a file instead of stdout; {shard} in its name is I",
+    help: &[
+        "Writes to this file instead of stdout, and replaces what it held. `{shard}` in the name stands for the I of --shard.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.write = Some(given.path().ok_or_else(|| Error::usage("the file's name is empty"))?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn write() {
+    assert_eq!(said(&["n", "-w", "out-{shard}.log"]).write, Some("out-{shard}.log".into()));
+    refused(&["n", "-w", ""]);
 }
 
 static NO_MERGE: Flag = Flag {
