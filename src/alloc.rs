@@ -85,10 +85,8 @@ impl Default for Keeping {
 /// layout, so that whoever frees a block comes to the class it was allocated in.
 fn class_of(layout: Layout) -> Option<usize> {
     let size = layout.size();
-    if size < SMALLEST || size > SMALLEST << (CLASSES - 1) || layout.align() > ALIGNMENT {
-        return None;
-    }
-    Some((size.next_power_of_two() / SMALLEST).trailing_zeros() as usize)
+    let large = (SMALLEST..=SMALLEST << (CLASSES - 1)).contains(&size) && layout.align() <= ALIGNMENT;
+    large.then_some((size.next_power_of_two() / SMALLEST).trailing_zeros() as usize)
 }
 
 /// What blocks of a class are really allocated with; holds every layout that [`class_of`] puts there.

@@ -145,7 +145,7 @@ impl Table {
             }
             writeln!(out)?;
         }
-        let targets: Vec<String> = self.targets.iter().map(Target::to_words).collect();
+        let targets: Vec<String> = self.targets.iter().map(Target::words).collect();
         match kubectl {
             Some(_) => writeln!(out, "target: of kubectl's {}", targets.join(", "))?,
             None => writeln!(out, "target: of kubectl's {}; not judged without it", targets.join(", "))?,
@@ -164,7 +164,7 @@ impl Target {
         }
     }
 
-    fn to_words(&self) -> String {
+    fn words(&self) -> String {
         let goal = if self.goal < self.most { format!(" (goal {})", fraction(self.goal)) } else { String::new() };
         format!("{} at most {}{goal}", self.what, fraction(self.most))
     }
