@@ -17,8 +17,8 @@ static ALLOCATOR: Keeping = Keeping::new();
 const SMALLEST: usize = 8 << 10;
 /// 8 to 128 KiB: what TLS records and HTTP bodies are held in.
 const CLASSES: usize = 5;
-/// Blocks kept of each size, together at most 992 KiB: a stream has no more of them free at a time.
-const KEPT: usize = 4;
+/// Blocks kept of each size: the frames that wait for a slow reader (`WAITING` in logs/collect.rs), and a few on their way.
+const KEPT: usize = 12;
 /// What the system's allocator gives without being asked on every target.
 const ALIGNMENT: usize = 2 * size_of::<usize>();
 
