@@ -9,6 +9,7 @@ mod contract;
 mod credentials;
 mod faults;
 mod fleet;
+mod formats;
 mod logs;
 mod limit;
 mod stream;

@@ -199,6 +199,12 @@ pub enum Format {
     Text,
     /// The bytes as received.
     Raw,
+    /// An object a line.
+    Jsonl,
+    /// A document.
+    Json,
+    /// The same in YAML.
+    Yaml,
 }
 
 /// When to use colours.

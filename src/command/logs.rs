@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::args::{Format, Nodes, Options, PodName};
+use crate::args::{Format as Said, Nodes, Options, PodName};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
 use crate::error::{Error, Kind, Result};
-use crate::format::color;
+use crate::format::document::{About, Document, Notation};
+use crate::format::jsonl::Jsonl;
 use crate::format::text::{Names, Style, Text};
+use crate::format::{Format, color};
 use crate::kube::{Client, node, pod};
 use crate::logs::collect::{End, Means, Order, Step, Use, collect};
 use crate::logs::plan::{Plan, plan};
@@ -45,18 +47,20 @@ async fn read(
         nodes = prepare(options, cluster, &mut plan, context) => nodes?,
     };
     let single = options.nodes.one().is_some();
-    let order = if options.merge && nodes.len() > 1 { Order::Merged } else { Order::Sequential };
-    let text = options.format == Format::Text;
+    let document = matches!(options.format, Said::Json | Said::Yaml);
+    let order = if options.merge && nodes.len() > 1 && !document { Order::Merged } else { Order::Sequential };
+    let text = options.format == Said::Text;
     let names = match (text, options.prefix, order) {
         (true, Some(true), _) | (true, None, Order::Merged) => Names::Prefix,
         (true, None, Order::Sequential) if !single && nodes.len() > 1 => Names::Header,
         _ => Names::Untold,
     };
-    let timestamps = (options.timestamps && text).then(|| options.timezone.clone());
+    let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
-        dated: timestamps.is_some(),
+        dated: timestamps.is_some() || options.format == Said::Jsonl,
         raw: timestamps.is_none()
             && options.limit_bytes.is_none()
+            && options.format != Said::Jsonl
             && order == Order::Sequential
             && names != Names::Prefix
             && !(output.is_terminal() && text),
@@ -67,25 +71,38 @@ async fn read(
         timestamps,
         limit: options.limit_bytes,
         names,
-        color: color::wanted(options.color, output.is_terminal(), &context.env),
+        color: text && color::wanted(options.color, output.is_terminal(), &context.env),
         raw: !text,
     };
     let plan = Arc::new(plan);
     let means = Means { client: Arc::clone(&cluster.client), notices: context.notices.clone(), clock: context.clock };
-    let mut text = Text::new(output, &nodes, style);
+    let (began, started) = (context.clock.now(), context.clock.instant());
+    let mut format = match options.format {
+        Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
+        Said::Jsonl => {
+            let unit = if let [unit] = &*plan.units { Some(unit.clone()) } else { None };
+            Format::Jsonl(Jsonl::new(output, &nodes, unit))
+        }
+        Said::Json | Said::Yaml => {
+            let notation = if options.format == Said::Json { Notation::Json } else { Notation::Yaml };
+            let about = if single { About::Single } else { About::Several };
+            Format::Document(Document::new(output, &nodes, style, notation, about, began))
+        }
+    };
     let mut tally = Tally { nodes: &nodes, anything: 0, failures: Vec::new() };
     let notices = &context.notices;
     let end = collect(&plan, &nodes, usage, &means, &mut context.interrupt, |step| match step {
-        Step::Event(node, event) => text.event(node, event),
+        Step::Event(node, event) => format.event(node, event),
         Step::Ended(node, how) => {
             let failed = how.is_err();
+            format.ended(node, how.as_ref().map(|_| ()))?;
             tally.count(node, how);
             if failed && options.fail_fast { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
-        Step::Idle => text.flush(),
+        Step::Idle => format.flush(),
     })
     .await;
-    let cut: Vec<(usize, u64)> = text.cut().collect();
+    let cut = format.finish(context.clock.instant().saturating_duration_since(started));
     let flushed = output.flush();
     if let End::Interrupted(signal) = end {
         return Ok(Outcome { exit: signal.exit_code() });

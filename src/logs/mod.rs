@@ -4,6 +4,7 @@ pub mod klog;
 pub mod layout;
 pub mod calendar;
 pub mod line;
+pub mod record;
 pub mod split;
 pub mod verdict;
 pub mod pod;

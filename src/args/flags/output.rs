@@ -16,20 +16,30 @@ pub(super) const FLAGS: &[&Flag] =
 static OUTPUT: Flag = Flag {
     long: "output",
     short: Some('o'),
-    value: Value::Choice(&["text", "raw"]),
+    value: Value::Choice(&["text", "json", "yaml", "jsonl", "raw"]),
     commands: LOGS,
     group: Group::Output,
-    brief: "Print text (unless said), or the bytes as received",
+    brief: "Text (unless said), a document, objects, or plain bytes",
     help: &[
         "How lines are printed. text: as the node wrote them, with what other flags put in front; on a terminal, control characters are \
          shown instead of obeyed. raw: the bytes as received, and nothing else.",
+        "jsonl: an object a line for each entry, with time, node, unit, identifier, pid, severity and message, and the parts of klog \
+         messages; what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
+        "json, yaml: one document. For one named node nodeName, timestamp (when the run began), logs and, where it failed, error; for \
+         several, responses with these fields, errors and summary, node after node.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
         options.format = match given.text()? {
             "text" => Format::Text,
             "raw" => Format::Raw,
-            other => return Err(Error::usage(format!("no such format: {other:?}")).hint("formats are text and raw")),
+            "jsonl" => Format::Jsonl,
+            "json" => Format::Json,
+            "yaml" => Format::Yaml,
+            other => {
+                return Err(Error::usage(format!("no such format: {other:?}"))
+                    .hint("formats are text, json, yaml, jsonl and raw"));
+            }
         };
         Ok(())
     }),
@@ -37,7 +47,7 @@ static OUTPUT: Flag = Flag {
 
 #[test]
 fn output() {
-    assert_eq!((said(&["n"]).format, said(&["n", "-o", "raw"]).format), (Format::Text, Format::Raw));
+    assert_eq!((said(&["n"]).format, said(&["n", "-o", "jsonl"]).format), (Format::Text, Format::Jsonl));
     refused(&["n", "-o", "wide"]);
 }
 
