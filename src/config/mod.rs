@@ -3,6 +3,7 @@
 //! The rules are client-go's, so that this program reaches the cluster that kubectl reaches, as the same identity.
 
 mod check;
+mod edit;
 mod env;
 pub(crate) mod fields;
 mod incluster;
@@ -12,6 +13,7 @@ mod proxy;
 mod resolve;
 mod select;
 mod server;
+mod store;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -22,6 +24,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub use self::env::Env;
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
+pub(crate) use self::store::{Store, Tokens};
 use crate::secret::Secret;
 
 /// A resolved choice of cluster, identity and namespace.
@@ -78,6 +81,8 @@ pub struct User {
     pub token_file: Option<PathBuf>,
     /// User name and password.
     pub basic: Option<(String, Secret)>,
+    /// An identity provider that gives tokens; empty where there is a token or a password.
+    pub oidc: Option<Oidc>,
     /// A program that prints credentials; empty where any of the above is set.
     pub exec: Option<Exec>,
     /// Who to act as.
@@ -105,6 +110,25 @@ pub struct Impersonate {
     pub uid: Option<String>,
     pub groups: Vec<String>,
     pub extra: BTreeMap<String, Vec<String>>,
+}
+
+/// An OpenID Connect provider and what was got from it.
+#[derive(Debug)]
+pub struct Oidc {
+    /// Its URL, as it calls itself.
+    pub issuer: String,
+    /// As whom this client is known there.
+    pub client_id: String,
+    /// What proves that; empty for a public client.
+    pub client_secret: Secret,
+    /// Who vouches for its certificate.
+    pub trust: Trust,
+    /// The tokens as the kubeconfig held them.
+    pub(crate) tokens: Tokens,
+    /// Where new ones go.
+    pub(crate) store: Store,
+    /// The environment variable that names a proxy for it.
+    pub(crate) proxy: Option<&'static str>,
 }
 
 /// A credential plugin.
