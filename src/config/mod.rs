@@ -8,6 +8,7 @@ mod env;
 pub(crate) mod fields;
 mod incluster;
 pub(crate) mod kubeconfig;
+mod kuberc;
 pub mod pem;
 mod proxy;
 mod resolve;
@@ -22,8 +23,10 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::env::Env;
+pub use self::kuberc::PluginPolicy;
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
+pub(crate) use self::resolve::MAX_PEM;
 pub(crate) use self::store::{Store, Tokens};
 use crate::secret::Secret;
 
@@ -148,6 +151,8 @@ pub struct Exec {
     pub provide_cluster_info: bool,
     /// Whether it may talk to the person.
     pub interactive: Interactive,
+    /// Whether it may run at all.
+    pub policy: PluginPolicy,
 }
 
 /// The versions of the credential plugin protocol.

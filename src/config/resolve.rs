@@ -6,14 +6,14 @@ use super::check::{fault, has_certificate, interactive, unreadable};
 use super::fields::{Encoded, Hidden, Location, Text, encoded, hidden, location, switch, text};
 use super::select::Choice;
 use super::{
-    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Oidc, Scheme, Server, Store, Trust, User,
-    kubeconfig, pem, proxy, quoted, read_file,
+    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Oidc, PluginPolicy, Scheme, Server, Store, Trust, User,
+    kubeconfig, kuberc, pem, proxy, quoted, read_file,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
 /// The largest certificate or key file read.
-pub(super) const MAX_PEM: usize = 4 << 20;
+pub(crate) const MAX_PEM: usize = 4 << 20;
 
 /// The name under which a cluster keeps what it tells credential plugins.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
@@ -42,6 +42,11 @@ impl Choice {
         }
         let mut user = if server.is_https() { self.credentials(env)? } else { User::default() };
         user.impersonate = self.impersonate();
+        if let Some(exec) = &mut user.exec {
+            let (policy, words) = kuberc::policy(env)?;
+            exec.policy = policy;
+            warnings.extend(words);
+        }
         let cluster = self.cluster;
         let exec_extension = cluster
             .extensions
@@ -237,6 +242,7 @@ impl Choice {
             install_hint: text(&exec.install_hint).map(str::to_owned),
             provide_cluster_info: switch(&exec.provide_cluster_info),
             interactive: interactive(exec).map_err(|what| fault(&self.user_place, &what))?,
+            policy: PluginPolicy::AllowAll,
         })
     }
 

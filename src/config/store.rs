@@ -52,11 +52,6 @@ impl Store {
         Store { file, user }
     }
 
-    /// The file, for words.
-    pub(crate) fn path(&self) -> &Path {
-        &self.file
-    }
-
     /// Waits until no other program of this kind refreshes tokens of this file. Where the system can't tell, or it lasts too
     /// long, there is no waiting.
     pub(crate) async fn turn(&self, clock: &Clock) -> Turn {
@@ -75,6 +70,10 @@ impl Store {
 
     /// The tokens as they stand there now.
     pub(crate) fn read(&self) -> Result<Tokens> {
+        // A pipe gives what it has only once.
+        if !fs::metadata(&self.file).is_ok_and(|file| file.is_file()) {
+            return Err(Error::new(Kind::Failed, self.place()).because("it is no regular file"));
+        }
         let bytes = read_file(&self.file, MAX_FILE).doing(Kind::Failed, || self.place())?;
         Ok(kubeconfig::tokens(&self.file, &bytes, &self.user)?.unwrap_or_default())
     }
