@@ -9,5 +9,7 @@ mod contract;
 mod credentials;
 mod faults;
 mod logs;
+mod oidc;
+mod rotation;
 mod limit;
 mod stream;

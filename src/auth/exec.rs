@@ -35,7 +35,8 @@ use crate::time::Timestamp;
 const MAX_HINT: usize = 4000;
 
 /// Where a policy against plugins comes from.
-const KUBERC: &str = "credentialPluginPolicy and credentialPluginAllowlist say which plugins may run; KUBERC=off ignores them";
+const KUBERC: &str =
+    "credentialPluginPolicy and credentialPluginAllowlist say which plugins may run; KUBERC=off ignores them";
 
 /// A plugin with what it last gave.
 pub(super) struct Plugin {
@@ -145,8 +146,7 @@ impl Plugin {
     }
 
     async fn run(&self, last: &mut Option<Arc<Credentials>>, clock: &Clock) -> Result<Arc<Credentials>> {
-        self.notices
-            .verbose(6, || format!("running the credential plugin {}", self.name()));
+        self.notices.verbose(6, || format!("running the credential plugin {}", self.name()));
         let output = self.output(clock).await?;
         let generation = last.as_ref().map_or(0, |known| known.generation) + 1;
         let mut credentials = self.read(output.expose(), generation)?;

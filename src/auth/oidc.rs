@@ -3,6 +3,9 @@
 //!
 //! Whatever the provider answers is hostile: bounded, and searched for our secrets before a word of it is shown.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -233,7 +236,8 @@ impl Provider {
         let issuer = self.issuer.trim_end_matches('/');
         let mut endpoint = self.endpoint(&format!("{issuer}/.well-known/openid-configuration"), "idp-issuer-url")?;
         for _ in 0..=REDIRECTS {
-            let request = Request::get(endpoint.path.as_str()).header(ACCEPT, HeaderValue::from_static("application/json"));
+            let request =
+                Request::get(endpoint.path.as_str()).header(ACCEPT, HeaderValue::from_static("application/json"));
             let pool = self.pool(&endpoint.origin, clock)?;
             let answer = pool.send(&request).await.map_err(|failure| self.within(failure.into()))?;
             if let (301 | 302 | 303 | 307 | 308, Some(to)) = (answer.status, answer.header(LOCATION)) {
@@ -263,7 +267,9 @@ impl Provider {
 
     /// Splits a URL that may be asked: https, unless all of it stays on this machine.
     fn endpoint(&self, url: &str, what: &str) -> Result<Endpoint> {
-        let (origin, _) = Origin::parse(url).doing(Kind::Failed, || format!("{what} can't be asked")).map_err(|error| self.within(error))?;
+        let (origin, _) = Origin::parse(url)
+            .doing(Kind::Failed, || format!("{what} can't be asked"))
+            .map_err(|error| self.within(error))?;
         if !origin.is_secure() && !(self.issuer.starts_with("http://") && origin.is_loopback()) {
             return Err(self.fault(&format!("{what} is not https: {}", quoted(url))));
         }
@@ -272,8 +278,7 @@ impl Provider {
     }
 
     fn pool(&self, origin: &Origin, clock: &Clock) -> Result<Pool> {
-        let settings =
-            Settings { protocol: Protocol::Http1, clock: *clock, ..Settings::new(self.notices.clone()) };
+        let settings = Settings { protocol: Protocol::Http1, clock: *clock, ..Settings::new(self.notices.clone()) };
         Pool::new(origin.clone(), &self.trust, None, settings).map_err(|error| self.within(error))
     }
 
@@ -308,7 +313,9 @@ impl Provider {
         };
         match (words("error"), &said) {
             (None, Some(_)) if (200..300).contains(&status) => Ok(said.unwrap_or_default()),
-            (None, None) if (200..300).contains(&status) => Err(self.fault("what the provider answered is no JSON object")),
+            (None, None) if (200..300).contains(&status) => {
+                Err(self.fault("what the provider answered is no JSON object"))
+            }
             (Some(error), _) => {
                 let more = words("error_description").map(|words| format!(" ({words})")).unwrap_or_default();
                 Err(self

@@ -40,8 +40,7 @@ impl Pair {
     pub(super) fn new(given: &ClientCertificate, notices: Notices) -> Self {
         let identity = Identity { chain: given.chain.clone(), key: given.key.expose().clone_key() };
         let files = given.certificate_file.clone().zip(given.key_file.clone());
-        let state =
-            State { identity: Arc::new(identity), content: None, generation: 0, next: None, failed: false };
+        let state = State { identity: Arc::new(identity), content: None, generation: 0, next: None, failed: false };
         Pair { files, notices, state: Mutex::new(state) }
     }
 

@@ -290,7 +290,11 @@ mod tests {
             put_into(&BLOCK.replace('\n', "\r\n"), &old.replace('\n', "\r\n"), &written.replace('\n', "\r\n"));
         }
         put_into(&BLOCK.replace(" @", "@"), "", " eyJh.eyJl.c2ln");
-        put_into("{\"users\": [{\"name\": \"u\", \"user\": {\"auth-provider\": {\"config\": {\"id-token\": @}}}}]}", "\"o\"", "\"eyJh.eyJl.c2ln\"");
+        put_into(
+            "{\"users\": [{\"name\": \"u\", \"user\": {\"auth-provider\": {\"config\": {\"id-token\": @}}}}]}",
+            "\"o\"",
+            "\"eyJh.eyJl.c2ln\"",
+        );
         put_into("users: [{name: u, user: {auth-provider: {config: {id-token: @, a: b}}}}]", "old", NEW);
         put_into("users: [{name: u, user: {auth-provider: {config: {id-token: @}}}}]", "old", NEW);
     }

@@ -111,7 +111,8 @@ fn preferences(file: &Path, bytes: &[u8]) -> Result<Option<Value>> {
 
 /// The policy of a document. What is wrong with it is an error wherever it stands: it might deny.
 fn read(file: &Path, preferences: &Value) -> Result<(PluginPolicy, Vec<String>)> {
-    let wrong = |what: String| Err(at(file).because(what).hint("see the documentation of kubectl's kuberc, or set KUBERC=off"));
+    let wrong =
+        |what: String| Err(at(file).because(what).hint("see the documentation of kubectl's kuberc, or set KUBERC=off"));
     if preferences["apiVersion"] == "kubectl.config.k8s.io/v1alpha1" {
         return Ok((PluginPolicy::AllowAll, Vec::new()));
     }
@@ -133,7 +134,10 @@ fn read(file: &Path, preferences: &Value) -> Result<(PluginPolicy, Vec<String>)>
             match commands {
                 Some(commands) => PluginPolicy::Allowlist { commands, file: file.to_owned() },
                 None => {
-                    return wrong("credentialPluginAllowlist has an entry without a command, or one that is no clean path".to_owned());
+                    return wrong(
+                        "credentialPluginAllowlist has an entry without a command, or one that is no clean path"
+                            .to_owned(),
+                    );
                 }
             }
         }
@@ -224,7 +228,10 @@ mod tests {
             ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{}]", "without a command"),
             ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{command: ''}]", "without a command"),
             ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{command: /a/../b}]", "no clean path"),
-            ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{command: a, name: b}]", "without a command"),
+            (
+                "credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{command: a, name: b}]",
+                "without a command",
+            ),
             ("credentialPluginPolicy: DenyAll\ncredentialPluginAllowlist: [{command: a}]", "yet there is"),
             ("credentialPluginAllowlist: [{command: a}]", "yet there is"),
         ] {

@@ -24,9 +24,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::env::Env;
 pub use self::kuberc::PluginPolicy;
+pub(crate) use self::resolve::MAX_PEM;
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
-pub(crate) use self::resolve::MAX_PEM;
 pub(crate) use self::store::{Store, Tokens};
 use crate::secret::Secret;
 

@@ -6,8 +6,8 @@ use super::check::{fault, has_certificate, interactive, unreadable};
 use super::fields::{Encoded, Hidden, Location, Text, encoded, hidden, location, switch, text};
 use super::select::Choice;
 use super::{
-    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Oidc, PluginPolicy, Scheme, Server, Store, Trust, User,
-    kubeconfig, kuberc, pem, proxy, quoted, read_file,
+    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Oidc, PluginPolicy, Scheme, Server, Store,
+    Trust, User, kubeconfig, kuberc, pem, proxy, quoted, read_file,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -130,7 +130,8 @@ impl Choice {
             Some(exec) => Some(self.exec(exec)?).filter(|_| !has_header && certificate.is_none()),
             None => None,
         };
-        if !has_header && certificate.is_none() && exec.is_none() && oidc.is_none() && hidden(&user.password).is_some() {
+        if !has_header && certificate.is_none() && exec.is_none() && oidc.is_none() && hidden(&user.password).is_some()
+        {
             return Err(fault(&self.user_place, "has a password but no username").hint("add username, or --username"));
         }
         Ok(User { certificate, token, token_file, basic, oidc, exec, impersonate: Impersonate::default() })
@@ -188,7 +189,8 @@ impl Choice {
         };
         let issuer = needed(&config.issuer, "idp-issuer-url")?;
         // Whoever listens on the way would have the refresh token; a listener on this machine is no stranger.
-        let server = Server::parse(&issuer, Scheme::Https).map_err(|error| at(error, "idp-issuer-url", &self.user_place))?;
+        let server =
+            Server::parse(&issuer, Scheme::Https).map_err(|error| at(error, "idp-issuer-url", &self.user_place))?;
         if !server.is_https() && !server.is_loopback() {
             return Err(fault(&self.user_place, &format!("idp-issuer-url {server} is not https"))
                 .hint("API servers take no other; correct auth-provider.config.idp-issuer-url"));

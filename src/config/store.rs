@@ -107,9 +107,11 @@ impl Store {
         field("id-token", &old.id, &new.id);
         field("refresh-token", &old.refresh, &new.refresh);
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.expose().as_str())).collect();
-        let text = kubeconfig::decode(&before).map_err(|why| Error::new(Kind::Failed, self.place()).because(why.what))?;
+        let text =
+            kubeconfig::decode(&before).map_err(|why| Error::new(Kind::Failed, self.place()).because(why.what))?;
         let Some(text) = edit::put(&text, &self.user, &fields) else {
-            let words = "the user entry is written in a way that can't be edited (several lines, or shared with others)";
+            let words =
+                "the user entry is written in a way that can't be edited (several lines, or shared with others)";
             return Err(Error::new(Kind::Failed, self.place()).because(words));
         };
         replace(&target, &before, &kubeconfig::encode(&before, &text)).doing(Kind::Failed, || self.place())
@@ -235,7 +237,8 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "# mine\nusers:\n- name: u\n  user: {auth-provider: {name: oidc, config: {id-token: i1, refresh-token: r1}}}\n";
+    const TEXT: &str =
+        "# mine\nusers:\n- name: u\n  user: {auth-provider: {name: oidc, config: {id-token: i1, refresh-token: r1}}}\n";
 
     fn tokens(id: &str, refresh: &str) -> Tokens {
         Tokens { id: Some(id.into()), refresh: Some(refresh.into()) }
@@ -289,7 +292,9 @@ mod tests {
         save(&one, &tokens("i1", "r1"), &tokens("id-two", "refresh-two")).unwrap();
         assert!(std::fs::read_to_string(&two).unwrap().starts_with(&expected()));
         save(&two, &tokens("id-two", "refresh-two"), &tokens("i1", "r1")).unwrap();
-        assert!(std::fs::read_to_string(&one).unwrap().starts_with(&TEXT.replace("i1", "\"i1\"").replace("r1", "\"r1\"")));
+        assert!(
+            std::fs::read_to_string(&one).unwrap().starts_with(&TEXT.replace("i1", "\"i1\"").replace("r1", "\"r1\""))
+        );
     }
 
     #[test]
@@ -312,7 +317,9 @@ mod tests {
         assert!(chain.contains("read-only") || chain.contains("ermission denied"), "{chain}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), TEXT);
         std::fs::remove_file(&file).unwrap();
-        let odd = TEXT.replace("{id-token: i1, refresh-token: r1}", "*x").replace("# mine", "x: &x {id-token: i1, refresh-token: r1}");
+        let odd = TEXT
+            .replace("{id-token: i1, refresh-token: r1}", "*x")
+            .replace("# mine", "x: &x {id-token: i1, refresh-token: r1}");
         std::fs::write(&file, &odd).unwrap();
         assert!(told(&file).contains("can't be edited"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), odd);
