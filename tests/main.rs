@@ -8,6 +8,8 @@ mod commands;
 mod contract;
 mod credentials;
 mod faults;
+mod fleet;
+mod formats;
 mod logs;
 mod oidc;
 mod rotation;

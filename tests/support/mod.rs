@@ -58,3 +58,9 @@ pub(crate) fn ran(output: Output) -> Ran {
         stderr: String::from_utf8(output.stderr).expect("stderr is text"),
     }
 }
+
+/// Says on the test's stderr what could not be checked on this machine.
+#[allow(clippy::print_stderr, reason = "the harness shows it with a failing test, or with --nocapture")]
+pub(crate) fn skipped(what: &str) {
+    eprintln!("skipped: {what}");
+}
