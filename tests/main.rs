@@ -12,6 +12,7 @@ mod fleet;
 mod formats;
 mod logs;
 mod oidc;
+mod plugin;
 mod rotation;
 mod limit;
 mod stream;
