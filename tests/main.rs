@@ -11,5 +11,8 @@ mod faults;
 mod fleet;
 mod formats;
 mod logs;
+mod oidc;
+mod plugin;
+mod rotation;
 mod limit;
 mod stream;

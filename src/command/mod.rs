@@ -79,7 +79,8 @@ impl Context {
                 server_name: cluster.tls_server_name.clone(),
             },
         };
-        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
+        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?
+            .limit(said.connection.request_timeout);
         let mut options = kube::Options::new(self.notices.clone()).obeying(&self.env);
         options.request_timeout = said.connection.request_timeout;
         options.print_as = said.print_requests.then(|| kubectl(&said.connection));
