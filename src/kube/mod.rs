@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, HeaderValue, RANGE, USER_AGENT};
 use serde::de::DeserializeOwned;
 
+use crate::args::kubectl::quoted;
 use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
 use crate::config::Env;
@@ -47,6 +48,8 @@ pub struct Options {
     pub ping_after: Duration,
     /// Silence after that ping before the connection is given up.
     pub ping_timeout: Duration,
+    /// Tells of each request as this command, kubectl with its flags, would send it.
+    pub print_as: Option<String>,
     /// Where to tell of requests and waits.
     pub notices: Notices,
     /// The clock.
@@ -93,6 +96,7 @@ impl Options {
             streams: 1,
             ping_after: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
+            print_as: None,
             notices,
             clock: Clock::System,
             pause: Pause::Wait,
@@ -123,11 +127,10 @@ impl Client {
     /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked
     /// to come back later, a connection broke before the answer, credentials had to be renewed.
     pub async fn get(&self, request: Request) -> Result<Response> {
-        let sent = self.auth.headers().await?;
-        let answer = self.insist(&request, &sent).await?;
+        self.print(&request);
+        let (answer, sent) = self.insist(&request).await?;
         if answer.status == 401 && self.auth.rejected(&sent).await? {
-            let sent = self.auth.headers().await?;
-            return self.insist(&request, &sent).await;
+            return Ok(self.insist(&request).await?.0);
         }
         Ok(answer)
     }
@@ -181,12 +184,22 @@ impl Client {
         ranges.fetch(self, &request, wanted).await
     }
 
-    /// Asks again as the policy says.
-    async fn insist(&self, request: &Request, credentials: &Headers) -> Result<Response> {
+    /// What `--print-requests` shows. kubectl drops the path of the server's URL when it gets a raw path.
+    fn print(&self, request: &Request) {
+        let Some(kubectl) = &self.options.print_as else { return };
+        let path = quoted(&format!("{}{}", self.prefix, request.path()));
+        let range = request.headers().get(RANGE).map(|range| String::from_utf8_lossy(range.as_bytes()));
+        let range = range.map(|range| format!("  # with Range: {range}")).unwrap_or_default();
+        self.options.notices.plain(format_args!("{kubectl} get --raw {path}{range}"));
+    }
+
+    /// Asks again as the policy says, with the credentials of then; gives those of the answer too.
+    async fn insist(&self, request: &Request) -> Result<(Response, Headers)> {
         let mut attempts = 0;
-        let pool = self.pool().await?;
         loop {
-            let complete = self.complete(request, credentials);
+            let credentials = self.auth.headers().await?;
+            let pool = self.pool().await?;
+            let complete = self.complete(request, &credentials);
             attempts += 1;
             let mut answer = pool.send(&complete).await;
             let outcome = match &mut answer {
@@ -200,7 +213,7 @@ impl Client {
             match retry::decide(attempts, outcome, retry::jitter()) {
                 retry::Decision::Wait(wait) => self.wait(wait).await,
                 retry::Decision::GiveUp => {
-                    return answer.map_err(|failure| match attempts {
+                    return answer.map(|answer| (answer, credentials)).map_err(|failure| match attempts {
                         1 => Error::from(failure),
                         _ => Error::from(failure).within(format!("asked {attempts} times")),
                     });
@@ -238,8 +251,7 @@ impl Client {
 
     /// The connections for the client certificate of now.
     async fn pool(&self) -> Result<Arc<Pool>> {
-        let identity = self.auth.identity().await?;
-        let generation = self.auth.identity_generation();
+        let (identity, generation) = self.auth.identity().await?;
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_under, pool)) = &*pool
             && *made_under == generation
@@ -254,7 +266,7 @@ impl Client {
             clock: self.options.clock,
             ..Settings::new(self.options.notices.clone())
         };
-        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_ref(), settings)?);
+        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_deref(), settings)?);
         *pool = Some((generation, Arc::clone(&made)));
         Ok(made)
     }
