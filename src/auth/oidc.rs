@@ -270,7 +270,7 @@ impl Provider {
         let (origin, _) = Origin::parse(url)
             .doing(Kind::Failed, || format!("{what} can't be asked"))
             .map_err(|error| self.within(error))?;
-        if !origin.is_secure() && !(self.issuer.starts_with("http://") && origin.is_loopback()) {
+        if !(origin.is_secure() || self.issuer.starts_with("http://") && origin.is_loopback()) {
             return Err(self.fault(&format!("{what} is not https: {}", quoted(url))));
         }
         let path = url.trim().parse::<Uri>().ok().and_then(|uri| Some(uri.path_and_query()?.as_str().to_owned()));
