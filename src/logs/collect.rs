@@ -61,7 +61,13 @@ pub async fn collect(
 ) -> Result<End> {
     let (sender, mut events) = mpsc::channel(WAITING);
     let node = Node { client, name: &plan.node, notices, clock, server_limit: plan.server_limit };
-    let what = What { units: &plan.units, paths: &plan.paths, choice: plan.choice, decompress: plan.decompress };
+    let what = What {
+        units: &plan.units,
+        paths: &plan.paths,
+        instance: plan.instance,
+        choice: plan.choice,
+        decompress: plan.decompress,
+    };
     let want = Want { last: plan.last, dated: usage.dated, raw: usage.raw };
     let filter = &mut plan.filter;
     let lane = async {

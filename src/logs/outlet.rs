@@ -1,6 +1,6 @@
 //! Where a lane's log goes: a bounded channel to the one place that collects.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
@@ -38,22 +38,54 @@ pub type Flow<T> = Result<T, Halt>;
 pub struct Outlet {
     sender: mpsc::Sender<Event>,
     anything: bool,
+    /// Whether what was handed on last ends inside a line.
+    mid_line: bool,
+    ends: Ends,
+}
+
+/// What becomes of a text's last line that has no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// It stays as it is.
+    AsTheyAre,
+    /// It gets one, since another text follows.
+    Whole,
 }
 
 impl Outlet {
     /// For one lane.
     pub fn new(sender: mpsc::Sender<Event>) -> Self {
-        Outlet { sender, anything: false }
+        Outlet { sender, anything: false, mid_line: false, ends: Ends::AsTheyAre }
     }
 
     /// Hands on whole lines; waits while the collector is behind.
     pub async fn bytes(&mut self, bytes: Bytes) -> Flow<()> {
-        if bytes.is_empty() { Ok(()) } else { self.send(Event::Bytes(bytes)).await }
+        let Some(last) = bytes.last() else { return Ok(()) };
+        self.mid_line = *last != b'\n';
+        self.send(Event::Bytes(bytes)).await
     }
 
     /// Hands on entries; waits while the collector is behind.
     pub async fn lines(&mut self, lines: Vec<Line>) -> Flow<()> {
         if lines.is_empty() { Ok(()) } else { self.send(Event::Lines(lines)).await }
+    }
+
+    /// Hands on the last entries of a text.
+    pub async fn last_lines(&mut self, mut lines: Vec<Line>) -> Flow<()> {
+        if self.ends == Ends::Whole {
+            whole(&mut lines);
+        }
+        self.lines(lines).await
+    }
+
+    /// From now on the last line of a text is treated like this.
+    pub fn treat_ends(&mut self, ends: Ends) {
+        self.ends = ends;
+    }
+
+    /// A text of bytes is over and another follows: that begins on a line of its own.
+    pub async fn end_line(&mut self) -> Flow<()> {
+        if self.mid_line { self.bytes(Bytes::from_static(b"\n")).await } else { Ok(()) }
     }
 
     /// Whether anything was handed on yet: from then on no other source may take over.
@@ -64,5 +96,16 @@ impl Outlet {
     async fn send(&mut self, event: Event) -> Flow<()> {
         self.anything = true;
         self.sender.send(event).await.map_err(|_| Halt::Stopped)
+    }
+}
+
+/// Ends the last line, if it has no end.
+pub fn whole(lines: &mut [Line]) {
+    if let Some(last) = lines.last_mut()
+        && !last.text.ends_with(b"\n")
+    {
+        let mut text = BytesMut::from(&last.text[..]);
+        text.put_u8(b'\n');
+        last.text = text.freeze();
     }
 }
