@@ -16,6 +16,7 @@ pub mod auth;
 pub mod kube;
 pub mod logs;
 pub mod output;
+pub mod format;
 pub mod command;
 
 use std::ffi::OsString;

@@ -8,6 +8,7 @@ mod commands;
 mod contract;
 mod credentials;
 mod faults;
+mod fleet;
 mod logs;
 mod limit;
 mod stream;

@@ -31,7 +31,7 @@ pub enum Verdict {
 }
 
 /// All conditions on an entry; the default lets everything through.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Not before this; inclusive.
     pub since: Option<Timestamp>,
@@ -156,14 +156,14 @@ fn dedented(line: &Line) -> Cow<'_, [u8]> {
 }
 
 /// A `--grep` or `--exclude` pattern: regex-lite's syntax; all-lowercase ignores ASCII case.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
     ignore_case: bool,
     kind: PatternKind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum PatternKind {
     /// No metacharacter, case counts: searched at memory speed.
     Exact(Box<memchr::memmem::Finder<'static>>),

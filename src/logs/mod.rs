@@ -11,8 +11,9 @@ pub mod verdict;
 pub mod pod;
 pub mod filter;
 pub mod sieve;
+pub mod merge;
 pub mod outlet;
 pub mod source;
 pub mod plan;
-pub mod merge;
+
 pub mod collect;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::args::{Options, Priority, Severity, SourceChoice, Tail};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::logs::filter::{Filter, Pattern};
 use crate::logs::source::pick::Instance;
 use crate::notice::Notices;
@@ -12,8 +12,6 @@ use crate::notice::Notices;
 /// What one run of `logs` reads.
 #[derive(Debug)]
 pub struct Plan {
-    /// The node's name.
-    pub node: String,
     /// Units without `.service`; without any, and without paths, the kubelet is read, wherever it logs.
     pub units: Vec<String>,
     /// Files under /var/log.
@@ -37,7 +35,6 @@ pub const SERVER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Resolves the options of `logs`.
 pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> {
-    let node = options.operands.first().cloned().ok_or_else(|| Error::usage("no node was named"))?;
     let (since, until) = options.window(clock.now())?;
     if since.is_some() || until.is_some() {
         notices.verbose(4, || {
@@ -64,7 +61,6 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         Some(Tail::All) | None => None,
     };
     Ok(Plan {
-        node,
         units: options.units.clone(),
         paths: options.paths.clone(),
         instance: if options.previous { Instance::Previous } else { Instance::Current },
