@@ -12,3 +12,5 @@ mod fleet;
 mod logs;
 mod limit;
 mod stream;
+mod distro;
+mod rotated;

@@ -90,7 +90,8 @@ static PREVIOUS: Flag = Flag {
     group: Group::Source,
     brief: "With --path: the file's newest rotation, F.1 or F-DATE",
     help: &[
-        "With --path FILE, reads the file's newest rotation instead, whatever it is called: FILE.1, FILE-20261120, FILE-20261120.gz.          Without --path the rotations of a text log are read with it, as far as the window or --tail reaches back.",
+        "With --path FILE, reads the file's newest rotation instead, whatever it is called: FILE.1, FILE-20261120, FILE-20261120.gz. \
+         Without --path the rotations of a text log are read with it, as far as the window or --tail reaches back.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {

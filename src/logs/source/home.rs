@@ -31,10 +31,10 @@ pub enum Taken {
 pub async fn read(node: &Node<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
     let units = [KUBELET.to_owned()];
     let mut query = Query::new(node, &units);
-    if want.last.is_none() && filter.since.is_some() {
+    if let (None, Some(since)) = (want.last, filter.since) {
         // What a window needs to know of the node anyway tells whether its kubelet is at work, before anything is printed.
         query.prepare().await?;
-        if query.newest().is_some_and(|newest| is_old(node, newest, filter))
+        if query.newest().is_some_and(|newest| newest < since && is_old(node, newest, filter))
             && let Some(home) = newer(node, query.newest()).await
         {
             return take(node, home, want, filter, out).await;
@@ -116,7 +116,8 @@ async fn go_on(
         Taken::Supervised(home) => Err(Error::new(Kind::Partial, "what was printed is of a kubelet that runs no more")
             .because(out_of_reach(node, home))
             .into()),
-        taken => Ok(taken),
+        // There was something, whatever the rest is.
+        Taken::Found(_) => Ok(Taken::Found(Found::Log { anything: true })),
     }
 }
 
