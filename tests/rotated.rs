@@ -336,7 +336,9 @@ fn a_rotation_at_any_time_loses_and_repeats_nothing() {
                     assert!(nth > 3, "{manner} {args:?}: asked {nth} times");
                     break;
                 }
-                let what = format!("{manner} {args:?} rotated at request {nth}: {}", ran.stderr);
+                let asked: Vec<String> = cluster.requests().into_iter().map(|asked| asked.target).collect();
+                let what = format!("{manner} {args:?} rotated at request {nth}: {} {asked:#?}", ran.stderr);
+                assert_eq!(ran.code, 0, "{what}");
                 ran.expect(0, &[]);
                 let numbers: Vec<i64> =
                     ran.text().lines().filter_map(|line| line.rsplit_once("number=")?.1.parse().ok()).collect();

@@ -4,7 +4,7 @@
 //! last entries are wanted; and twice where a window needs the node's zone, which shows in the file's last line beside
 //! its time of modification.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, Kind};
 use crate::http::gzip::Gunzip;
@@ -129,15 +129,11 @@ impl<'a> File<'a> {
         };
         let mut answer = self.ask(Some(ByteRange::Span(0, length - 1))).await?;
         let modified = modified(&answer);
-        let mut first = match answer.status {
+        let first = match answer.status {
             416 => Bytes::new(),
             _ => answer.body.beginning(length as usize).await,
         };
-        if self.packing == Packing::Gzip {
-            // What is no gzip is told when it is read.
-            first = Gunzip::new().step(&mut first).unwrap_or_default();
-            first.truncate(BEGINNING as usize);
-        }
+        let first = self.first_bytes(first);
         Ok(Look { beginning: first, modified })
     }
 
@@ -190,7 +186,8 @@ impl<'a> File<'a> {
         if sieve.has_guessed() {
             self.tell_of_guesses();
         }
-        let beginning = (!begun_before(first, filter)).then(|| self.first_bytes(stream.beginning()));
+        let beginning =
+            (!begun_before(first, filter)).then(|| self.first_bytes(Bytes::copy_from_slice(stream.beginning())));
         Ok(Tail { lines, beginning })
     }
 
@@ -275,13 +272,21 @@ impl<'a> File<'a> {
         Calendar::new(offset.unwrap_or(0), Anchor::NotAfter(modified)).not_after(modified)
     }
 
-    /// A file's first bytes, from those that came first.
-    fn first_bytes(&self, raw: &[u8]) -> Bytes {
-        let mut raw = Bytes::copy_from_slice(raw);
-        match self.packing {
-            Packing::Plain => raw,
-            Packing::Gzip => Gunzip::new().step(&mut raw).unwrap_or_default(),
+    /// A file's first bytes, unpacked, from those that came first. What is no gzip is told when it is read.
+    fn first_bytes(&self, mut raw: Bytes) -> Bytes {
+        let mut plain = BytesMut::new();
+        if self.packing == Packing::Gzip {
+            let mut unpack = Gunzip::new();
+            while plain.len() < BEGINNING as usize
+                && !raw.is_empty()
+                && let Ok(piece) = unpack.step(&mut raw)
+            {
+                plain.extend_from_slice(&piece);
+            }
+            raw = plain.freeze();
         }
+        raw.truncate(BEGINNING as usize);
+        raw
     }
 
     fn tell_of_guesses(&self) {

@@ -237,12 +237,28 @@ impl Log {
             if dated && rotation.packing == Some(Packing::Gzip) && calendar.is_none() {
                 calendar = File::new(node, &self.path, Packing::Plain).clock().await?;
             }
-            match file.with(calendar.clone()).last(left, want, filter).await {
+            let file = file.with(calendar.clone());
+            match file.last(left, want, filter).await {
                 Ok(tail) => {
+                    // Of what was read only the end is known, mostly: was it still the file that was looked at?
+                    let still = match tail.beginning.as_ref().filter(|beginning| !beginning.is_empty()) {
+                        Some(beginning) => same(beginning, &look.beginning),
+                        None => file.look().await.is_ok_and(|again| same(&again.beginning, &look.beginning)),
+                    };
+                    if !still && !look.beginning.is_empty() && shifts < MOST_SHIFTS {
+                        shifts += 1;
+                        names = self.before(node, &read).await?;
+                        continue;
+                    }
                     left = take(tail.lines, None);
                     if tail.beginning.is_none() {
                         break;
                     }
+                }
+                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && shifts < MOST_SHIFTS => {
+                    shifts += 1;
+                    names = self.before(node, &read).await?;
+                    continue;
                 }
                 Err(Halt::Failed(error)) if matches!(error.kind(), Kind::Failed | Kind::Partial) => {
                     node.notices.warning(format_args!("{}: {path}: {}", node.name, error.chain()));
@@ -288,7 +304,7 @@ impl Log {
                 return Ok(vec![part(self.path.clone(), Some(Packing::Plain), current)]);
             }
             let mut names = self.predecessors(node).await?;
-            let mut parts = vec![part(self.path.clone(), Some(Packing::Plain), current.clone())];
+            let mut parts = vec![part(self.path.clone(), Some(Packing::Plain), current)];
             while let Some((rotation, look)) = names.pop() {
                 let path = self.sibling(&rotation.name);
                 let look = match look {
@@ -302,7 +318,8 @@ impl Log {
                         Err(halt) => return Err(halt),
                     },
                 };
-                if same(&look.beginning, &current.beginning) && shifts < MOST_SHIFTS {
+                if parts.iter().any(|part| same(&part.beginning, &look.beginning)) && shifts < MOST_SHIFTS {
+                    // It was rotated since the one before was looked at.
                     shifts += 1;
                     continue 'again;
                 }
