@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::logs::filter::Filter;
 use crate::logs::kubelet::Among;
 use crate::logs::outlet::{Flow, Halt, Outlet};
-use crate::logs::source::query::{Found, Query};
+use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::{Node, Want};
 use crate::logs::unit::{self, Holds, Home, KUBELET, LOOKED_UP, RKE2_LINK, RKE2_LOGS};
 use crate::time::Timestamp;
@@ -28,9 +28,9 @@ pub enum Taken {
 }
 
 /// Reads the kubelet through the query, wherever in the journal it logs.
-pub async fn read(node: &Node<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
+pub async fn read(node: &Node<'_>, texts: Texts, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
     let units = [KUBELET.to_owned()];
-    let mut query = Query::new(node, &units);
+    let mut query = Query::new(node, &units).texts(texts);
     if let (None, Some(since)) = (want.last, filter.since) {
         // What a window needs to know of the node anyway tells whether its kubelet is at work, before anything is printed.
         query.prepare().await?;
@@ -44,10 +44,12 @@ pub async fn read(node: &Node<'_>, want: Want, filter: &mut Filter, out: &mut Ou
     let newest = query.newest();
     match &found {
         Ok(Found::Absent(_)) => {
-            if let Some(home) = at_work(node, None).await? {
+            if let Some((home, _)) = at_work(node, None).await? {
                 return take(node, home, want, filter, out).await;
             }
         }
+        // Lines without the journal's time are none of a journal's: a Windows node's.
+        Ok(Found::Log { anything: true }) if newest.is_none() => {}
         Ok(Found::Log { .. }) if want.last != Some(0) && newest.is_none_or(|newest| is_old(node, newest, filter)) => {
             match newer(node, newest).await {
                 Some(home) if out.has_spoken() => return go_on(node, home, newest, want, filter, out).await,
@@ -130,7 +132,7 @@ fn is_old(node: &Node<'_>, newest: Timestamp, filter: &Filter) -> bool {
 /// A unit at work whose newest entry is newer. What can't be told is not worth an error: there is a log to print.
 async fn newer(node: &Node<'_>, than: Option<Timestamp>) -> Option<&'static Home> {
     match at_work(node, than).await {
-        Ok(home) => home,
+        Ok(found) => found.filter(|(_, at)| *at > than).map(|(home, _)| home),
         Err(Halt::Failed(error)) => {
             let name = node.name;
             node.notices.verbose(4, || format!("{name}: other units could not be looked up: {}", error.chain()));
@@ -140,14 +142,12 @@ async fn newer(node: &Node<'_>, than: Option<Timestamp>) -> Option<&'static Home
     }
 }
 
-/// The unit with the newest entry, if that is newer than what is known already.
-async fn at_work(node: &Node<'_>, than: Option<Timestamp>) -> Flow<Option<&'static Home>> {
+/// The unit with the newest entry, and when it wrote that; the last group is asked for only where that is not newer than
+/// what is known.
+async fn at_work(node: &Node<'_>, than: Option<Timestamp>) -> Flow<Option<(&'static Home, Option<Timestamp>)>> {
     let mut best: Option<(&'static Home, Option<Timestamp>)> = None;
-    let fits = |best: Option<(&'static Home, Option<Timestamp>)>| {
-        best.filter(|(_, at)| than.is_none() || *at > than).map(|(home, _)| home)
-    };
     for (number, names) in LOOKED_UP.into_iter().enumerate() {
-        if number + 1 == LOOKED_UP.len() && fits(best).is_some() {
+        if number + 1 == LOOKED_UP.len() && best.is_some_and(|(_, at)| at > than) {
             break;
         }
         for (home, at) in known(node, names).await? {
@@ -156,7 +156,7 @@ async fn at_work(node: &Node<'_>, than: Option<Timestamp>) -> Flow<Option<&'stat
             }
         }
     }
-    Ok(fits(best))
+    Ok(best)
 }
 
 /// Which of these units the journal knows, and when they last wrote.
@@ -173,6 +173,10 @@ async fn known(node: &Node<'_>, names: &[&str]) -> Flow<Vec<(&'static Home, Opti
             other => break other?,
         }
     };
+    if newest.at.is_none() && newest.absent.is_empty() {
+        // Nothing was written by any, and yet none is unknown: no journal says so.
+        return Ok(Vec::new());
+    }
     units.retain(|unit| !newest.absent.contains(unit));
     let homes: Vec<&'static Home> = units.iter().filter_map(|unit| unit::home(unit)).collect();
     let mut known = Vec::new();

@@ -11,7 +11,7 @@ use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::file::Packing;
 use crate::logs::source::home::{self, Taken};
 use crate::logs::source::listing;
-use crate::logs::source::query::{Found, Query};
+use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::rotated::Log;
 use crate::logs::source::text::{self, Known, QUERY_OFF, Wanted};
 use crate::logs::source::{Node, Want, check_severity_was_seen, check_time_was_seen};
@@ -73,9 +73,12 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         }
         SourceChoice::Auto | SourceChoice::Query => {
             check_query_can_answer(what, filter)?;
+            let texts = if what.choice == SourceChoice::Query { Texts::Read } else { Texts::Left };
             let taken = match wanted {
-                Wanted::Kubelet => home::read(node, want, filter, out).await?,
-                Wanted::Units(units) => Taken::Found(Query::new(node, units).read(want, filter, out).await?),
+                Wanted::Kubelet => home::read(node, texts, want, filter, out).await?,
+                Wanted::Units(units) => {
+                    Taken::Found(Query::new(node, units).texts(texts).read(want, filter, out).await?)
+                }
             };
             let found = match taken {
                 Taken::Found(found) => found,

@@ -62,7 +62,8 @@ pub enum Found {
     },
     /// The query option is off: the kubelet listed /var/log instead.
     Listing(Bytes),
-    /// The unit is a text file under /var/log, for which the kubelet takes no options.
+    /// The unit is a text file under /var/log, for which the kubelet takes no options and has a limit of time, and whose
+    /// predecessors it does not know.
     TextFile(String),
     /// No journal knows the unit, and /var/log has no file of its name.
     Absent(String),
@@ -77,6 +78,17 @@ pub struct Query<'a> {
     offset: Option<Option<i32>>,
     /// When the newest entry was written that was seen, wanted or not.
     newest: Option<Timestamp>,
+    texts: Texts,
+}
+
+/// What becomes of a unit that is a text file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// It is read like a unit.
+    #[default]
+    Read,
+    /// It is left to somebody who reads files, where its first line shows what it is.
+    Left,
 }
 
 /// The parameters of one request.
@@ -108,12 +120,18 @@ struct Pass {
 enum Passed {
     Log(Pass),
     Listing(Bytes),
+    Text,
 }
 
 impl<'a> Query<'a> {
     /// For these units, without `.service`: at most four.
     pub fn new(node: &'a Node<'a>, units: &'a [String]) -> Self {
-        Query { node, units, offset: None, newest: None }
+        Query { node, units, offset: None, newest: None, texts: Texts::default() }
+    }
+
+    /// With text files treated like this.
+    pub fn texts(self, texts: Texts) -> Self {
+        Query { texts, ..self }
     }
 
     /// Reads what is wanted and hands it on.
@@ -151,6 +169,7 @@ impl<'a> Query<'a> {
         let pass = match passed {
             Passed::Log(pass) => pass,
             Passed::Listing(listing) => return Ok((Vec::new(), Ok(Found::Listing(listing)))),
+            Passed::Text => return Ok((Vec::new(), Ok(Found::TextFile(self.units.join(", "))))),
         };
         let Pass { end, wanted, lines, .. } = pass;
         let anything = wanted > 0 || out.has_spoken();
@@ -296,19 +315,24 @@ impl<'a> Query<'a> {
             Ok(stream) => stream,
             Err(listing) => return Ok(Passed::Listing(listing)),
         };
+        let first = stream.next(self).await?;
+        if self.texts == Texts::Left && first.as_deref().and_then(Head::of).is_some_and(|head| !is_journals(&head)) {
+            return Ok(Passed::Text);
+        }
         if want.raw && !dated && filter.is_empty() && last.is_none() {
             let mut anything = 0;
-            while let Some(piece) = stream.next(self).await? {
+            let mut next = first;
+            while let Some(piece) = next {
                 anything = 1;
                 if let Some(out) = &mut out {
                     out.bytes(piece).await?;
                 }
+                next = stream.next(self).await?;
             }
             self.note(stream.head());
             let end = stream.end();
             return Ok(Passed::Log(Pass { end, read: anything, wanted: anything, first: None, lines: Vec::new() }));
         }
-        let first = stream.next(self).await?;
         let calendar = match &first {
             Some(piece) if dated => Some(self.calendar(parameters, piece).await?),
             _ => None,
@@ -451,7 +475,7 @@ impl<'a> Query<'a> {
         }
         let home = self.units.iter().find(|name| unit::home(name).is_some());
         let probed = [home.map_or(unit::KUBELET, String::as_str).to_owned()];
-        let probe = Query { node: self.node, units: &probed, offset: Some(None), newest: None };
+        let probe = Query { node: self.node, units: &probed, offset: Some(None), newest: None, texts: Texts::Read };
         let parameters = Parameters { tail: Some(50), ..Parameters::default() };
         let mut offset = None;
         let mut breaks = 0;
