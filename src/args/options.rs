@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Command;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, Shard};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::{Around, Timestamp, When, Zone};
@@ -56,6 +56,10 @@ pub struct Options {
     pub about: Option<PodName>,
     /// `--max-concurrency`: at least 1.
     pub max_concurrency: Option<usize>,
+    /// `--shard`.
+    pub shard: Option<Shard>,
+    /// `-w`: the file that takes the place of stdout.
+    pub write: Option<PathBuf>,
     /// `--fail-fast`.
     pub fail_fast: bool,
     /// `-o`.
@@ -107,6 +111,8 @@ impl Default for Options {
             identifiers: Vec::new(),
             about: None,
             max_concurrency: None,
+            shard: None,
+            write: None,
             fail_fast: false,
             format: Format::Text,
             merge: true,
@@ -202,6 +208,14 @@ pub enum Format {
     Text,
     /// The bytes as received.
     Raw,
+    /// An object a line.
+    Jsonl,
+    /// A table of templates.
+    Digest,
+    /// A document.
+    Json,
+    /// The same in YAML.
+    Yaml,
 }
 
 /// When to use colours.

@@ -6,6 +6,7 @@ pub mod layout;
 pub mod calendar;
 pub mod line;
 pub mod kubelet;
+pub mod record;
 pub mod split;
 pub mod verdict;
 pub mod pod;
