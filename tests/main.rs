@@ -18,3 +18,5 @@ mod journal;
 mod limit;
 mod ranges;
 mod stream;
+mod distro;
+mod rotated;
