@@ -8,7 +8,7 @@ use crate::auth::{Auth, Stdin};
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Roots, Trust};
+use crate::http::{Proxy, ProxyKind, Roots, Trust};
 use crate::interrupt::Interrupt;
 use crate::kube::{self, Client};
 use crate::notice::Notices;
@@ -82,8 +82,26 @@ impl Context {
         let mut options = kube::Options::new(self.notices.clone()).obeying(&self.env);
         options.request_timeout = request_timeout;
         options.disable_compression = cluster.disable_compression;
+        options.proxy = cluster.proxy.as_ref().map(Proxy::from);
+        options.authority_source = cluster.authority_source.clone();
         options.clock = self.clock;
         Client::new(&server, auth, options)
+    }
+}
+
+impl From<&config::Proxy> for Proxy {
+    fn from(proxy: &config::Proxy) -> Self {
+        Proxy {
+            kind: match proxy.scheme {
+                config::ProxyScheme::Http => ProxyKind::Http,
+                config::ProxyScheme::Https => ProxyKind::Https,
+                config::ProxyScheme::Socks5 => ProxyKind::Socks5,
+            },
+            host: proxy.host.clone(),
+            port: proxy.port,
+            credentials: proxy.credentials.clone(),
+            set_by: proxy.set_by,
+        }
     }
 }
 

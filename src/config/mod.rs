@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::env::Env;
+pub use self::proxy::{Proxy, ProxyScheme};
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
 use crate::secret::Secret;
@@ -50,6 +51,10 @@ pub struct Cluster {
     pub trust: Trust,
     /// The PEM text behind [`Trust::Ca`], which credential plugins may be told.
     pub certificate_authority_data: Option<Vec<u8>>,
+    /// Where the trusted authorities were read from, for words; empty but for [`Trust::Ca`].
+    pub authority_source: String,
+    /// The proxy to go through, by the kubeconfig or the environment.
+    pub proxy: Option<Proxy>,
     /// Do not ask for compressed answers.
     pub disable_compression: bool,
     /// What the cluster tells credential plugins: its extension `client.authentication.k8s.io/exec`.

@@ -8,12 +8,15 @@ pub mod dial;
 pub mod gzip;
 pub mod origin;
 pub mod pool;
+pub mod proxy;
 pub mod request;
 pub mod response;
 pub mod retry;
 pub mod tls;
 mod failure;
+pub(crate) mod said;
 mod trace;
+mod wire;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -24,6 +27,7 @@ pub use dial::Limits;
 pub use failure::{Failure, Stage};
 pub use origin::Origin;
 pub use pool::{Pool, Settings};
+pub use proxy::{Proxy, ProxyKind};
 pub use request::{ByteRange, Encoding, Request};
 pub use response::Response;
-pub use tls::{Identity, Protocol, Roots, Trust};
+pub use tls::{Certificate, Identity, Protocol, Roots, Trust};

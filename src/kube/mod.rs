@@ -10,7 +10,7 @@ use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
 use crate::config::Env;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::http::{Origin, Pool, Protocol, Proxy, Request, Response, Settings, Trust, retry};
 use crate::notice::Notices;
 
 pub mod path;
@@ -38,6 +38,10 @@ pub struct Options {
     pub request_timeout: Option<Duration>,
     /// Never asks for compressed answers, whatever a request says.
     pub disable_compression: bool,
+    /// The proxy to go through; none is direct, as the way to a kubelet always is.
+    pub proxy: Option<Proxy>,
+    /// Where the trusted authorities were read from, for words; may be empty.
+    pub authority_source: String,
     /// Which HTTP versions to offer.
     pub protocol: Protocol,
     /// Bodies expected to be read side by side.
@@ -88,6 +92,8 @@ impl Options {
         Options {
             request_timeout: None,
             disable_compression: false,
+            proxy: None,
+            authority_source: String::new(),
             protocol: Protocol::Any,
             streams: 1,
             ping_after: Duration::from_secs(30),
@@ -243,6 +249,8 @@ impl Client {
             streams: self.options.streams,
             ping_after: self.options.ping_after,
             ping_timeout: self.options.ping_timeout,
+            proxy: self.options.proxy.clone(),
+            authority_source: self.options.authority_source.clone(),
             clock: self.options.clock,
             ..Settings::new(self.options.notices.clone())
         };
