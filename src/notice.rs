@@ -59,6 +59,11 @@ impl Notices {
         }
     }
 
+    /// Words that were asked for and stand alone, for a script to take; never hidden.
+    pub fn plain(&self, words: impl fmt::Display) {
+        self.line("", &words.to_string());
+    }
+
     /// The `-v N` this run was started with.
     pub fn verbosity(&self) -> u8 {
         self.verbosity

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod options;
+pub mod kubectl;
 pub mod flag;
 pub mod flags;
 pub mod suggest;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Command;
+use super::{Command, PROGRAM};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::{Around, Timestamp, When, Zone};
@@ -53,6 +53,8 @@ pub struct Options {
     pub timestamps: bool,
     /// `ls --long`.
     pub long: bool,
+    /// `--print-requests`.
+    pub print_requests: bool,
     /// `-v N`.
     pub verbosity: u8,
     /// `-q`.
@@ -87,6 +89,7 @@ impl Default for Options {
             about: None,
             timestamps: false,
             long: false,
+            print_requests: false,
             verbosity: 0,
             quiet: false,
             timeout: None,
@@ -268,7 +271,13 @@ impl PodName {
         let wrong = |what: String| Error::usage(what).hint("give pod/NAME or pod/NAMESPACE/NAME");
         let mut parts = text.split('/');
         let (Some("pod" | "pods" | "po"), Some(first)) = (parts.next(), parts.next()) else {
-            return Err(wrong(format!("not a pod: {text:?}")));
+            let meant = text.split('/').count() <= 2 && text.split('/').all(is_dns_name);
+            let error = Error::usage(format!("not a pod: {text:?}"));
+            return Err(if meant {
+                error.hint(format!("did you mean pod/{text}? pods are named pod/NAME or pod/NAMESPACE/NAME"))
+            } else {
+                wrong(error.chain())
+            });
         };
         let (namespace, name) = match (parts.next(), parts.next()) {
             (None, _) => (None, first),
@@ -298,6 +307,10 @@ pub fn node_name(text: &str) -> Result<String> {
     if let Some(("pod" | "pods" | "po", _)) = bare.split_once('/') {
         return Err(Error::usage(format!("{text} is a pod, not a node"))
             .hint(format!("name the pod's node, and the pod with --for {text}")));
+    }
+    if let Some((node, path)) = bare.split_once(':').filter(|(node, path)| is_dns_name(node) && !path.is_empty()) {
+        return Err(Error::usage(format!("not a node's name: {text:?}"))
+            .hint(format!("for a file write {node} --path {path}, for a folder {PROGRAM} ls {text}")));
     }
     if !is_dns_name(bare) {
         return Err(Error::usage(format!("not a node's name: {text:?}"))
@@ -393,6 +406,7 @@ mod tests {
         {
             assert!(node_name(text).is_err(), "{text}");
         }
+        assert!(node_name("node-1:messages").unwrap_err().remedy().unwrap().contains("node-1 --path messages"));
         assert!(node_name("pod/ns/x").unwrap_err().remedy().unwrap().contains("--for pod/ns/x"));
     }
 

@@ -37,6 +37,9 @@ where
         return Ok(Parsed::Candidates(Box::new(complete::candidates(args.split_off(1)))));
     }
     let mut said = Said::default();
+    if let Some(error) = one_dash(&args) {
+        said.first_error = Some(error);
+    }
     for word in Words::new(args) {
         // Read on: whoever asks for help further on gets it, whatever else is wrong.
         if let Err(error) = said.take(word) {
@@ -206,6 +209,16 @@ impl Said {
     }
 }
 
+/// A long flag behind a single dash, which would be read as a letter with a value: `-since 1h` as `-s ince`.
+fn one_dash(args: &[OsString]) -> Option<Error> {
+    args.iter().take_while(|word| *word != "--").find_map(|word| {
+        let name = word.to_str()?.strip_prefix('-')?;
+        let name = name.split_once('=').map_or(name, |(name, _)| name);
+        let long = name.len() > 1 && flags::all().any(|flag| flag.long == name);
+        long.then(|| Error::usage(format!("-{name} is a long flag")).hint(format!("write --{name}")))
+    })
+}
+
 fn no_shell(what: &str) -> Error {
     Error::usage(what).hint(format!("shells are {}", SHELLS.join(", ")))
 }
@@ -310,6 +323,8 @@ mod tests {
             (&["completion"], "no shell was named", "bash, zsh, fish"),
             (&["completion", "csh"], "no completion for \"csh\"", "bash, zsh, fish"),
             (&["n", "--tail"], "--tail needs a value", "write --tail N"),
+            (&["n", "-since", "1h"], "-since is a long flag", "write --since"),
+            (&["n", "-tail=5"], "-tail is a long flag", "write --tail"),
             (&["n", "--tial", "5"], "unknown flag --tial", "did you mean --tail?"),
             (&["n", "--grpe=x"], "unknown flag --grpe", "did you mean --grep?"),
             (&["n", "-A"], "unknown flag -A", "one node at a time"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::args::Options;
+use crate::args::kubectl::kubectl;
 use crate::auth::{Auth, Stdin};
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
@@ -60,11 +61,11 @@ impl Context {
         for warning in &config.warnings {
             self.notices.warning(warning);
         }
-        let client = self.client(&config, options.connection.request_timeout)?;
+        let client = self.client(&config, options)?;
         Ok(Cluster { client: Arc::new(client), namespace: config.namespace })
     }
 
-    fn client(&self, config: &Config, request_timeout: Option<Duration>) -> Result<Client> {
+    fn client(&self, config: &Config, said: &Options) -> Result<Client> {
         let cluster = &config.cluster;
         let scheme = if cluster.server.is_https() { "https" } else { "http" };
         let server = kube::Server {
@@ -80,7 +81,8 @@ impl Context {
         };
         let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
         let mut options = kube::Options::new(self.notices.clone()).obeying(&self.env);
-        options.request_timeout = request_timeout;
+        options.request_timeout = said.connection.request_timeout;
+        options.print_as = said.print_requests.then(|| kubectl(&said.connection));
         options.disable_compression = cluster.disable_compression;
         options.proxy = cluster.proxy.as_ref().map(Proxy::from);
         options.authority_source = cluster.authority_source.clone();

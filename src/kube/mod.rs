@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, HeaderValue, RANGE, USER_AGENT};
 use serde::de::DeserializeOwned;
 
+use crate::args::kubectl::quoted;
 use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
 use crate::config::Env;
@@ -50,6 +51,8 @@ pub struct Options {
     pub ping_after: Duration,
     /// Silence after that ping before the connection is given up.
     pub ping_timeout: Duration,
+    /// Tells of each request as this command, kubectl with its flags, would send it.
+    pub print_as: Option<String>,
     /// Where to tell of requests and waits.
     pub notices: Notices,
     /// The clock.
@@ -98,6 +101,7 @@ impl Options {
             streams: 1,
             ping_after: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
+            print_as: None,
             notices,
             clock: Clock::System,
             pause: Pause::Wait,
@@ -129,6 +133,7 @@ impl Client {
     /// to come back later, a connection broke before the answer, credentials had to be renewed.
     pub async fn get(&self, request: Request) -> Result<Response> {
         let sent = self.auth.headers().await?;
+        self.print(&request);
         let answer = self.insist(&request, &sent).await?;
         if answer.status == 401 && self.auth.rejected(&sent).await? {
             let sent = self.auth.headers().await?;
@@ -177,6 +182,15 @@ impl Client {
         };
         serde_json::from_slice(&body)
             .doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
+    }
+
+    /// What `--print-requests` shows. kubectl drops the path of the server's URL when it gets a raw path.
+    fn print(&self, request: &Request) {
+        let Some(kubectl) = &self.options.print_as else { return };
+        let path = quoted(&format!("{}{}", self.prefix, request.path()));
+        let range = request.headers().get(RANGE).map(|range| String::from_utf8_lossy(range.as_bytes()));
+        let range = range.map(|range| format!("  # with Range: {range}")).unwrap_or_default();
+        self.options.notices.plain(format_args!("{kubectl} get --raw {path}{range}"));
     }
 
     /// Asks again as the policy says.

@@ -12,4 +12,5 @@ pub mod sieve;
 pub mod outlet;
 pub mod source;
 pub mod plan;
+pub mod merge;
 pub mod collect;

@@ -9,7 +9,7 @@ use crate::args::{Parsed, parse};
 use crate::error::Error;
 use crate::time::parse_timeout;
 
-pub(super) const FLAGS: &[&Flag] = &[&TIMESTAMPS, &TIMEOUT, &QUIET, &VERBOSITY, &HELP, &VERSION];
+pub(super) const FLAGS: &[&Flag] = &[&TIMESTAMPS, &TIMEOUT, &PRINT_REQUESTS, &QUIET, &VERBOSITY, &HELP, &VERSION];
 
 static TIMESTAMPS: Flag = Flag {
     long: "timestamps",
@@ -55,6 +55,30 @@ fn timeout() {
     assert_eq!(said(&["n", "--timeout", "1m30s"]).timeout, Some(std::time::Duration::from_secs(90)));
     assert_eq!(said(&["n", "--timeout", "0"]).timeout, None);
     refused(&["n", "--timeout", "-1s"]);
+}
+
+static PRINT_REQUESTS: Flag = Flag {
+    long: "print-requests",
+    short: None,
+    value: Value::Switch,
+    commands: NODE,
+    group: Group::Output,
+    brief: "Show each request as the `kubectl get --raw` that equals it",
+    help: &[
+        "Shows on stderr each request that is sent as a line for a shell, `kubectl get --raw PATH`, with the flags that lead to the same \
+         cluster. A header that kubectl can't send, Range, follows as a comment. A token or password stands there as the name of a variable.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.print_requests = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn print_requests() {
+    assert!(!said(&["n"]).print_requests && said(&["ls", "n", "--print-requests"]).print_requests);
+    refused(&["version", "--print-requests"]);
 }
 
 static QUIET: Flag = Flag {
