@@ -9,5 +9,6 @@ mod contract;
 mod credentials;
 mod faults;
 mod logs;
+mod proxies;
 mod limit;
 mod stream;

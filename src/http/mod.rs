@@ -1,7 +1,8 @@
 //! HTTP transport over TLS; knows nothing of Kubernetes or of kubeconfig.
 //!
 //! A [`Pool`] speaks to one [`Origin`]; [`Pool::send`] turns one [`Request`] into one [`Response`] whose [`Body`] is read
-//! frame by frame. Nothing here retries, follows a redirect or knows a credential: [`retry`] is the policy, callers act.
+//! frame by frame. Nothing here retries, follows a redirect or knows a server's credential: [`retry`] is the
+//! policy, callers act.
 
 pub mod body;
 pub mod dial;
@@ -29,5 +30,5 @@ pub use origin::Origin;
 pub use pool::{Pool, Settings};
 pub use proxy::{Proxy, ProxyKind};
 pub use request::{ByteRange, Encoding, Request};
-pub use response::Response;
+pub use response::{Redirect, Response};
 pub use tls::{Certificate, Identity, Protocol, Roots, Trust};

@@ -1,5 +1,7 @@
 //! Running the real binary.
 
+pub(crate) mod proxy;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
