@@ -12,3 +12,4 @@ mod logs;
 mod proxies;
 mod limit;
 mod stream;
+mod tls;

@@ -212,7 +212,7 @@ fn proxies_that_refuse_or_lie_are_named_with_the_step_and_the_remedy() {
         ("http", Does::Say(b"HTTP/1.1 200 Connection established\r\n\r\n"), "", &["TLS with api.invalid:@PORT@ (through the proxy http://localhost:@PROXY@): the connection was closed during the handshake"]),
         ("http", Does::Say(b""), "u:s3cr3t@", &["closed the connection before it answered"]),
         ("http", Does::Close, "u:s3cr3t@", &["error: node-a: the proxy http://localhost:@PROXY@ closed the connection before it answered", "hint: is the proxy's address right"]),
-        ("https", Does::Close, "u:s3cr3t@", &["error: node-a: TLS with the proxy https://localhost:@PROXY@: "]),
+        ("https", Does::Close, "u:s3cr3t@", &["error: node-a: TLS with the proxy https://localhost:@PROXY@: what answered there does not speak TLS", "hint: is it the right port? Most proxies are spoken to without TLS"]),
         ("socks5", lead.clone(), "", &["wants a user name and a password", "hint: put them into @BY@: socks5://USER:PASSWORD@localhost:"]),
         ("socks5", lead, "u:s3cr3t@", &["does not take the user name and password of @BY@"]),
         ("socks5", Does::Say(&[5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]), "", &["the proxy socks5://localhost:@PROXY@ refused to connect to api.invalid:@PORT@: not allowed by its rules"]),
@@ -303,4 +303,34 @@ fn a_run_goes_on_through_a_proxy_when_the_connection_breaks() {
     broken.expect(0, &[]);
     assert_eq!(broken.stdout, whole.stdout);
     assert!(proxy.asked().len() >= 3, "{:?}", proxy.asked());
+}
+
+#[test]
+fn a_connection_that_falls_silent_is_noticed_by_its_pings_and_one_that_answers_them_is_not() {
+    let stage = Stage::new();
+    let to = stage.cluster.address();
+    let whole = stage.run(
+        By::ProxyUrl,
+        &Stage::url(&Proxy::start(Speaks::Http, Does::Lead { to, login: None }), "http", ""),
+        &[],
+        &[],
+    );
+    assert!(whole.stdout.len() > 20_000, "{}", whole.stdout.len());
+    let pings = [("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "1"), ("HTTP2_PING_TIMEOUT_SECONDS", "1")];
+    // Within the answer, and before its head.
+    for after in [10_000, 3_000] {
+        let proxy = Proxy::start(Speaks::Http, Does::LeadThenFreeze { to, after });
+        let url = Stage::url(&proxy, "http", "");
+        let started = Instant::now();
+        let got = stage.run(By::ProxyUrl, &url, &pings, &[]);
+        got.expect(0, &[]);
+        assert_eq!(got.stdout, whole.stdout);
+        assert_eq!(proxy.asked().len(), 2, "one connection more");
+        assert!(started.elapsed() < Duration::from_secs(20), "without pings it takes the 45 s of a silent answer");
+    }
+    stage.cluster.inject(Fault::new(What::Delay(Duration::from_secs(4))).first(1));
+    let proxy = Proxy::start(Speaks::Http, Does::Lead { to, login: None });
+    let got = stage.run(By::ProxyUrl, &Stage::url(&proxy, "http", ""), &pings, &[]);
+    got.expect(0, &[]);
+    assert_eq!((got.stdout, proxy.asked().len()), (whole.stdout, 1), "a slow answer is none that is lost");
 }

@@ -24,6 +24,8 @@ pub(crate) enum Speaks {
 pub(crate) enum Does {
     /// Leads there, whatever was asked for, whoever logs in as `name:password` where that is wanted.
     Lead { to: SocketAddr, login: Option<&'static str> },
+    /// The same, but on its first connection no more than so many bytes come back, as from a peer that is gone.
+    LeadThenFreeze { to: SocketAddr, after: u64 },
     /// Says this to the first bytes that come, and closes.
     Say(&'static [u8]),
     /// Nothing at all.
@@ -103,14 +105,23 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, does: Does, reco
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
+            // TLS where none is spoken.
+            Ok(0x16) if head.is_empty() => {
+                return misbehave(stream, Does::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n")).await;
+            }
             Ok(byte) => head.push(byte),
             Err(_) => return,
         }
     }
     let head = String::from_utf8(head).expect("a head is text");
-    record.lock().expect("a record").push(head.clone());
-    let (to, login) = match does {
-        Does::Lead { to, login } => (to, login),
+    let is_first = {
+        let mut record = record.lock().expect("a record");
+        record.push(head.clone());
+        record.len() == 1
+    };
+    let (to, login, freeze) = match does {
+        Does::Lead { to, login } => (to, login, None),
+        Does::LeadThenFreeze { to, after } => (to, None, is_first.then_some(after)),
         other => return misbehave(stream, other).await,
     };
     let wanted = login.map(|login| format!("\r\nproxy-authorization: basic {}\r\n", STANDARD.encode(login)));
@@ -133,7 +144,23 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, does: Does, reco
             path.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("proxy-")).collect();
         let _ = server.write_all(format!("{method} /{}", lines.join("\r\n")).as_bytes()).await;
     }
-    let _ = copy_bidirectional(&mut stream, &mut server).await;
+    match freeze {
+        None => drop(copy_bidirectional(&mut stream, &mut server).await),
+        Some(after) => {
+            let ((from_client, mut to_client), (from_server, mut to_server)) =
+                (tokio::io::split(stream), server.split());
+            let back = async {
+                let _ = tokio::io::copy(&mut from_server.take(after), &mut to_client).await;
+                std::future::pending::<()>().await;
+            };
+            let mut from_client = from_client;
+            tokio::select! {
+                () = back => {}
+                // Until the client gives up.
+                _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+            }
+        }
+    }
 }
 
 async fn socks(mut stream: TcpStream, does: Does, record: Record) -> std::io::Result<()> {
@@ -195,6 +222,6 @@ async fn misbehave<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, does: Does)
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
         Does::Hang => std::future::pending().await,
-        Does::Close | Does::Lead { .. } => {}
+        Does::Close | Does::Lead { .. } | Does::LeadThenFreeze { .. } => {}
     }
 }

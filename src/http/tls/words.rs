@@ -242,6 +242,10 @@ impl Peer {
                 let names = leaf.as_ref().map_or_else(|| "another".to_owned(), Certificate::names_in_words);
                 let failure = self.failure(&format!("{whose} is not for {}: {names}{about}", expected.to_str()));
                 match self.role {
+                    _ if leaf.as_ref().is_some_and(|leaf| leaf.names.is_empty()) => failure.hint(format!(
+                        "{} needs a certificate with subject alternative names",
+                        self.who()
+                    )),
                     Role::Server => failure.hint(
                         "use a name it has as the server's, or tls-server-name in the kubeconfig (--tls-server-name NAME)",
                     ),
@@ -359,7 +363,7 @@ impl fmt::Display for Vouching {
                     false => write!(f, " ({source})"),
                 }
             }
-            Vouching::System(count) => write!(f, "trusted are the {count} authorities of this system"),
+            Vouching::System(count) => write!(f, "trusted are this system's authorities ({count})"),
             Vouching::Both => f.write_str("trusted are the cluster's authority and those of this system"),
         }
     }
@@ -370,9 +374,7 @@ fn behind(not_before: Timestamp, now: Timestamp) -> String {
     let ahead = span(now, not_before);
     match not_before.as_seconds() - now.as_seconds() {
         ..=86_400 => format!("this machine's clock is probably behind, by {ahead} at least: set it"),
-        _ => format!(
-            "is this machine's clock right? It would have to be {ahead} behind; else the certificate is one of later"
-        ),
+        _ => format!("is this machine's clock right? It would have to be {ahead} behind"),
     }
 }
 
