@@ -208,6 +208,7 @@ fn is_exempt(no_proxy: &str, host: &str, port: u16) -> bool {
         }
         if let Some((block, bits)) = entry.split_once('/')
             && let (Ok(block), Ok(bits)) = (block.parse::<IpAddr>(), bits.parse::<u32>())
+            && !entry.contains('+')
         {
             return address.is_some_and(|address| in_block(address, block, bits));
         }
@@ -217,6 +218,10 @@ fn is_exempt(no_proxy: &str, host: &str, port: u16) -> bool {
         }
         if let Ok(exempt) = name.parse::<IpAddr>() {
             return address.is_some_and(|address| address.to_canonical() == exempt.to_canonical());
+        }
+        // A name is never the end of an address.
+        if address.is_some() {
+            return false;
         }
         let name = name.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(name);
         match name.strip_prefix('.') {
@@ -262,7 +267,7 @@ mod tests {
     use super::*;
     use crate::config::server::Scheme;
 
-    /// Each row as Go's client (kubectl 1.32) was seen to decide it, or as golang.org/x/net/http/httpproxy is written.
+    /// Each row as Go's client (kubectl 1.32) was seen to decide it.
     #[test]
     fn no_proxy_as_go_reads_it() {
         for (server, no_proxy, proxied) in [
@@ -288,6 +293,8 @@ mod tests {
             ("https://10.255.0.1", "10.0.0.0/8", false),
             ("https://11.255.0.1", "10.0.0.0/8", true),
             ("https://11.255.0.1", "10.0.0.0/40,10.0.0.0/x", true),
+            ("https://10.255.0.1", "10.0.0.0/+8", true),
+            ("https://10.255.0.1", "10.0.0.0/08", false),
             ("https://11.255.0.1", "0.0.0.0/0", false),
             ("https://10.255.0.1", "::/0", true),
             ("https://10.255.0.1", "::ffff:10.0.0.0/104", false),
@@ -296,7 +303,7 @@ mod tests {
             ("https://10.255.0.1:6443", "10.255.0.1:443", true),
             ("https://10.255.0.1:6443", "10.255.0.1:6443", false),
             ("https://10.255.0.1", "10.", true),
-            ("https://10.255.0.1", ".0.1", false),
+            ("https://10.255.0.1", ".0.1", true),
             ("https://[fd00::1]", "fd00::/8", false),
             ("https://[fd00::1]", "[fd00::1]:443", false),
             ("https://[fd00::1]", "[fd00::1]:80", true),
