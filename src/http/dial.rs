@@ -140,7 +140,7 @@ impl Connector {
             wire = Wire::secured(server.secure(wire, tls, &peer).await?);
         }
         if self.forwarding().is_some() {
-            return Ok(wire.to_forwarding_proxy());
+            return Ok(wire.forwarding());
         }
         let limit = server.limits.dial;
         let left = limit.saturating_sub(server.clock.instant().saturating_duration_since(started));

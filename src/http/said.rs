@@ -9,12 +9,12 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
             line.push(' ');
         }
         line.push_str(word);
-        if line.len() > limit {
-            if let Some((cut, _)) = line.char_indices().nth(limit) {
-                line.truncate(cut);
-                line.push('…');
-                break;
-            }
+        if line.len() > limit
+            && let Some((cut, _)) = line.char_indices().nth(limit)
+        {
+            line.truncate(cut);
+            line.push('…');
+            break;
         }
     }
     line

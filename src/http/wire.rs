@@ -32,7 +32,7 @@ impl Wire {
         Wire { on: On::Tls(Box::new(stream)), forwarding: false }
     }
 
-    pub(super) fn to_forwarding_proxy(self) -> Self {
+    pub(super) fn forwarding(self) -> Self {
         Wire { forwarding: true, ..self }
     }
 }

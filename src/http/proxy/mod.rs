@@ -112,7 +112,7 @@ impl Proxy {
             match dialogue.step(&bytes) {
                 Ok(socks5::Step::Send { message, read }) => {
                     bytes.drain(..read);
-                    send(stream, &message).await.map_err(|error| self.lost(&error))?;
+                    send(stream, message.expose()).await.map_err(|error| self.lost(&error))?;
                 }
                 Ok(socks5::Step::Wait) => self.more(stream, &mut bytes).await?,
                 Ok(socks5::Step::Open) => return Ok(()),

@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use crate::secret::Secret;
+
 /// A conversation that asks a proxy for a way to a server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Dialogue {
     at: At,
     /// The message with the credentials.
-    login: Option<Vec<u8>>,
+    login: Option<Secret<Vec<u8>>>,
     /// The message that names the server.
     request: Vec<u8>,
 }
@@ -26,7 +28,7 @@ pub enum Step {
     /// The first `read` bytes are done with; send this.
     Send {
         /// It may hold the credentials.
-        message: Vec<u8>,
+        message: Secret<Vec<u8>>,
         /// Bytes that were read for it.
         read: usize,
     },
@@ -85,7 +87,7 @@ impl Dialogue {
         let login = credentials.map(|(name, password)| {
             let mut login = vec![LOGIN_VERSION];
             counted(&mut login, name, "the proxy's user name")?;
-            counted(&mut login, password, "the proxy's password").map(|()| login)
+            counted(&mut login, password, "the proxy's password").map(|()| Secret::new(login))
         });
         Ok(Dialogue { at: At::Start, login: login.transpose()?, request })
     }
@@ -99,7 +101,7 @@ impl Dialogue {
                     None => vec![VERSION, 1, NO_LOGIN],
                     Some(_) => vec![VERSION, 2, NO_LOGIN, PASSWORD],
                 };
-                Ok(Step::Send { message, read: 0 })
+                Ok(Step::Send { message: Secret::new(message), read: 0 })
             }
             At::Method => {
                 version(bytes, VERSION)?;
@@ -150,7 +152,7 @@ impl Dialogue {
 
     fn ask(&mut self) -> Result<Step, Refusal> {
         self.at = At::Reply;
-        Ok(Step::Send { message: std::mem::take(&mut self.request), read: 2 })
+        Ok(Step::Send { message: Secret::new(std::mem::take(&mut self.request)), read: 2 })
     }
 }
 
@@ -200,7 +202,7 @@ mod tests {
                 Ok(Step::Send { message, read }) => {
                     bytes.drain(..read);
                     assert!(bytes.is_empty());
-                    sent.push(message);
+                    sent.push(message.expose().clone());
                     let Some(reply) = replies.next() else { return (sent, Ok(Step::Wait)) };
                     coming = reply.to_vec();
                 }
@@ -268,7 +270,7 @@ mod tests {
             for _ in 0..8 {
                 match dialogue.step(&bytes) {
                     Ok(Step::Send { message, read }) => {
-                        assert!(!message.is_empty() && read <= bytes.len(), "seed {seed}");
+                        assert!(!message.expose().is_empty() && read <= bytes.len(), "seed {seed}");
                         bytes.drain(..read);
                     }
                     Ok(Step::Wait) if nth < replies.len() => {

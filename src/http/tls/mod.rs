@@ -12,7 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use crate::error::{Doing, Error, Kind, Result};
 
 pub mod certificate;
-mod pinned;
+mod verify;
 mod words;
 
 pub use self::certificate::Certificate;
@@ -74,9 +74,9 @@ pub fn configure(trust: &Trust, source: &str, identity: Option<&Identity>, proto
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
         Roots::Authorities(authorities) => {
-            Arc::new(pinned::Verifier::authorities(authorities, source, Arc::clone(&provider))?)
+            Arc::new(verify::Verifier::authorities(authorities, source, Arc::clone(&provider))?)
         }
-        Roots::System => Arc::new(pinned::Verifier::system(system_roots()?, Arc::clone(&provider))?),
+        Roots::System => Arc::new(verify::Verifier::system(system_roots()?, Arc::clone(&provider))?),
         Roots::InsecureAcceptAnyCertificate => Arc::new(AcceptAny(Arc::clone(&provider))),
     };
     configure_with(provider, verifier, identity, protocol)
@@ -90,9 +90,9 @@ pub(super) fn configure_proxy(trust: &Trust) -> Result<ClientConfig> {
     let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
         Roots::Authorities(authorities) => {
             let system = system_roots().unwrap_or(RootCertStore::empty());
-            Arc::new(pinned::Verifier::both(authorities, system, Arc::clone(&provider))?)
+            Arc::new(verify::Verifier::both(authorities, system, Arc::clone(&provider))?)
         }
-        Roots::System => Arc::new(pinned::Verifier::system(system_roots()?, Arc::clone(&provider))?),
+        Roots::System => Arc::new(verify::Verifier::system(system_roots()?, Arc::clone(&provider))?),
         Roots::InsecureAcceptAnyCertificate => Arc::new(AcceptAny(Arc::clone(&provider))),
     };
     configure_with(provider, verifier, None, Protocol::Http1)

@@ -381,10 +381,9 @@ fn behind(not_before: Timestamp, now: Timestamp) -> String {
 /// The time between two instants, in the largest unit that fits twice.
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = (to.as_seconds() - from.as_seconds()).max(0);
-    match seconds {
-        ..120 => format!("{seconds} s"),
-        ..7_200 => format!("{} min", seconds / 60),
-        ..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
+    let (unit, name) = [(86_400, "days"), (3_600, "h"), (60, "min")]
+        .into_iter()
+        .find(|(unit, _)| seconds >= 2 * unit)
+        .unwrap_or((1, "s"));
+    format!("{} {name}", seconds / unit)
 }
