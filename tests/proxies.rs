@@ -333,3 +333,26 @@ fn a_connection_that_falls_silent_is_noticed_by_its_pings_and_one_that_answers_t
     got.expect(0, &[]);
     assert_eq!((got.stdout, proxy.asked().len()), (whole.stdout, 1), "a slow answer is none that is lost");
 }
+
+#[test]
+fn an_identity_provider_is_asked_through_the_environments_proxy() {
+    let proxy = Proxy::start(Speaks::Http, Does::Say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("config");
+    let text = "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n\
+                clusters: [{name: c, cluster: {server: 'https://api.invalid', proxy-url: 'socks5://127.0.0.1:1'}}]\n\
+                users: [{name: u, user: {auth-provider: {name: oidc, config: {idp-issuer-url: 'https://idp.invalid', \
+                client-id: a, refresh-token: s3cr3t}}}}]\n";
+    fs::write(&config, text).expect("a kubeconfig");
+    let mut command = program();
+    command.arg("--kubeconfig").arg(&config).args(["node-a", "--path", "messages", "-v", "9"]);
+    let got =
+        ran(command.env("HTTPS_PROXY", Stage::url(&proxy, "http", "u:s3cr3t@")).output().expect("the binary runs"));
+    let words = format!("{} refused to connect to idp.invalid:443: 403 Forbidden", Stage::url(&proxy, "http", ""));
+    got.expect(
+        6,
+        &[&words, "hint: its rules must allow CONNECT to idp.invalid:443; NO_PROXY=idp.invalid goes past it"],
+    );
+    keeps_secrets(&got);
+    assert!(proxy.asked()[0].starts_with("CONNECT idp.invalid:443 HTTP/1.1\r\n"));
+}

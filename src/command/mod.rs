@@ -9,7 +9,7 @@ use crate::auth::{Auth, Stdin};
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Proxy, ProxyKind, Roots, Trust};
+use crate::http::{Proxy, Roots, Trust};
 use crate::interrupt::Interrupt;
 use crate::kube::{self, Client};
 use crate::notice::Notices;
@@ -79,7 +79,8 @@ impl Context {
                 server_name: cluster.tls_server_name.clone(),
             },
         };
-        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
+        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?
+            .limit(said.connection.request_timeout);
         let mut options = kube::Options::new(self.notices.clone()).obeying(&self.env);
         options.request_timeout = said.connection.request_timeout;
         options.print_as = said.print_requests.then(|| kubectl(&said.connection));
@@ -88,22 +89,6 @@ impl Context {
         options.authority_source = cluster.authority_source.clone();
         options.clock = self.clock;
         Client::new(&server, auth, options)
-    }
-}
-
-impl From<&config::Proxy> for Proxy {
-    fn from(proxy: &config::Proxy) -> Self {
-        Proxy {
-            kind: match proxy.scheme {
-                config::ProxyScheme::Http => ProxyKind::Http,
-                config::ProxyScheme::Https => ProxyKind::Https,
-                config::ProxyScheme::Socks5 => ProxyKind::Socks5,
-            },
-            host: proxy.host.clone(),
-            port: proxy.port,
-            credentials: proxy.credentials.clone(),
-            set_by: proxy.set_by,
-        }
     }
 }
 

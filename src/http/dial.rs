@@ -120,7 +120,8 @@ impl Connector {
         let server = &*self.server;
         let wire = match &server.proxy {
             None => Wire::tcp(server.dial(&server.host, server.port, "", UNREACHABLE).await?),
-            Some(by) => self.through(by).await?,
+            // Boxed, as most futures around hold room for it and few connections need it.
+            Some(by) => Box::pin(self.through(by)).await?,
         };
         match &server.tls {
             None => Ok(MaybeHttpsStream::Http(wire)),

@@ -173,12 +173,10 @@ impl Client {
     }
 
     async fn ask(&self, request: &Request) -> Result<Response> {
-        let sent = self.auth.headers().await?;
         self.print(request);
-        let answer = self.insist(request, &sent).await?;
+        let (answer, sent) = self.insist(request).await?;
         if answer.status == 401 && self.auth.rejected(&sent).await? {
-            let sent = self.auth.headers().await?;
-            return self.insist(request, &sent).await;
+            return Ok(self.insist(request).await?.0);
         }
         Ok(answer)
     }
@@ -217,12 +215,13 @@ impl Client {
         self.options.notices.plain(format_args!("{kubectl} get --raw {path}{range}"));
     }
 
-    /// Asks again as the policy says.
-    async fn insist(&self, request: &Request, credentials: &Headers) -> Result<Response> {
+    /// Asks again as the policy says, with the credentials of then; gives those of the answer too.
+    async fn insist(&self, request: &Request) -> Result<(Response, Headers)> {
         let mut attempts = 0;
-        let pool = self.pool().await?;
         loop {
-            let complete = self.complete(request, credentials);
+            let credentials = self.auth.headers().await?;
+            let pool = self.pool().await?;
+            let complete = self.complete(request, &credentials);
             attempts += 1;
             let mut answer = pool.send(&complete).await;
             let outcome = match &mut answer {
@@ -236,7 +235,7 @@ impl Client {
             match retry::decide(attempts, outcome, retry::jitter()) {
                 retry::Decision::Wait(wait) => self.wait(wait).await,
                 retry::Decision::GiveUp => {
-                    return answer.map_err(|failure| match attempts {
+                    return answer.map(|answer| (answer, credentials)).map_err(|failure| match attempts {
                         1 => Error::from(failure),
                         _ => Error::from(failure).within(format!("asked {attempts} times")),
                     });
@@ -274,15 +273,14 @@ impl Client {
 
     /// The connections for the client certificate of now.
     async fn pool(&self) -> Result<Arc<Pool>> {
-        let identity = self.auth.identity().await?;
-        let generation = self.auth.identity_generation();
+        let (identity, generation) = self.auth.identity().await?;
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_under, pool)) = &*pool
             && *made_under == generation
         {
             return Ok(Arc::clone(pool));
         }
-        self.tell(identity.as_ref());
+        self.tell(identity.as_deref());
         let settings = Settings {
             protocol: self.options.protocol,
             streams: self.options.streams,
@@ -293,7 +291,7 @@ impl Client {
             clock: self.options.clock,
             ..Settings::new(self.options.notices.clone())
         };
-        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_ref(), settings)?);
+        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_deref(), settings)?);
         *pool = Some((generation, Arc::clone(&made)));
         Ok(made)
     }

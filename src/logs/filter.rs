@@ -1,12 +1,10 @@
 //! Which entries are wanted: time window, patterns, severity, identifier, pod. Pure.
 
-use std::borrow::Cow;
-
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
 use crate::logs::klog::Severity;
-use crate::logs::layout::{self, Layout};
+use crate::logs::layout;
 use crate::logs::line::Line;
 use crate::logs::pod::PodLines;
 use crate::time::Timestamp;
@@ -30,7 +28,7 @@ pub enum Verdict {
 }
 
 /// All conditions on an entry; the default lets everything through.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Not before this; inclusive.
     pub since: Option<Timestamp>,
@@ -119,7 +117,7 @@ impl Filter {
             }
         }
         if !self.grep.is_empty() || !self.exclude.is_empty() {
-            let message = dedented(line);
+            let message = line.dedented();
             if !self.grep.is_empty() && !self.grep.iter().any(|pattern| pattern.matches(&message)) {
                 return false;
             }
@@ -131,33 +129,15 @@ impl Filter {
     }
 }
 
-/// The message as its writer wrote it: journalctl indents continuation lines to the message's column.
-fn dedented(line: &Line) -> Cow<'_, [u8]> {
-    let message = line.message();
-    let indented = matches!(line.head, Some(head) if head.layout == Layout::Short { precise: true });
-    if !indented || memchr::memchr(b'\n', message).is_none() {
-        return Cow::Borrowed(message);
-    }
-    let indent = line.head.map_or(0, |head| head.message);
-    let mut lines = message.split(|b| *b == b'\n');
-    let mut whole = lines.next().unwrap_or_default().to_vec();
-    for line in lines {
-        whole.push(b'\n');
-        let spaces = line.iter().take(indent).take_while(|b| **b == b' ').count();
-        whole.extend_from_slice(line.get(spaces..).unwrap_or_default());
-    }
-    Cow::Owned(whole)
-}
-
 /// A `--grep` or `--exclude` pattern: regex-lite's syntax; all-lowercase ignores ASCII case.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
     ignore_case: bool,
     kind: PatternKind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum PatternKind {
     /// No metacharacter, case counts: searched at memory speed.
     Exact(Box<memchr::memmem::Finder<'static>>),

@@ -4,13 +4,15 @@ pub mod klog;
 pub mod layout;
 pub mod calendar;
 pub mod line;
+pub mod record;
 pub mod split;
 pub mod verdict;
 pub mod pod;
 pub mod filter;
 pub mod sieve;
+pub mod merge;
 pub mod outlet;
 pub mod source;
 pub mod plan;
-pub mod merge;
+
 pub mod collect;

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use crate::args::{Options, Priority, Severity, SourceChoice, Tail};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::logs::filter::{Filter, Pattern};
 use crate::notice::Notices;
 
 /// What one run of `logs` reads.
 #[derive(Debug)]
 pub struct Plan {
-    /// The node's name.
-    pub node: String,
     /// Units without `.service`; empty only where paths are read.
     pub units: Vec<String>,
     /// Files under /var/log.
@@ -34,7 +32,6 @@ pub const SERVER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Resolves the options of `logs`.
 pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> {
-    let node = options.operands.first().cloned().ok_or_else(|| Error::usage("no node was named"))?;
     let (since, until) = options.window(clock.now())?;
     if since.is_some() || until.is_some() {
         notices.verbose(4, || {
@@ -65,7 +62,6 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         Some(Tail::All) | None => None,
     };
     Ok(Plan {
-        node,
         units,
         paths: options.paths.clone(),
         choice: options.source,

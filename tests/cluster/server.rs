@@ -88,6 +88,24 @@ impl Record {
     }
 }
 
+/// Who is told of each request first.
+#[derive(Default)]
+pub(crate) struct Watcher(Mutex<Option<See>>);
+
+type See = Box<dyn FnMut(&str) + Send>;
+
+impl Watcher {
+    pub(crate) fn set(&self, see: impl FnMut(&str) + Send + 'static) {
+        *self.0.lock().expect("no panic while watching") = Some(Box::new(see));
+    }
+
+    fn tell(&self, target: &str) {
+        if let Some(see) = &mut *self.0.lock().expect("no panic while watching") {
+            see(target);
+        }
+    }
+}
+
 /// How HTTP/2 connections are set up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Http2 {
@@ -109,6 +127,7 @@ pub(crate) struct Service {
     pub(crate) api: Arc<Api>,
     pub(crate) record: Arc<Record>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) watcher: Arc<Watcher>,
     pub(crate) http2: Http2,
 }
 
@@ -224,6 +243,7 @@ async fn answer(
     let (head, _body) = request.into_parts();
     let asked = api::Request { method: &head.method, uri: &head.uri, headers: &head.headers, certificate };
     let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    service.watcher.tell(&target);
     let (server, node, user) = match &service.face {
         Face::Api => {
             let node = target.strip_prefix("/api/v1/nodes/").and_then(|rest| rest.split(['/', '?']).next());
