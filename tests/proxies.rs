@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use kubelet_logs::clock::Clock;
 
 use crate::cluster::tls::{Authority, ClientCertificates, server_config};
-use crate::cluster::{Cluster, Credential, Fault, Key, Mode, Node, Setup, User, Versions, What};
+use crate::cluster::{Cluster, Credential, Fault, Http, Key, Mode, Node, Setup, User, Versions, What};
 use crate::support::proxy::{Does, Proxy, Speaks};
 use crate::support::{Ran, program, ran};
 
@@ -31,7 +31,13 @@ enum By {
 
 impl Stage {
     fn new() -> Stage {
-        let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]).start();
+        Stage::speaking(Http::Both)
+    }
+
+    fn speaking(http: Http) -> Stage {
+        let mut setup = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]);
+        setup.http = http;
+        let cluster = setup.start();
         Stage { cluster, directory: tempfile::tempdir().expect("a directory"), authority: Authority::new("proxies") }
     }
 
@@ -306,7 +312,7 @@ fn a_run_goes_on_through_a_proxy_when_the_connection_breaks() {
 
 #[test]
 fn a_connection_that_falls_silent_is_noticed_by_its_pings_and_one_that_answers_them_is_not() {
-    let stage = Stage::new();
+    let stage = Stage::speaking(Http::Only2);
     let to = stage.cluster.address();
     let whole = stage.run(
         By::ProxyUrl,
@@ -318,20 +324,21 @@ fn a_connection_that_falls_silent_is_noticed_by_its_pings_and_one_that_answers_t
     let pings = [("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "1"), ("HTTP2_PING_TIMEOUT_SECONDS", "1")];
     // Within the answer, and before its head.
     for after in [10_000, 3_000] {
-        let proxy = Proxy::start(Speaks::Http, Does::LeadThenFreeze { to, after });
+        let proxy = Proxy::start(Speaks::Http, Does::LeadAndFreeze { to, nth: 2, after });
         let url = Stage::url(&proxy, "http", "");
         let started = Clock::System.instant();
         let got = stage.run(By::ProxyUrl, &url, &pings, &[]);
         got.expect(0, &[]);
         assert_eq!(got.stdout, whole.stdout);
-        assert_eq!(proxy.asked().len(), 2, "one connection more");
+        // The first one found out that HTTP/2 is what is spoken.
+        assert_eq!(proxy.asked().len(), 3, "one connection more");
         assert!(started.elapsed() < Duration::from_secs(25), "by default the first ping comes after 30 s");
     }
     stage.cluster.inject(Fault::new(What::Delay(Duration::from_secs(4))).first(1));
     let proxy = Proxy::start(Speaks::Http, Does::Lead { to, login: None });
     let got = stage.run(By::ProxyUrl, &Stage::url(&proxy, "http", ""), &pings, &[]);
     got.expect(0, &[]);
-    assert_eq!((got.stdout, proxy.asked().len()), (whole.stdout, 1), "a slow answer is none that is lost");
+    assert_eq!((got.stdout, proxy.asked().len()), (whole.stdout, 2), "a slow answer is none that is lost");
 }
 
 #[test]

@@ -73,6 +73,7 @@ struct Server {
 pub(super) type Secured = (Arc<ClientConfig>, ServerName<'static>);
 
 /// A proxy, and TLS to it where it is spoken to so.
+#[derive(Clone)]
 pub(super) struct ByProxy {
     pub(super) proxy: Proxy,
     pub(super) tls: Option<Secured>,

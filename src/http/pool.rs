@@ -11,10 +11,11 @@ use hyper::header::{CONTENT_ENCODING, PROXY_AUTHORIZATION};
 use hyper::{StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use tokio::sync::Mutex;
 
 use super::body::Body;
-use super::dial::{ByProxy, Connector, Limits, version};
+use super::dial::{ByProxy, Connector, Limits, Stream, version};
 use super::failure::{Failure, Stage};
 use super::origin::Origin;
 use super::proxy::{Proxy, ProxyKind, connect};
@@ -36,7 +37,7 @@ const BUFFER: usize = 64 * 1024;
 /// The largest piece of an HTTP/2 body.
 const FRAME: u32 = 64 * 1024;
 /// Bytes that paused streams may hold together, and the bounds of one stream's share. Above 1 MiB a stream only costs more
-/// memory and time; over long distances HTTP/1.1, which has no such window, is the better choice for one stream.
+/// memory and time; for one stream over a long way there is [`Protocol::Http1First`].
 const HELD: usize = 16 * 1024 * 1024;
 const WINDOW: (usize, usize) = (128 * 1024, 1024 * 1024);
 /// Connections unused for this long are closed.
@@ -69,6 +70,8 @@ pub struct Settings {
 pub struct Pool {
     origin: Origin,
     connector: Connector,
+    /// Where the first offers HTTP/1.1 alone, for a server that speaks only HTTP/2.
+    second: Option<Connector>,
     settings: Settings,
     /// Known once the first connection has shown which version the server speaks; until then requests wait for one of them
     /// to find out, lest each makes a connection of its own.
@@ -135,10 +138,20 @@ impl Pool {
         };
         let ours = identity.and_then(|identity| Certificate::read(identity.chain.first()?));
         let peer = Peer::server(origin.name(), through, ours, clock);
-        let connector = Connector::new((origin.host(), origin.port()), tls, proxy, peer, settings.limits, clock);
+        let place = (origin.host(), origin.port());
+        let connector = |tls| Connector::new(place, tls, proxy.clone(), peer.clone(), settings.limits, clock);
+        let second = match &tls {
+            Some((config, name)) if settings.protocol == Protocol::Http1First => {
+                let mut config = ClientConfig::clone(config);
+                config.alpn_protocols = Protocol::Any.offers();
+                Some(connector(Some((Arc::new(config), name.clone()))))
+            }
+            _ => None,
+        };
         Ok(Pool {
+            connector: connector(tls),
+            second,
             origin,
-            connector,
             settings,
             clients: Mutex::new(None),
             failures: AtomicU64::new(0),
@@ -203,7 +216,7 @@ impl Pool {
             },
             Err(error) => {
                 let failure = Failure::of(&error, self.connector.peer());
-                if self.connector.has_changed() {
+                if self.connectors().filter(|connector| connector.has_changed()).count() > 0 {
                     *self.clients.lock().await = None;
                 }
                 Err(failure)
@@ -225,12 +238,11 @@ impl Pool {
         {
             return Err(failure.clone());
         }
-        // Boxed: it is large and seldom, and all that send requests would hold room for it.
-        match Box::pin(self.connector.connect()).await {
-            Ok(stream) => {
+        match self.connect().await {
+            Ok((stream, connector)) => {
                 let version = version(&stream);
-                self.connector.keep(stream);
-                let made = Arc::new(Clients::new(version, self.connector.speaking(version), &self.settings));
+                connector.keep(stream);
+                let made = Arc::new(Clients::new(version, connector.speaking(version), &self.settings));
                 *clients = Some(Arc::clone(&made));
                 Ok(made)
             }
@@ -242,6 +254,24 @@ impl Pool {
                 Err(failure)
             }
         }
+    }
+
+    /// A first connection, and who made it.
+    async fn connect(&self) -> Result<(Stream, &Connector), Failure> {
+        let mut failed = None;
+        for connector in self.connectors() {
+            // Boxed: it is large and seldom, and all that send requests would hold room for it.
+            match Box::pin(connector.connect()).await {
+                Ok(stream) => return Ok((stream, connector)),
+                Err(failure) if failure.stage() == Stage::Version => failed = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(failed.unwrap_or_else(|| Failure::new(Stage::Dial, "nothing to connect with")))
+    }
+
+    fn connectors(&self) -> impl Iterator<Item = &Connector> {
+        std::iter::once(&self.connector).chain(&self.second)
     }
 }
 

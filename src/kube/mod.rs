@@ -11,9 +11,10 @@ use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
 use crate::config::{self, Env};
 use crate::error::{Doing, Error, Kind, Result};
+use crate::http::ranges::{self, Fetched, Ranges};
 use crate::http::tls::certificate::date;
 use crate::http::{
-    Certificate, Identity, Origin, Pool, Protocol, Proxy, Redirect, Request, Response, Settings, Trust, retry,
+    Certificate, Encoding, Identity, Origin, Pool, Protocol, Proxy, Redirect, Request, Response, Settings, Trust, retry,
 };
 use crate::notice::Notices;
 
@@ -206,6 +207,13 @@ impl Client {
             .doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
     }
 
+    /// Parts of the file at this path, in as few requests as the server allows: see [`Ranges::fetch`].
+    pub async fn ranges(&self, ranges: &Ranges, path: &str, wanted: ranges::Wanted<'_>) -> Result<Fetched> {
+        // Offsets are those of the file as it is.
+        let request = Request::get(path).encoding(Encoding::Identity);
+        ranges.fetch(self, &request, wanted).await
+    }
+
     /// What `--print-requests` shows. kubectl drops the path of the server's URL when it gets a raw path.
     fn print(&self, request: &Request) {
         let Some(kubectl) = &self.options.print_as else { return };
@@ -311,6 +319,20 @@ impl Client {
         {
             notices.warning(format!("the client certificate expired at {} ({ours})", date(ours.not_after)));
         }
+    }
+}
+
+impl ranges::Server for Client {
+    async fn ask(&self, request: Request) -> Result<Response> {
+        self.get(request).await
+    }
+
+    async fn refusal(&self, answer: Response) -> Error {
+        status::error_of(answer).await
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.wait(time).await;
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod query;
 pub(crate) mod openshift;
 pub(crate) mod journal;
 pub(crate) mod engine;
+pub(crate) mod distro;
 pub(crate) mod varlog;
 pub(crate) mod kubelet;
 pub(crate) mod selector;
@@ -44,12 +45,14 @@ use tokio::sync::oneshot;
 #[allow(unused_imports, reason = "the names tests write; each test binary uses a part")]
 pub(crate) use self::{
     access::{Basic, Grant, User},
+    distro::Distribution,
     fault::{Fault, What},
     files::Mime,
     journal::{Journal, Reader, Step},
     kubeconfig::Credential,
     kubelet::{Mode, Release},
     objects::Health,
+    ranges::Habit,
     server::Recorded,
     setup::{Files, Http, Node, Port, Setup},
     tls::{Key, Versions},
@@ -79,6 +82,13 @@ pub(crate) struct Cluster {
     looked_at: AtomicBool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What was asked for, and how much was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) requests: usize,
+    pub(crate) bytes: u64,
 }
 
 /// What the certificates of all servers are for.
@@ -279,6 +289,13 @@ impl Cluster {
         self.record.requests()
     }
 
+    /// How many requests for a path that holds this there were so far, and the bytes of their answers' bodies.
+    pub(crate) fn traffic(&self, path: &str) -> Traffic {
+        let requests = self.requests();
+        let fitting: Vec<&Recorded> = requests.iter().filter(|request| request.path().contains(path)).collect();
+        Traffic { requests: fitting.len(), bytes: fitting.iter().map(|request| request.sent()).sum() }
+    }
+
     /// Waits until `count` requests fit, and gives them; panics after a minute.
     pub(crate) fn wait_for(&self, count: usize, fits: impl Fn(&Recorded) -> bool) -> Vec<Recorded> {
         self.record.wait(count, fits)
@@ -379,6 +396,10 @@ fn kubelet(setup: &Setup, node: &Node, place: &Path) -> (Arc<Kubelet>, Option<St
     let zone = Zone::new(&node.zone);
     let (root, machine_id) = match &node.files {
         Files::At(root) => (root.clone(), machine_id(root)),
+        Files::Bare => {
+            fs::create_dir_all(place.join("pods")).expect("a directory");
+            (place.to_owned(), None)
+        }
         Files::Standard => {
             fs::create_dir_all(place).expect("a directory");
             (place.to_owned(), varlog::fill(place, node.journal, &zone).expect("files below /var/log"))

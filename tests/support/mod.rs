@@ -2,6 +2,7 @@
 
 pub(crate) mod issuer;
 
+pub(crate) mod journals;
 pub(crate) mod proxy;
 
 use std::path::Path;

@@ -24,8 +24,8 @@ pub(crate) enum Speaks {
 pub(crate) enum Does {
     /// Leads there, whatever was asked for, whoever logs in as `name:password` where that is wanted.
     Lead { to: SocketAddr, login: Option<&'static str> },
-    /// The same, but on its first connection no more than so many bytes come back, as from a peer that is gone.
-    LeadThenFreeze { to: SocketAddr, after: u64 },
+    /// The same, but on its nth connection (from 1) no more than so many bytes come back, as from a peer that is gone.
+    LeadAndFreeze { to: SocketAddr, nth: usize, after: u64 },
     /// Says this to the first bytes that come, and closes.
     Say(&'static [u8]),
     /// Nothing at all.
@@ -114,14 +114,14 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, does: Does, reco
         }
     }
     let head = String::from_utf8(head).expect("a head is text");
-    let is_first = {
+    let count = {
         let mut record = record.lock().expect("a record");
         record.push(head.clone());
-        record.len() == 1
+        record.len()
     };
     let (to, login, freeze) = match does {
         Does::Lead { to, login } => (to, login, None),
-        Does::LeadThenFreeze { to, after } => (to, None, is_first.then_some(after)),
+        Does::LeadAndFreeze { to, nth, after } => (to, None, (count == nth).then_some(after)),
         other => return misbehave(stream, other).await,
     };
     let wanted = login.map(|login| format!("\r\nproxy-authorization: basic {}\r\n", STANDARD.encode(login)));
@@ -222,6 +222,6 @@ async fn misbehave<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, does: Does)
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
         Does::Hang => std::future::pending().await,
-        Does::Close | Does::Lead { .. } | Does::LeadThenFreeze { .. } => {}
+        Does::Close | Does::Lead { .. } | Does::LeadAndFreeze { .. } => {}
     }
 }

@@ -144,7 +144,11 @@ impl Peer {
                 self.failure("no version or cipher in common (TLS 1.2 and 1.3 are spoken here)").hint(OLD)
             }
             "UnrecognisedName" => self.failure(&format!("{who} does not know the name we asked for")).hint(NAME),
-            "NoApplicationProtocol" => self.failure(&format!("{who} speaks neither HTTP/2 nor HTTP/1.1")),
+            "NoApplicationProtocol" => {
+                let failure = self.failure(&format!("{who} speaks neither HTTP/2 nor HTTP/1.1"));
+                // A server may speak another version than those it was offered; of proxies there is but one.
+                if self.role == Role::Server { failure.at(Stage::Version) } else { failure }
+            }
             other => self.failure(&format!("{who} ended the handshake ({other})")),
         }
     }
