@@ -24,6 +24,8 @@ pub struct Options {
     pub units: Vec<String>,
     /// `--path`: files relative to /var/log, without `..`; never together with units.
     pub paths: Vec<String>,
+    /// `-p`: the newest rotation of each of `paths`, which are never empty then.
+    pub previous: bool,
     /// `--source`.
     pub source: SourceChoice,
     /// Whether a file that ends in `.gz` is unpacked; `--no-decompress` says no.
@@ -93,6 +95,7 @@ impl Default for Options {
             connection: Connection::default(),
             units: Vec::new(),
             paths: Vec::new(),
+            previous: false,
             source: SourceChoice::Auto,
             decompress: true,
             since: None,

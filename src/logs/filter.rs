@@ -4,6 +4,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
 use crate::logs::klog::Severity;
+use crate::logs::kubelet::Among;
 use crate::logs::layout;
 use crate::logs::line::Line;
 use crate::logs::pod::PodLines;
@@ -44,6 +45,8 @@ pub struct Filter {
     pub identifiers: Vec<String>,
     /// About this pod.
     pub pod: Option<PodLines>,
+    /// Only the kubelet's of a log that holds others' as well.
+    pub kubelet: Option<Among>,
     /// Whether any entry showed a severity: without one, `severity` could not be answered.
     pub saw_severity: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.
@@ -52,6 +55,8 @@ pub struct Filter {
     pub saw_entry: bool,
     /// Whether any entry was written by one of `identifiers`.
     pub saw_identifier: bool,
+    /// Whether any entry was a supervisor's whose kubelet logs elsewhere.
+    pub saw_supervisor: bool,
     /// How many entries in a row lay past the window's end.
     pub past: u32,
 }
@@ -74,6 +79,7 @@ impl Filter {
             || self.severity.is_some()
             || !self.identifiers.is_empty()
             || self.pod.is_some()
+            || self.kubelet.is_some()
     }
 
     /// Judges one entry. Entries come in the log's order.
