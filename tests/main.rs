@@ -14,6 +14,7 @@ mod logs;
 mod oidc;
 mod plugin;
 mod rotation;
+mod journal;
 mod limit;
 mod ranges;
 mod stream;
