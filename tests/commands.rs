@@ -146,10 +146,11 @@ fn a_large_directory_is_listed_without_a_request_for_each_file() {
 fn timestamps_stand_before_every_line_in_the_wanted_zone() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
-    for node in ["node-a", "node-b"] {
-        let plain = run(&kubeconfig, [node]);
-        let utc = run(&kubeconfig, [node, "--timestamps"]);
-        let east = run(&kubeconfig, [node, "--timestamps", "--timezone", "+05:30"]);
+    for node in [&["node-a"][..], &["node-b", "--path", "kubelet.log"]] {
+        let ask = |more: &[&str]| run(&kubeconfig, node.iter().chain(more));
+        let plain = ask(&[]);
+        let utc = ask(&["--timestamps"]);
+        let east = ask(&["--timestamps", "--timezone", "+05:30"]);
         let strip = |text: &str, width: usize| -> String {
             text.split_inclusive('\n').map(|line| line.get(width..).expect("a timestamp")).collect()
         };
@@ -162,7 +163,7 @@ fn timestamps_stand_before_every_line_in_the_wanted_zone() {
         let without_boots =
             |text: String| text.split_inclusive('\n').filter(|l| !l.contains("-- Boot")).collect::<String>();
         let lines = without_boots(utc.text().to_owned());
-        assert_eq!(strip(&lines, 28), without_boots(plain.text().to_owned()), "{node}");
+        assert_eq!(strip(&lines, 28), without_boots(plain.text().to_owned()), "{node:?}");
         assert!(
             without_boots(east.text().to_owned())
                 .lines()
