@@ -17,6 +17,7 @@ pub mod http;
 pub mod auth;
 pub mod kube;
 pub mod logs;
+pub mod insight;
 pub mod output;
 pub mod format;
 pub mod command;

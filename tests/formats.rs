@@ -165,3 +165,29 @@ fn json_lines_tell_the_parts_of_each_entry() {
     let nodes: Vec<Value> = lines(&ran.expect(0, &[]).stdout).into_iter().map(|entry| entry["node"].clone()).collect();
     assert_eq!(nodes, ["odd", "same"].repeat(5));
 }
+
+#[test]
+fn a_digest_counts_what_is_said_alike_on_all_nodes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = |node: usize| {
+        (0..200)
+            .map(|n| format!("E1114 22:13:{:02}.{n:06}    1 a.go:1] \"Failed\" pod=\"ns/p{node}-{n}\"\n", n % 60))
+            .collect::<String>()
+    };
+    let nodes: Vec<Node> = (0..3)
+        .map(|node| {
+            let folder = folder.path().join(node.to_string());
+            std::fs::create_dir(&folder)
+                .and_then(|()| std::fs::write(folder.join("x.log"), log(node)))
+                .expect("a file");
+            Node::new(&format!("node-{node}"), Mode::QUERY_OFF).files(&folder)
+        })
+        .collect();
+    let cluster = Setup::new(nodes).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let ran = run(&kubeconfig, ["node-*", "--path=x.log", "-o", "digest", "--tail=-1"]);
+    let text = ran.expect(0, &[]).text();
+    assert!(text.starts_with("600 entries of 3 nodes, 1 template\n"), "{text}");
+    let row: Vec<&str> = text.lines().nth(2).expect("a row").split_whitespace().collect();
+    assert_eq!((row[0], row[1], &row[4..]), ("600", "error", &["node-0,node-1,node-2", "a.go:1", "Failed"][..]));
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Command;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, Shard};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::{Around, Timestamp, When, Zone};
@@ -54,6 +54,10 @@ pub struct Options {
     pub about: Option<PodName>,
     /// `--max-concurrency`: at least 1.
     pub max_concurrency: Option<usize>,
+    /// `--shard`.
+    pub shard: Option<Shard>,
+    /// `-w`: the file that takes the place of stdout.
+    pub write: Option<PathBuf>,
     /// `--fail-fast`.
     pub fail_fast: bool,
     /// `-o`.
@@ -104,6 +108,8 @@ impl Default for Options {
             identifiers: Vec::new(),
             about: None,
             max_concurrency: None,
+            shard: None,
+            write: None,
             fail_fast: false,
             format: Format::Text,
             merge: true,
@@ -201,6 +207,8 @@ pub enum Format {
     Raw,
     /// An object a line.
     Jsonl,
+    /// A table of templates.
+    Digest,
     /// A document.
     Json,
     /// The same in YAML.

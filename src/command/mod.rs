@@ -79,7 +79,8 @@ impl Context {
                 server_name: cluster.tls_server_name.clone(),
             },
         };
-        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
+        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?
+            .limit(said.connection.request_timeout);
         let mut options = kube::Options::new(self.notices.clone());
         // One node is one stream; lists and many nodes are many requests side by side, which HTTP/2 answers by one handshake.
         if said.command == Command::Logs && said.nodes.one().is_some() {

@@ -9,6 +9,7 @@ use crate::logs::outlet::Event;
 pub mod color;
 pub mod text;
 pub mod jsonl;
+pub mod digest;
 pub mod document;
 
 /// What is being written.
@@ -17,6 +18,8 @@ pub enum Format<'o> {
     Text(text::Text<'o>),
     /// An object a line.
     Jsonl(jsonl::Jsonl<'o>),
+    /// A table of what is said how often.
+    Digest(digest::Table<'o>),
     /// One document.
     Document(document::Document<'o>),
 }
@@ -27,6 +30,7 @@ impl Format<'_> {
         match self {
             Format::Text(text) => text.event(node, event),
             Format::Jsonl(jsonl) => jsonl.event(node, event),
+            Format::Digest(table) => table.event(node, event),
             Format::Document(document) => document.event(node, event),
         }
     }
@@ -34,7 +38,7 @@ impl Format<'_> {
     /// A node has ended, and all of it was given.
     pub fn ended(&mut self, node: usize, how: Result<(), &Error>) -> ControlFlow<()> {
         match self {
-            Format::Text(_) | Format::Jsonl(_) => ControlFlow::Continue(()),
+            Format::Text(_) | Format::Jsonl(_) | Format::Digest(_) => ControlFlow::Continue(()),
             Format::Document(document) => document.ended(node, how),
         }
     }
@@ -44,6 +48,7 @@ impl Format<'_> {
         match self {
             Format::Text(text) => text.flush(),
             Format::Jsonl(jsonl) => jsonl.flush(),
+            Format::Digest(_) => ControlFlow::Continue(()),
             Format::Document(document) => document.flush(),
         }
     }
@@ -54,6 +59,10 @@ impl Format<'_> {
         match self {
             Format::Text(text) => text.cut().collect(),
             Format::Jsonl(_) => Vec::new(),
+            Format::Digest(table) => {
+                table.finish();
+                Vec::new()
+            }
             Format::Document(mut document) => {
                 document.finish(took);
                 document.cut().collect()

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::header::CONTENT_ENCODING;
 use hyper::{Uri, Version};
 use hyper_util::client::legacy::Client;
@@ -75,7 +75,7 @@ pub struct Pool {
     failure: std::sync::Mutex<Option<Failure>>,
 }
 
-type HyperClient = Client<Connector, Empty<Bytes>>;
+type HyperClient = Client<Connector, Full<Bytes>>;
 
 /// One HTTP/1.1 client, or an HTTP/2 client for each connection; beside each its requests whose bodies are still read.
 struct Clients(Vec<(HyperClient, AtomicUsize)>);
@@ -141,7 +141,7 @@ impl Pool {
         let url = format!("{}{}", self.origin, request.path());
         let clock = self.settings.clock;
         let started = clock.instant();
-        trace::request(&self.settings.notices, &url, request.headers());
+        trace::request(&self.settings.notices, request, &url);
         let limit = request.time_limit().filter(|limit| !limit.is_zero());
         let outcome = match clock.within(limit, self.exchange(request, &url)).await {
             Some(outcome) => outcome,
@@ -152,7 +152,7 @@ impl Pool {
             }
         };
         let took = clock.instant().saturating_duration_since(started);
-        trace::outcome(&self.settings.notices, &url, &outcome, took);
+        trace::outcome(&self.settings.notices, request, &url, &outcome, took);
         let (head, turn) = outcome?;
         let (parts, body) = head.into_parts();
         let gzip =
@@ -170,7 +170,8 @@ impl Pool {
         let uri: Uri = url.parse().map_err(|why| Failure::new(Stage::Garbled, format!("{url:?} is no URL: {why}")))?;
         let clients = self.clients().await?;
         let turn = Turn::take(clients);
-        let mut outgoing = hyper::Request::new(Empty::new());
+        let mut outgoing = hyper::Request::new(Full::new(request.body()));
+        *outgoing.method_mut() = request.method();
         *outgoing.uri_mut() = uri;
         outgoing.headers_mut().clone_from(request.headers());
         match turn.client().request(outgoing).await {

@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 
 use super::api::status;
 use super::body::{Answer, Body, set, unsized_body};
+use super::ranges::Habit;
 
 /// Something that goes wrong, and when.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ pub(crate) enum What {
     TruncatedGzip(usize),
     /// The Content-Length is off by so much.
     LyingLength(i64),
+    /// Byte ranges fare badly on the way.
+    Ranges(Habit),
 }
 
 /// Of the requests that fit, which ones.
@@ -275,6 +278,7 @@ pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>)
             set(&mut answer, "content-length", &claimed.to_string());
             return Ok(answer);
         }
+        What::Ranges(habit) => return habit.pass_back(answer).await,
         What::Drip(bytes, pause) => {
             return Ok(
                 answer.map(|body| Drip { inner: body, bytes, pause, rest: Bytes::new(), waiting: None }.boxed_unsync())

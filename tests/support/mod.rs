@@ -1,4 +1,8 @@
-//! Running the real binary.
+//! Running the real binary, and what it may need beside a cluster.
+
+pub(crate) mod issuer;
+
+pub(crate) mod journals;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -10,13 +10,25 @@ use crate::args::{Parsed, parse};
 use crate::error::Error;
 use crate::time::parse_timeout;
 
-pub(super) const FLAGS: &[&Flag] =
-    &[&OUTPUT, &NO_MERGE, &PREFIX, &COLOR, &TIMESTAMPS, &TIMEOUT, &PRINT_REQUESTS, &QUIET, &VERBOSITY, &HELP, &VERSION];
+pub(super) const FLAGS: &[&Flag] = &[
+    &OUTPUT,
+    &WRITE,
+    &NO_MERGE,
+    &PREFIX,
+    &COLOR,
+    &TIMESTAMPS,
+    &TIMEOUT,
+    &PRINT_REQUESTS,
+    &QUIET,
+    &VERBOSITY,
+    &HELP,
+    &VERSION,
+];
 
 static OUTPUT: Flag = Flag {
     long: "output",
     short: Some('o'),
-    value: Value::Choice(&["text", "json", "yaml", "jsonl", "raw"]),
+    value: Value::Choice(&["text", "json", "yaml", "jsonl", "digest", "raw"]),
     commands: LOGS,
     group: Group::Output,
     brief: "Text (unless said), a document, objects, or plain bytes",
@@ -27,6 +39,7 @@ static OUTPUT: Flag = Flag {
          messages; what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
         "json, yaml: one document. For one named node nodeName, timestamp (when the run began), logs and, where it failed, error; for \
          several, responses with these fields, errors and summary, node after node.",
+        "digest: a table of what the lines say, names and numbers left out: how often, on which nodes, when first and last.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
@@ -34,11 +47,12 @@ static OUTPUT: Flag = Flag {
             "text" => Format::Text,
             "raw" => Format::Raw,
             "jsonl" => Format::Jsonl,
+            "digest" => Format::Digest,
             "json" => Format::Json,
             "yaml" => Format::Yaml,
             other => {
                 return Err(Error::usage(format!("no such format: {other:?}"))
-                    .hint("formats are text, json, yaml, jsonl and raw"));
+                    .hint("formats are text, json, yaml, jsonl, digest and raw"));
             }
         };
         Ok(())
@@ -49,6 +63,29 @@ static OUTPUT: Flag = Flag {
 fn output() {
     assert_eq!((said(&["n"]).format, said(&["n", "-o", "jsonl"]).format), (Format::Text, Format::Jsonl));
     refused(&["n", "-o", "wide"]);
+}
+
+static WRITE: Flag = Flag {
+    long: "write",
+    short: Some('w'),
+    value: Value::File("FILE"),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "Into a file instead of stdout; {shard} in its name is I",
+    help: &[
+        "Writes to this file instead of stdout, and replaces what it held. `{shard}` in the name stands for the I of --shard.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.write = Some(given.path().ok_or_else(|| Error::usage("the file's name is empty"))?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn write() {
+    assert_eq!(said(&["n", "-w", "out-{shard}.log"]).write, Some("out-{shard}.log".into()));
+    refused(&["n", "-w", ""]);
 }
 
 static NO_MERGE: Flag = Flag {
