@@ -16,6 +16,7 @@ pub mod config;
 pub mod http;
 pub mod auth;
 pub mod kube;
+pub mod journal;
 pub mod logs;
 pub mod insight;
 pub mod output;

@@ -24,6 +24,8 @@ pub struct Options {
     pub units: Vec<String>,
     /// `--path`: files relative to /var/log, without `..`; never together with units.
     pub paths: Vec<String>,
+    /// `-p`: the newest rotation of each of `paths`, which are never empty then.
+    pub previous: bool,
     /// `--source`.
     pub source: SourceChoice,
     /// Whether a file that ends in `.gz` is unpacked; `--no-decompress` says no.
@@ -93,6 +95,7 @@ impl Default for Options {
             connection: Connection::default(),
             units: Vec::new(),
             paths: Vec::new(),
+            previous: false,
             source: SourceChoice::Auto,
             decompress: true,
             since: None,
@@ -235,6 +238,8 @@ pub enum SourceChoice {
     Auto,
     /// The kubelet's node log query.
     Query,
+    /// The node's journal files.
+    Journal,
     /// Text files under /var/log.
     File,
 }
@@ -300,6 +305,17 @@ impl Priority {
                 "give klog's I, W, E or F, or syslog's 0-7 or emerg, alert, crit, err, warning, notice, info, debug",
             )
         })
+    }
+
+    /// The mildest of syslog's levels it lets through.
+    pub fn level(self) -> u8 {
+        match self {
+            Priority::Klog(Severity::Info) => 7,
+            Priority::Klog(Severity::Warning) => 4,
+            Priority::Klog(Severity::Error) => 3,
+            Priority::Klog(Severity::Fatal) => 2,
+            Priority::Syslog(level) => level,
+        }
     }
 
     /// The mildest klog severity it lets through.

@@ -141,7 +141,7 @@ mod tests {
 
     fn shown(text: &[u8]) -> String {
         let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
-        let line = Line { at, head: Head::of(text), text: Bytes::copy_from_slice(text) };
+        let line = Line { at, head: Head::of(text), text: Bytes::copy_from_slice(text), entry: None };
         let mut object = Vec::new();
         super::object(&line, "node-7", Some("kubelet"), &mut object);
         let object = String::from_utf8(object).unwrap();

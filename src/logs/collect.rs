@@ -336,7 +336,13 @@ async fn run(plan: Arc<Plan>, means: Means, name: String, usage: Use, mut outlet
         clock: means.clock,
         server_limit: plan.server_limit,
     };
-    let what = What { units: &plan.units, paths: &plan.paths, choice: plan.choice, decompress: plan.decompress };
+    let what = What {
+        units: &plan.units,
+        paths: &plan.paths,
+        instance: plan.instance,
+        choice: plan.choice,
+        decompress: plan.decompress,
+    };
     let want = Want { last: plan.last, dated: usage.dated || usage.order == Order::Merged, raw: usage.raw };
     let mut filter = plan.filter.clone();
     let ended = match pick::read(&node, what, want, &mut filter, &mut outlet).await {

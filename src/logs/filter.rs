@@ -4,6 +4,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
 use crate::logs::klog::Severity;
+use crate::logs::kubelet::Among;
 use crate::logs::layout;
 use crate::logs::line::Line;
 use crate::logs::pod::PodLines;
@@ -40,10 +41,14 @@ pub struct Filter {
     pub exclude: Vec<Pattern>,
     /// At least this severe; an entry that shows no severity counts as info.
     pub severity: Option<Severity>,
+    /// The same on syslog's scale, for entries whose priority is known: this or more urgent.
+    pub level: Option<u8>,
     /// Written by one of these programs, if there are any.
     pub identifiers: Vec<String>,
     /// About this pod.
     pub pod: Option<PodLines>,
+    /// Only the kubelet's of a log that holds others' as well.
+    pub kubelet: Option<Among>,
     /// Whether any entry showed a severity: without one, `severity` could not be answered.
     pub saw_severity: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.
@@ -52,6 +57,8 @@ pub struct Filter {
     pub saw_entry: bool,
     /// Whether any entry was written by one of `identifiers`.
     pub saw_identifier: bool,
+    /// Whether any entry was a supervisor's whose kubelet logs elsewhere.
+    pub saw_supervisor: bool,
     /// How many entries in a row lay past the window's end.
     pub past: u32,
 }
@@ -74,6 +81,7 @@ impl Filter {
             || self.severity.is_some()
             || !self.identifiers.is_empty()
             || self.pod.is_some()
+            || self.kubelet.is_some()
     }
 
     /// Judges one entry. Entries come in the log's order.
@@ -111,8 +119,11 @@ impl Filter {
     fn wants(&mut self, line: &Line) -> bool {
         if let Some(least) = self.severity {
             let severity = layout::severity(line.message());
-            self.saw_severity |= severity.is_some();
-            if severity.unwrap_or(Severity::Info) < least {
+            let level = line.entry.as_ref().and_then(|entry| entry.priority());
+            self.saw_severity |= severity.is_some() || level.is_some();
+            // journald takes a program's word for it only where the program speaks its protocol; a kubelet's lines are all "info".
+            let urgent = level.zip(self.level).is_some_and(|(level, most)| level <= most);
+            if severity.unwrap_or(Severity::Info) < least && !urgent {
                 return false;
             }
         }
@@ -216,6 +227,7 @@ mod tests {
             at: Some(Timestamp::from_micros(at)),
             head: Head::of(text.as_bytes()),
             text: Bytes::copy_from_slice(text.as_bytes()),
+            entry: None,
         }
     }
 

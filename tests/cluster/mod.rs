@@ -14,6 +14,7 @@ pub(crate) mod query;
 pub(crate) mod openshift;
 pub(crate) mod journal;
 pub(crate) mod engine;
+pub(crate) mod distro;
 pub(crate) mod varlog;
 pub(crate) mod kubelet;
 pub(crate) mod selector;
@@ -44,6 +45,7 @@ use tokio::sync::oneshot;
 #[allow(unused_imports, reason = "the names tests write; each test binary uses a part")]
 pub(crate) use self::{
     access::{Basic, Grant, User},
+    distro::Distribution,
     fault::{Fault, What},
     files::Mime,
     journal::{Journal, Reader, Step},
@@ -394,6 +396,10 @@ fn kubelet(setup: &Setup, node: &Node, place: &Path) -> (Arc<Kubelet>, Option<St
     let zone = Zone::new(&node.zone);
     let (root, machine_id) = match &node.files {
         Files::At(root) => (root.clone(), machine_id(root)),
+        Files::Bare => {
+            fs::create_dir_all(place.join("pods")).expect("a directory");
+            (place.to_owned(), None)
+        }
         Files::Standard => {
             fs::create_dir_all(place).expect("a directory");
             (place.to_owned(), varlog::fill(place, node.journal, &zone).expect("files below /var/log"))
