@@ -46,10 +46,15 @@ impl Notices {
 
     /// A failure with all its levels, and its remedy; never hidden.
     pub fn error(&self, error: &Error) {
-        self.line("error: ", &error.chain());
+        self.error_alone(error);
         if let Some(remedy) = error.remedy() {
             self.line("hint: ", remedy);
         }
+    }
+
+    /// A failure whose remedy was told with another one.
+    pub fn error_alone(&self, error: &Error) {
+        self.line("error: ", &error.chain());
     }
 
     /// Said only from `-v level` on: 6 requests, 8 their heads, as kubectl's.
@@ -57,6 +62,11 @@ impl Notices {
         if self.verbosity >= level {
             self.line("", &words());
         }
+    }
+
+    /// Words that were asked for and stand alone, for a script to take; never hidden.
+    pub fn plain(&self, words: impl fmt::Display) {
+        self.line("", &words.to_string());
     }
 
     /// The `-v N` this run was started with.

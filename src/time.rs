@@ -49,7 +49,10 @@ impl Timestamp {
         let (local, rest) = civil::date_time(text.as_bytes())?;
         let offset = match rest {
             b"Z" | b"z" => 0,
-            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => zone::offset_of(*sign, [*h1, *h2], [*m1, *m2])?,
+            // ISO 8601's shorter form, which other programs print, is no less clear.
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2] => {
+                zone::offset_of(*sign, [*h1, *h2], [*m1, *m2])?
+            }
             _ => return None,
         };
         let shifted = local.utc()?.0.checked_sub(i64::from(offset).checked_mul(MICROS)?)?;

@@ -46,6 +46,37 @@ fn a_node_called_like_a_subcommand_is_named_with_its_kind() {
     }
 }
 
+/// Each line that is printed, given to a shell with kubectl on its PATH, gets what the run got.
+#[test]
+fn printed_requests_are_kubectls_own() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for args in [
+        &["node-a", "--path", "quote\"s and 'single'.log"][..],
+        &["node-a", "--since-time", "2026-11-21T00:00:00Z"],
+        &["ls", "node-b"],
+    ] {
+        let before = cluster.requests().len();
+        let ran = run(&kubeconfig, args.iter().chain(&["--print-requests", "-q"]));
+        let mut sent: Vec<String> = cluster.requests()[before..].iter().map(|request| request.target.clone()).collect();
+        let kubeconfig = kubeconfig.to_str().expect("text");
+        let mut printed = Vec::new();
+        for line in ran.stderr.lines().filter(|line| line.starts_with("kubectl ")) {
+            let line = line.split("  # with Range: ").next().expect("a line");
+            let words = format!("printf '%s\\n' {line}");
+            let split = std::process::Command::new("sh").arg("-c").arg(words).output().expect("a shell").stdout;
+            let split = String::from_utf8(split).expect("text");
+            let words: Vec<&str> = split.lines().collect();
+            assert_eq!(words[..5], ["kubectl", "--kubeconfig", kubeconfig, "get", "--raw"]);
+            printed.push(words[5..].join("\n"));
+        }
+        // `ls` asks for sizes side by side.
+        sent.sort();
+        printed.sort();
+        assert_eq!(printed, sent, "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn kubectl_is_told_which_nodes_there_are() {
     let cluster = start();
@@ -115,10 +146,11 @@ fn a_large_directory_is_listed_without_a_request_for_each_file() {
 fn timestamps_stand_before_every_line_in_the_wanted_zone() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
-    for node in ["node-a", "node-b"] {
-        let plain = run(&kubeconfig, [node]);
-        let utc = run(&kubeconfig, [node, "--timestamps"]);
-        let east = run(&kubeconfig, [node, "--timestamps", "--timezone", "+05:30"]);
+    for node in [&["node-a"][..], &["node-b", "--path", "kubelet.log"]] {
+        let ask = |more: &[&str]| run(&kubeconfig, node.iter().chain(more));
+        let plain = ask(&[]);
+        let utc = ask(&["--timestamps"]);
+        let east = ask(&["--timestamps", "--timezone", "+05:30"]);
         let strip = |text: &str, width: usize| -> String {
             text.split_inclusive('\n').map(|line| line.get(width..).expect("a timestamp")).collect()
         };
@@ -131,7 +163,7 @@ fn timestamps_stand_before_every_line_in_the_wanted_zone() {
         let without_boots =
             |text: String| text.split_inclusive('\n').filter(|l| !l.contains("-- Boot")).collect::<String>();
         let lines = without_boots(utc.text().to_owned());
-        assert_eq!(strip(&lines, 28), without_boots(plain.text().to_owned()), "{node}");
+        assert_eq!(strip(&lines, 28), without_boots(plain.text().to_owned()), "{node:?}");
         assert!(
             without_boots(east.text().to_owned())
                 .lines()

@@ -32,8 +32,8 @@ pub enum Needs {
 pub enum Positionals {
     /// Nothing.
     None,
-    /// A node.
-    Node,
+    /// Nodes.
+    Nodes,
     /// A node and, behind a colon, a folder under /var/log.
     NodeAndFolder,
     /// A command's name, or nothing.
@@ -71,7 +71,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         command: Command::Logs,
         name: "logs",
-        usage: "NODE [flags]",
+        usage: "NODE... [flags]",
         brief: "Print a node's log: the kubelet's, a service's or a file (the default)",
         about: &[
             "Prints the kubelet's log of a node as the node wrote it, oldest line first; with -u another service's, with --path a file \
@@ -91,7 +91,7 @@ pub const COMMANDS: &[Spec] = &[
             ("The container runtime instead", "kubectl kubelet-logs node-1 -u containerd --since 30m -g timeout"),
             ("A file under the node's /var/log", "kubectl kubelet-logs node-1 --path kubelet.log"),
         ],
-        positionals: Positionals::Node,
+        positionals: Positionals::Nodes,
         needs: Needs::Cluster,
     },
     Spec {

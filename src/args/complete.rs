@@ -135,7 +135,7 @@ fn operand(found: &mut Candidates, command: Option<Command>, operands: usize, on
         found.fixed.extend(commands());
     }
     match (command.unwrap_or_default().spec().positionals, operands) {
-        (Positionals::Node | Positionals::NodeAndFolder, 0) => found.nodes = true,
+        (Positionals::Nodes, _) | (Positionals::NodeAndFolder, 0) => found.nodes = true,
         (Positionals::CommandName, 0) => found.fixed.extend(commands()),
         (Positionals::Shell, 0) => found.fixed.extend(SHELLS.iter().map(|shell| (*shell).to_owned())),
         _ => {}
@@ -260,7 +260,8 @@ mod tests {
         assert_eq!(offered(&["logs", ""]), ["node-1", "node-2"]);
         assert_eq!(offered(&["ls", "-q", "node-1"]), ["node-1"]);
         assert_eq!(offered(&["--", ""]), ["node-1", "node-2"]);
-        for nothing in [["node-1", ""].as_slice(), &["logs", "node-1", ""], &["man", ""], &["--tail", ""]] {
+        assert_eq!(offered(&["logs", "node-1", ""]), ["node-1", "node-2"]);
+        for nothing in [["ls", "node-1", ""].as_slice(), &["man", ""], &["--tail", ""]] {
             assert_eq!(offered(nothing), [""; 0], "{nothing:?}");
         }
         assert_eq!(offered(&["completion", ""]), ["bash", "zsh", "fish"]);

@@ -58,6 +58,8 @@ pub enum Set {
 /// Headings of help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
+    /// Which nodes.
+    Nodes,
     /// What is read.
     Source,
     /// When it was written.
@@ -72,11 +74,13 @@ pub enum Group {
 
 impl Group {
     /// In the order help shows them.
-    pub const ALL: [Group; 5] = [Group::Source, Group::Window, Group::Filter, Group::Output, Group::Connection];
+    pub const ALL: [Group; 6] =
+        [Group::Nodes, Group::Source, Group::Window, Group::Filter, Group::Output, Group::Connection];
 
     /// The heading.
     pub fn title(self) -> &'static str {
         match self {
+            Group::Nodes => "Which nodes",
             Group::Source => "What to read",
             Group::Window => "From when",
             Group::Filter => "Which lines",

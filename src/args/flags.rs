@@ -5,6 +5,7 @@
 mod connection;
 mod filter;
 mod hidden;
+mod nodes;
 mod output;
 mod source;
 mod window;
@@ -22,7 +23,10 @@ const EVERY: &[Command] =
 
 /// Every flag that is shown, in the order help shows them.
 pub fn all() -> impl Iterator<Item = &'static Flag> {
-    [source::FLAGS, window::FLAGS, filter::FLAGS, output::FLAGS, connection::FLAGS].into_iter().flatten().copied()
+    [nodes::FLAGS, source::FLAGS, window::FLAGS, filter::FLAGS, output::FLAGS, connection::FLAGS]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// The flags of a command in a group.

@@ -102,7 +102,7 @@ fn of_command(page: &mut String, spec: &Spec, depth: Depth) {
     // Commands without a cluster take kubectl's flags, too, but do nothing with them.
     let groups = match spec.needs {
         super::command::Needs::Cluster => &Group::ALL[..],
-        super::command::Needs::Nothing => &Group::ALL[..4],
+        super::command::Needs::Nothing => &Group::ALL[..5],
     };
     flag_groups(page, spec.command, depth, groups);
     if depth == Depth::Brief {

@@ -1,7 +1,9 @@
 //! The command line: text to typed options, and every text made from the flag table.
 
 pub mod command;
+pub mod nodes;
 pub mod options;
+pub mod kubectl;
 pub mod flag;
 pub mod flags;
 pub mod suggest;
@@ -15,8 +17,9 @@ pub mod parse;
 
 pub use command::Command;
 pub use complete::Candidates;
+pub use nodes::Nodes;
 pub use options::{
-    Connection, Options, PodName, Priority, Severity, SourceChoice, Tail, node_name, path_under_var_log, unit_name,
+    Color, Connection, Format, Options, PodName, Priority, Severity, SourceChoice, Tail, path_under_var_log, unit_name,
 };
 pub use parse::{Parsed, parse};
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Command;
+use super::nodes::{Nodes, Shard};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::{Around, Timestamp, When, Zone};
@@ -13,7 +14,9 @@ use crate::time::{Around, Timestamp, When, Zone};
 pub struct Options {
     /// What to do.
     pub command: Command,
-    /// `logs`: the node's name, without `node/`. `ls`: the node, then the folder under /var/log if one was named.
+    /// Which nodes `logs` reads.
+    pub nodes: Nodes,
+    /// `ls`: the node, then the folder under /var/log if one was named.
     pub operands: Vec<String>,
     /// Which cluster, as whom.
     pub connection: Connection,
@@ -21,6 +24,8 @@ pub struct Options {
     pub units: Vec<String>,
     /// `--path`: files relative to /var/log, without `..`; never together with units.
     pub paths: Vec<String>,
+    /// `-p`: the newest rotation of each of `paths`, which are never empty then.
+    pub previous: bool,
     /// `--source`.
     pub source: SourceChoice,
     /// Whether a file that ends in `.gz` is unpacked; `--no-decompress` says no.
@@ -49,10 +54,28 @@ pub struct Options {
     pub identifiers: Vec<String>,
     /// `--for`.
     pub about: Option<PodName>,
+    /// `--max-concurrency`: at least 1.
+    pub max_concurrency: Option<usize>,
+    /// `--shard`.
+    pub shard: Option<Shard>,
+    /// `-w`: the file that takes the place of stdout.
+    pub write: Option<PathBuf>,
+    /// `--fail-fast`.
+    pub fail_fast: bool,
+    /// `-o`.
+    pub format: Format,
+    /// Whether several nodes are merged by time; `--no-merge` says no.
+    pub merge: bool,
+    /// `--prefix`; unset for `auto`.
+    pub prefix: Option<bool>,
+    /// `--color`.
+    pub color: Color,
     /// `--timestamps`.
     pub timestamps: bool,
     /// `ls --long`.
     pub long: bool,
+    /// `--print-requests`.
+    pub print_requests: bool,
     /// `-v N`.
     pub verbosity: u8,
     /// `-q`.
@@ -67,10 +90,12 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             command: Command::Logs,
+            nodes: Nodes::default(),
             operands: Vec::new(),
             connection: Connection::default(),
             units: Vec::new(),
             paths: Vec::new(),
+            previous: false,
             source: SourceChoice::Auto,
             decompress: true,
             since: None,
@@ -85,8 +110,17 @@ impl Default for Options {
             priority: None,
             identifiers: Vec::new(),
             about: None,
+            max_concurrency: None,
+            shard: None,
+            write: None,
+            fail_fast: false,
+            format: Format::Text,
+            merge: true,
+            prefix: None,
+            color: Color::Auto,
             timestamps: false,
             long: false,
+            print_requests: false,
             verbosity: 0,
             quiet: false,
             timeout: None,
@@ -166,6 +200,36 @@ pub struct Connection {
     pub disable_compression: Option<bool>,
 }
 
+/// How what was read is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As lines.
+    #[default]
+    Text,
+    /// The bytes as received.
+    Raw,
+    /// An object a line.
+    Jsonl,
+    /// A table of templates.
+    Digest,
+    /// A document.
+    Json,
+    /// The same in YAML.
+    Yaml,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// Where a node's log is taken from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SourceChoice {
@@ -174,6 +238,8 @@ pub enum SourceChoice {
     Auto,
     /// The kubelet's node log query.
     Query,
+    /// The node's journal files.
+    Journal,
     /// Text files under /var/log.
     File,
 }
@@ -241,6 +307,17 @@ impl Priority {
         })
     }
 
+    /// The mildest of syslog's levels it lets through.
+    pub fn level(self) -> u8 {
+        match self {
+            Priority::Klog(Severity::Info) => 7,
+            Priority::Klog(Severity::Warning) => 4,
+            Priority::Klog(Severity::Error) => 3,
+            Priority::Klog(Severity::Fatal) => 2,
+            Priority::Syslog(level) => level,
+        }
+    }
+
     /// The mildest klog severity it lets through.
     pub fn severity(self) -> Severity {
         match self {
@@ -268,7 +345,13 @@ impl PodName {
         let wrong = |what: String| Error::usage(what).hint("give pod/NAME or pod/NAMESPACE/NAME");
         let mut parts = text.split('/');
         let (Some("pod" | "pods" | "po"), Some(first)) = (parts.next(), parts.next()) else {
-            return Err(wrong(format!("not a pod: {text:?}")));
+            let meant = text.split('/').count() <= 2 && text.split('/').all(is_dns_name);
+            let error = Error::usage(format!("not a pod: {text:?}"));
+            return Err(if meant {
+                error.hint(format!("did you mean pod/{text}? pods are named pod/NAME or pod/NAMESPACE/NAME"))
+            } else {
+                wrong(error.chain())
+            });
         };
         let (namespace, name) = match (parts.next(), parts.next()) {
             (None, _) => (None, first),
@@ -283,32 +366,6 @@ impl PodName {
             _ => Ok(PodName { namespace: namespace.map(str::to_owned), name: name.to_owned() }),
         }
     }
-}
-
-/// Checks a node's name, with or without `node/`.
-pub fn node_name(text: &str) -> Result<String> {
-    let bare = ["node/", "nodes/", "no/"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
-    if text.contains(',') {
-        return Err(one_node_only());
-    }
-    if bare.contains(['*', '?', '[']) {
-        return Err(Error::usage(format!("not a node's name: {text:?}"))
-            .hint("patterns for names are not supported by this version"));
-    }
-    if let Some(("pod" | "pods" | "po", _)) = bare.split_once('/') {
-        return Err(Error::usage(format!("{text} is a pod, not a node"))
-            .hint(format!("name the pod's node, and the pod with --for {text}")));
-    }
-    if !is_dns_name(bare) {
-        return Err(Error::usage(format!("not a node's name: {text:?}"))
-            .hint("node names have lower-case letters, digits, '-' and '.': see `kubectl get nodes`"));
-    }
-    Ok(bare.to_owned())
-}
-
-/// The refusal of a second node.
-pub(super) fn one_node_only() -> Error {
-    Error::usage("more than one node was named").hint("this version reads one node at a time")
 }
 
 /// Checks a unit's name and leaves out its `.service`.
@@ -352,7 +409,7 @@ pub fn path_under_var_log(text: &str) -> Result<String> {
 }
 
 /// Lower-case DNS labels joined by dots, as names of nodes and pods are; nothing that could steer a URL.
-fn is_dns_name(text: &str) -> bool {
+pub(super) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {
             !label.is_empty()
@@ -377,24 +434,6 @@ pub(super) fn namespace_name(text: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn node_names_are_taken_with_and_without_their_kind() {
-        for text in ["node-1", "node/node-1", "nodes/node-1", "no/node-1"] {
-            assert_eq!(node_name(text).unwrap(), "node-1");
-        }
-        assert_eq!(
-            node_name("ip-10-0-0-1.eu-west-1.compute.internal").unwrap(),
-            "ip-10-0-0-1.eu-west-1.compute.internal"
-        );
-        assert_eq!(node_name("node/ls").unwrap(), "ls");
-        for text in
-            ["", "node/", "..", ".", "a/b", "a..b", "-a", "a b", "a%2f", "Node", "a,b", "n*", "pod/x", &"a".repeat(254)]
-        {
-            assert!(node_name(text).is_err(), "{text}");
-        }
-        assert!(node_name("pod/ns/x").unwrap_err().remedy().unwrap().contains("--for pod/ns/x"));
-    }
 
     #[test]
     fn paths_become_relative_to_var_log() {

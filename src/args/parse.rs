@@ -6,7 +6,8 @@ use super::command::{COMMANDS, Positionals, SHELLS};
 use super::complete::{self, Candidates};
 use super::flag::{Flag, Given, Set};
 use super::help::{self, Depth};
-use super::options::{Options, SourceChoice, node_name, one_node_only, path_under_var_log};
+use super::nodes::node_name;
+use super::options::{Options, SourceChoice, path_under_var_log};
 use super::suggest::{habit, nearest};
 use super::words::{Word, Words};
 use super::{Command, PROGRAM, flags, man, version};
@@ -37,6 +38,9 @@ where
         return Ok(Parsed::Candidates(Box::new(complete::candidates(args.split_off(1)))));
     }
     let mut said = Said::default();
+    if let Some(error) = one_dash(&args) {
+        said.first_error = Some(error);
+    }
     for word in Words::new(args) {
         // Read on: whoever asks for help further on gets it, whatever else is wrong.
         if let Err(error) = said.take(word) {
@@ -142,6 +146,10 @@ impl Said {
             return Err(Error::usage("--path reads a file, --source query asks for a service")
                 .hint("leave out one of them; --unit names a service"));
         }
+        if self.options.previous && self.options.paths.is_empty() {
+            return Err(Error::usage("--previous needs --path in this version: it reads a file's newest rotation")
+                .hint("for what a unit wrote before a restart, give a window with --since and --until"));
+        }
         Ok(())
     }
 
@@ -154,25 +162,33 @@ impl Said {
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match (command.spec().positionals, words.as_slice()) {
-            (Positionals::Node | Positionals::NodeAndFolder, []) => {
+            (Positionals::NodeAndFolder, []) => {
                 return Err(Error::usage("no node was named").hint(format!(
-                    "write {PROGRAM} {}; `kubectl get nodes` lists nodes, {PROGRAM} -h explains",
-                    if command == Command::Logs { "NODE".to_owned() } else { format!("{} NODE", command.name()) }
+                    "write {PROGRAM} {} NODE; `kubectl get nodes` lists nodes, {PROGRAM} -h explains",
+                    command.name()
                 )));
             }
-            (Positionals::Node, [node]) => self.options.operands = vec![node_name(node)?],
+            (Positionals::Nodes, words) => {
+                if let [first, _, ..] = words
+                    && self.command.is_none()
+                    && let Some(meant) = nearest_command(first)
+                {
+                    return Err(Error::usage(format!("several nodes were named, {first} first")).hint(format!(
+                        "did you mean the command `{meant}`? node/{first} names a node that is called so"
+                    )));
+                }
+                words.iter().try_for_each(|word| self.options.nodes.add(word))?;
+                self.options.nodes.check()?;
+            }
             (Positionals::NodeAndFolder, [place]) => {
                 let (node, folder) = place.split_once(':').unwrap_or((place, ""));
                 let folder = path_under_var_log(folder)?;
                 self.options.operands = vec![node_name(node)?];
                 self.options.operands.extend((!folder.is_empty()).then_some(folder));
             }
-            (Positionals::Node | Positionals::NodeAndFolder, [first, ..]) => {
-                return Err(match nearest_command(first) {
-                    Some(meant) => Error::usage(format!("more than one node was named: {}", words.join(", ")))
-                        .hint(format!("did you mean the command `{meant}`?")),
-                    None => one_node_only(),
-                });
+            (Positionals::NodeAndFolder, [_, ..]) => {
+                return Err(Error::usage(format!("more than one place was named: {}", words.join(", ")))
+                    .hint(format!("`{}` takes one node at a time", command.name())));
             }
             (Positionals::None, []) | (Positionals::CommandName, []) => {}
             (Positionals::CommandName, [name]) => {
@@ -204,6 +220,16 @@ impl Said {
             Command::Man => Parsed::Print(man::page()),
         })
     }
+}
+
+/// A long flag behind a single dash, which would be read as a letter with a value: `-since 1h` as `-s ince`.
+fn one_dash(args: &[OsString]) -> Option<Error> {
+    args.iter().take_while(|word| *word != "--").find_map(|word| {
+        let name = word.to_str()?.strip_prefix('-')?;
+        let name = name.split_once('=').map_or(name, |(name, _)| name);
+        let long = name.len() > 1 && flags::all().any(|flag| flag.long == name);
+        long.then(|| Error::usage(format!("-{name} is a long flag")).hint(format!("write --{name}")))
+    })
 }
 
 fn no_shell(what: &str) -> Error {
@@ -266,14 +292,11 @@ mod tests {
             &["-q", "--", "logs", "node-1"],
         ] {
             let options = run(args);
-            assert_eq!(
-                (options.command, options.operands.as_slice()),
-                (Command::Logs, ["node-1".to_owned()].as_slice()),
-                "{args:?}"
-            );
+            assert_eq!((options.command, options.nodes.one()), (Command::Logs, Some("node-1")), "{args:?}");
         }
-        assert_eq!(run(&["node/ls"]).operands, ["ls"]);
-        assert_eq!(run(&["logs", "ls"]).operands, ["ls"]);
+        assert_eq!(run(&["node/ls"]).nodes.one(), Some("ls"));
+        assert_eq!(run(&["logs", "ls"]).nodes.one(), Some("ls"));
+        assert_eq!(run(&["a", "b,c", "node/a"]).nodes.names, ["a", "b", "c"]);
     }
 
     #[test]
@@ -299,21 +322,21 @@ mod tests {
     #[test]
     fn words_that_say_too_much_or_too_little_are_refused() {
         for (args, words, remedy) in [
-            ([].as_slice(), "no node was named", "kubectl kubelet-logs NODE;"),
+            ([].as_slice(), "no node was named", "kubectl kubelet-logs NODE"),
             (&["ls"], "no node was named", "kubectl kubelet-logs ls NODE;"),
-            (&["a", "b"], "more than one node was named", "one node at a time"),
-            (&["a,b"], "more than one node was named", "one node at a time"),
-            (&["lgos", "b"], "more than one node was named: lgos, b", "did you mean the command `logs`?"),
+            (&["ls", "a", "b"], "more than one place was named: a, b", "one node at a time"),
+            (&["lgos", "b"], "several nodes were named, lgos first", "did you mean the command `logs`?"),
             (&["version", "x"], "`version` does not take \"x\"", "version -h"),
             (&["help", "lss"], "no such command: \"lss\"", "did you mean ls?"),
             (&["help", "zzzzzz"], "no such command: \"zzzzzz\"", "logs, ls, version"),
             (&["completion"], "no shell was named", "bash, zsh, fish"),
             (&["completion", "csh"], "no completion for \"csh\"", "bash, zsh, fish"),
             (&["n", "--tail"], "--tail needs a value", "write --tail N"),
+            (&["n", "-since", "1h"], "-since is a long flag", "write --since"),
+            (&["n", "-tail=5"], "-tail is a long flag", "write --tail"),
             (&["n", "--tial", "5"], "unknown flag --tial", "did you mean --tail?"),
             (&["n", "--grpe=x"], "unknown flag --grpe", "did you mean --grep?"),
-            (&["n", "-A"], "unknown flag -A", "one node at a time"),
-            (&["--all-nodes"], "unknown flag --all-nodes", "one node at a time"),
+            (&["n", "-A"], "unknown flag -A", "--all-nodes"),
             (&["n", "-f"], "unknown flag -f", "following"),
             (&["n", "-Z"], "unknown flag -Z", "lists flags"),
             (&["n", "--quiet=perhaps"], "--quiet: neither true nor false", ""),

@@ -21,15 +21,12 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// What to do here instead of a flag of kubectl, journalctl or another log plugin. `flag` has its dashes.
 pub fn habit(flag: &str) -> Option<&'static str> {
     Some(match flag {
-        "-A" | "--all-namespaces" | "--all-nodes" | "--all" | "-l" | "--selector" | "--role" => {
-            "this version reads one node at a time: name it"
-        }
+        "-A" | "--all-namespaces" | "--all" => "nodes have no namespaces: --all-nodes reads every node",
         "-f" | "--follow" => "following is not supported by this version; --since -1m reads what is new",
         "-p" | "--previous" => "choosing an instance of the kubelet is not supported by this version",
         "-b" | "--boot" | "-k" | "--dmesg" => {
             "choosing a boot is not supported by this version; --since and --until choose a time"
         }
-        "-o" | "--output" => "this version prints text only",
         "-Q" | "--query" => "name a service with -u, a file with --path",
         "-S" => "use --since",
         "-U" => "use --until",

@@ -1,85 +1,286 @@
-//! `logs NODE`: prints a node's log.
+//! `logs NODE…`: prints nodes' logs.
 
+use std::fs::File;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::args::{Options, PodName};
+use crate::args::nodes::in_shard;
+use crate::args::{Format as Said, Nodes, Options, PodName};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
-use crate::error::{Kind, Result};
-use crate::kube::{Client, pod};
-use crate::logs::collect::{End, Step, Use, collect};
-use crate::logs::outlet::Event;
+use crate::error::{Doing, Error, Kind, Result};
+use crate::format::digest::Table;
+use crate::format::document::{About, Document, Notation};
+use crate::format::jsonl::Jsonl;
+use crate::format::text::{Names, Style, Text};
+use crate::format::{Format, color};
+use crate::kube::{Client, node, pod};
+use crate::logs::collect::{End, Means, Order, Step, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
-use crate::output::{Output, Style, Text};
+use crate::logs::unit::KUBELET;
+use crate::notice::Notices;
+use crate::output::Output;
+
+/// Nodes read at the same time unless said.
+const AT_ONCE: usize = 64;
 
 /// Reads and prints.
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
     // What was said is checked before anything is connected.
-    let mut plan = plan(options, context.clock, &context.notices)?;
+    let plan = plan(options, context.clock, &context.notices)?;
     let cluster = context.cluster(options)?;
     let clock = context.clock;
-    let reading = read(options, &cluster, &mut plan, context, output);
-    match clock.within(options.timeout, reading).await {
+    let mut file = match &options.write {
+        Some(path) => Some(file(path, options, context)?),
+        None => None,
+    };
+    let output = file.as_mut().unwrap_or(output);
+    let reading = read(options, &cluster, plan, context, output);
+    let ended = match clock.within(options.timeout, reading).await {
         Some(outcome) => outcome,
         None => Err(out_of_time(options.timeout.unwrap_or_default())),
+    };
+    let written = file.map_or(Ok(()), |mut file| file.finish());
+    ended.and_then(|outcome| written.map(|()| outcome))
+}
+
+/// The file of `-w`, empty.
+fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
+    let mut name = path.to_string_lossy().into_owned();
+    if name.contains(SHARD) {
+        let (index, _) = shard(options, context)?.ok_or_else(|| {
+            Error::usage(format!("{SHARD} in the name of --write, and no --shard")).hint("add --shard I/N")
+        })?;
+        name = name.replace(SHARD, &index.to_string());
     }
+    let path = if name == path.to_string_lossy() { path.to_owned() } else { name.into() };
+    let file = File::create(&path).doing(Kind::Failed, || format!("writing {}", path.display()))?;
+    Ok(Output::new(Box::new(file), false))
+}
+
+/// What stands for the shard's number in the name of a file.
+const SHARD: &str = "{shard}";
+
+/// Which shard of how many, where one was asked for.
+fn shard(options: &Options, context: &Context) -> Result<Option<(u32, u32)>> {
+    const INDEX: &str = "JOB_COMPLETION_INDEX";
+    let Some(shard) = options.shard else { return Ok(None) };
+    let index = match shard.index {
+        Some(index) => index,
+        None => {
+            let said = context.env.text(INDEX).and_then(|index| index.parse().ok()).filter(|index| *index < shard.of);
+            said.ok_or_else(|| {
+                Error::usage(format!("--shard {} says not which, and {INDEX} is no number below it", shard.of))
+                    .hint("give I/N, or run in an Indexed Job of that many completions")
+            })?
+        }
+    };
+    Ok(Some((index, shard.of)))
 }
 
 async fn read(
     options: &Options,
     cluster: &Cluster,
-    plan: &mut Plan,
+    mut plan: Plan,
     context: &mut Context,
     output: &mut Output,
 ) -> Result<Outcome> {
+    let mut interrupt = context.interrupt.clone();
+    let nodes = tokio::select! {
+        biased;
+        signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
+        nodes = prepare(options, cluster, &mut plan, context) => nodes?,
+    };
+    let single = options.nodes.one().is_some();
+    let document = matches!(options.format, Said::Json | Said::Yaml);
+    let order = match options.format {
+        Said::Digest => Order::Any,
+        _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
+        _ => Order::Sequential,
+    };
+    let parted = matches!(options.format, Said::Jsonl | Said::Digest);
+    let text = options.format == Said::Text;
+    let names = match (text, options.prefix, order) {
+        (true, Some(true), _) | (true, None, Order::Merged) => Names::Prefix,
+        (true, None, Order::Sequential) if !single && nodes.len() > 1 => Names::Header,
+        _ => Names::Untold,
+    };
+    let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
+    let usage = Use {
+        dated: timestamps.is_some() || parted,
+        raw: timestamps.is_none()
+            && options.limit_bytes.is_none()
+            && !parted
+            && order == Order::Sequential
+            && names != Names::Prefix
+            && !(output.is_terminal() && text),
+        order,
+        at_once: options.max_concurrency.unwrap_or(AT_ONCE),
+    };
+    let style = Style {
+        timestamps,
+        limit: options.limit_bytes,
+        names,
+        color: text && color::wanted(options.color, output.is_terminal(), &context.env),
+        raw: !text,
+    };
+    let plan = Arc::new(plan);
+    let means = Means { client: Arc::clone(&cluster.client), notices: context.notices.clone(), clock: context.clock };
+    let (began, started) = (context.clock.now(), context.clock.instant());
+    let mut format = match options.format {
+        Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
+        Said::Jsonl => {
+            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
+            let unit = match (&*plan.units, &*plan.paths) {
+                ([unit], _) => Some(unit.clone()),
+                ([], []) => Some(KUBELET.to_owned()),
+                _ => None,
+            };
+            Format::Jsonl(Jsonl::new(output, &nodes, unit))
+        }
+        Said::Digest => Format::Digest(Table::new(output, &nodes)),
+        Said::Json | Said::Yaml => {
+            let notation = if options.format == Said::Json { Notation::Json } else { Notation::Yaml };
+            let about = if single { About::Single } else { About::Several };
+            Format::Document(Document::new(output, &nodes, style, notation, about, began))
+        }
+    };
+    let mut tally = Tally { nodes: &nodes, anything: 0, failures: Vec::new() };
+    let notices = &context.notices;
+    let end = collect(&plan, &nodes, usage, &means, &mut context.interrupt, |step| match step {
+        Step::Event(node, event) => format.event(node, event),
+        Step::Ended(node, how) => {
+            let failed = how.is_err();
+            format.ended(node, how.as_ref().map(|_| ()))?;
+            tally.count(node, how);
+            if failed && options.fail_fast { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        Step::Idle => format.flush(),
+    })
+    .await;
+    let cut = format.finish(context.clock.instant().saturating_duration_since(started));
+    let flushed = output.flush();
+    if let End::Interrupted(signal) = end {
+        return Ok(Outcome { exit: signal.exit_code() });
+    }
+    if matches!(flushed, ControlFlow::Continue(())) {
+        for (node, printed) in cut {
+            notices.note(format_args!("{}: stopped after {printed} bytes (--limit-bytes)", nodes[node]));
+        }
+    }
+    if matches!(end, End::Done) && tally.anything == 0 && tally.failures.is_empty() && plan.last != Some(0) {
+        let (since, until) = (plan.filter.since, plan.filter.until);
+        let from = since.map(|at| format!(" from {}", at.rfc3339())).unwrap_or_default();
+        let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
+        let place = if let [node] = &*nodes { node.clone() } else { format!("{} nodes", nodes.len()) };
+        notices.note(format_args!("{place}: nothing matched{from}{to}"));
+    }
+    tally.outcome(single, context)
+}
+
+/// How the nodes fared.
+struct Tally<'a> {
+    nodes: &'a [String],
+    /// How many had anything to print.
+    anything: usize,
+    failures: Vec<(usize, Error)>,
+}
+
+impl Tally<'_> {
+    fn count(&mut self, node: usize, how: Result<bool>) {
+        match how {
+            Ok(anything) => self.anything += usize::from(anything),
+            Err(error) => self.failures.push((node, error)),
+        }
+    }
+
+    /// The exit code: of nodes that all failed alike theirs, of nodes that failed differently 1, of some that failed 3.
+    fn outcome(mut self, single: bool, context: &Context) -> Result<Outcome> {
+        if self.failures.is_empty() {
+            return Ok(Outcome::DONE);
+        }
+        self.failures.sort_by_key(|(node, _)| *node);
+        let name = |node: usize| self.nodes.get(node).cloned().unwrap_or_default();
+        if single && let Some((node, error)) = self.failures.pop() {
+            return Err(error.within(name(node)));
+        }
+        let all = self.failures.len() == self.nodes.len();
+        let kinds: Vec<Kind> = self.failures.iter().map(|(_, error)| error.kind()).collect();
+        let exit = match kinds.first() {
+            Some(first) if all && kinds.iter().all(|kind| kind == first) => first.exit_code(),
+            _ if all => Kind::Failed.exit_code(),
+            _ => Kind::Partial.exit_code(),
+        };
+        let failed = self.failures.len();
+        let mut remedies: Vec<String> = Vec::new();
+        for (node, error) in std::mem::take(&mut self.failures) {
+            let error = error.within(name(node));
+            let known = error.remedy().is_some_and(|remedy| remedies.iter().any(|known| known == remedy));
+            if known {
+                context.notices.error_alone(&error);
+            } else {
+                remedies.extend(error.remedy().map(str::to_owned));
+                context.notices.error(&error);
+            }
+        }
+        context.notices.note(format_args!("{failed} of {} nodes failed", self.nodes.len()));
+        Ok(Outcome { exit })
+    }
+}
+
+/// What has to be asked of the API before nodes are read: which ones, and what the pod is called.
+async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context: &Context) -> Result<Vec<String>> {
     if let Some(pod) = &options.about {
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
-        let mut interrupt = context.interrupt.clone();
-        plan.filter.pod = tokio::select! {
-            biased;
-            signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
-            lines = pod_lines(&cluster.client, pod, namespace, context) => Some(lines?),
-        };
+        plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
     }
-    let style =
-        Style { timestamps: options.timestamps.then_some(options.timezone.clone()), limit: options.limit_bytes };
-    let usage = Use {
-        dated: options.timestamps,
-        raw: !options.timestamps && options.limit_bytes.is_none() && !output.is_terminal(),
-    };
-    let node = plan.node.clone();
-    let mut text = Text::new(output, style);
-    let end =
-        collect(
-            plan,
-            usage,
-            &cluster.client,
-            &context.notices,
-            context.clock,
-            &mut context.interrupt,
-            |step| match step {
-                Step::Event(Event::Bytes(bytes)) => text.bytes(&bytes),
-                Step::Event(Event::Lines(lines)) => text.lines(&lines),
-                Step::Idle => text.flush(),
-            },
-        )
-        .await;
-    let (printed, cut) = (text.printed(), text.was_cut());
-    let flushed = output.flush();
-    match end.map_err(|error| error.within(&node))? {
-        End::Interrupted(signal) => return Ok(Outcome { exit: signal.exit_code() }),
-        End::Done { anything: false } if plan.last != Some(0) => {
-            let (since, until) = (plan.filter.since, plan.filter.until);
-            let from = since.map(|at| format!(" from {}", at.rfc3339())).unwrap_or_default();
-            let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
-            context.notices.note(format_args!("{node}: nothing matched{from}{to}"));
+    let said = &options.nodes;
+    let shard = shard(options, context)?;
+    let of_shard = |nodes: Vec<String>| match shard {
+        None => nodes,
+        Some((index, of)) => {
+            let all = nodes.len();
+            let nodes: Vec<String> = nodes.into_iter().filter(|node| in_shard(node, index, of)).collect();
+            context.notices.note(format_args!("shard {index} of {of}: {} of {all} nodes", nodes.len()));
+            nodes
         }
-        End::Done { .. } | End::Stopped => {}
+    };
+    if !said.needs_list() {
+        return Ok(of_shard(said.names.clone()));
     }
-    if cut && matches!(flushed, ControlFlow::Continue(())) {
-        context.notices.note(format_args!("{node}: stopped after {printed} bytes (--limit-bytes)"));
+    let nodes = chosen(said, &cluster.client, &context.notices).await?;
+    if plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window() {
+        plan.last = Some(FEW);
+        context.notices.note(format_args!(
+            "the last {FEW} entries of each of {} nodes; --tail or --since asks for more",
+            nodes.len()
+        ));
     }
-    Ok(Outcome::DONE)
+    Ok(of_shard(nodes))
+}
+
+/// Entries a node where a selector chooses and nothing says how many: kubectl's number.
+const FEW: u64 = 10;
+
+/// The nodes that are meant, by name.
+async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<Vec<String>> {
+    let listed = node::matching(client, &said.selector, &said.field_selector).await;
+    let listed = listed.map_err(|error| error.within("listing nodes"))?;
+    let mut names: Vec<String> = listed
+        .iter()
+        .filter(|node| said.admits(&node.name, |name| node.labels.get(name).map(String::as_str)))
+        .map(|node| node.name.clone())
+        .collect();
+    names.sort_unstable();
+    if names.is_empty() {
+        let error = Error::new(Kind::NotFound, format!("no node matches {}", said.said()));
+        return Err(error.hint("`kubectl get nodes --show-labels` shows names, roles and labels"));
+    }
+    for name in said.names.iter().filter(|name| !names.contains(name)) {
+        notices.note(format_args!("{name} is left out: no such node matches {}", said.said()));
+    }
+    Ok(names)
 }
 
 /// What kubelet lines call a pod. One that is gone or may not be read is known by its name alone.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::args::Options;
+use crate::args::kubectl::kubectl;
+use crate::args::{Command, Options};
 use crate::auth::{Auth, Stdin};
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Roots, Trust};
+use crate::http::{Protocol, Proxy, Roots, Trust};
 use crate::interrupt::Interrupt;
 use crate::kube::{self, Client};
 use crate::notice::Notices;
@@ -60,11 +61,11 @@ impl Context {
         for warning in &config.warnings {
             self.notices.warning(warning);
         }
-        let client = self.client(&config, options.connection.request_timeout)?;
+        let client = self.client(&config, options)?;
         Ok(Cluster { client: Arc::new(client), namespace: config.namespace })
     }
 
-    fn client(&self, config: &Config, request_timeout: Option<Duration>) -> Result<Client> {
+    fn client(&self, config: &Config, said: &Options) -> Result<Client> {
         let cluster = &config.cluster;
         let scheme = if cluster.server.is_https() { "https" } else { "http" };
         let server = kube::Server {
@@ -78,10 +79,19 @@ impl Context {
                 server_name: cluster.tls_server_name.clone(),
             },
         };
-        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
-        let mut options = kube::Options::new(self.notices.clone()).obeying(&self.env);
-        options.request_timeout = request_timeout;
+        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?
+            .limit(said.connection.request_timeout);
+        let mut options = kube::Options::new(self.notices.clone());
+        // One node is one stream; lists and many nodes are many requests side by side, which HTTP/2 answers by one handshake.
+        if said.command == Command::Logs && said.nodes.one().is_some() {
+            options.protocol = Protocol::Http1First;
+        }
+        let mut options = options.obeying(&self.env);
+        options.request_timeout = said.connection.request_timeout;
+        options.print_as = said.print_requests.then(|| kubectl(&said.connection));
         options.disable_compression = cluster.disable_compression;
+        options.proxy = cluster.proxy.as_ref().map(Proxy::from);
+        options.authority_source = cluster.authority_source.clone();
         options.clock = self.clock;
         Client::new(&server, auth, options)
     }

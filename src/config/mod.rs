@@ -3,15 +3,18 @@
 //! The rules are client-go's, so that this program reaches the cluster that kubectl reaches, as the same identity.
 
 mod check;
+mod edit;
 mod env;
 pub(crate) mod fields;
 mod incluster;
 pub(crate) mod kubeconfig;
+mod kuberc;
 pub mod pem;
 mod proxy;
 mod resolve;
 mod select;
 mod server;
+mod store;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -20,8 +23,12 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::env::Env;
+pub use self::kuberc::PluginPolicy;
+pub use self::proxy::{Proxy, ProxyScheme};
+pub(crate) use self::resolve::MAX_PEM;
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
+pub(crate) use self::store::{Store, Tokens};
 use crate::secret::Secret;
 
 /// A resolved choice of cluster, identity and namespace.
@@ -50,6 +57,10 @@ pub struct Cluster {
     pub trust: Trust,
     /// The PEM text behind [`Trust::Ca`], which credential plugins may be told.
     pub certificate_authority_data: Option<Vec<u8>>,
+    /// Where the trusted authorities were read from, for words; empty but for [`Trust::Ca`].
+    pub authority_source: String,
+    /// The proxy to go through, by the kubeconfig or the environment.
+    pub proxy: Option<Proxy>,
     /// Do not ask for compressed answers.
     pub disable_compression: bool,
     /// What the cluster tells credential plugins: its extension `client.authentication.k8s.io/exec`.
@@ -78,6 +89,8 @@ pub struct User {
     pub token_file: Option<PathBuf>,
     /// User name and password.
     pub basic: Option<(String, Secret)>,
+    /// An identity provider that gives tokens; empty where there is a token or a password.
+    pub oidc: Option<Oidc>,
     /// A program that prints credentials; empty where any of the above is set.
     pub exec: Option<Exec>,
     /// Who to act as.
@@ -107,6 +120,25 @@ pub struct Impersonate {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+/// An OpenID Connect provider and what was got from it.
+#[derive(Debug)]
+pub struct Oidc {
+    /// Its URL, as it calls itself.
+    pub issuer: String,
+    /// As whom this client is known there.
+    pub client_id: String,
+    /// What proves that; empty for a public client.
+    pub client_secret: Secret,
+    /// Who vouches for its certificate.
+    pub trust: Trust,
+    /// The tokens as the kubeconfig held them.
+    pub(crate) tokens: Tokens,
+    /// Where new ones go.
+    pub(crate) store: Store,
+    /// The environment, which may name a proxy for it; the kubeconfig's is for the API server alone.
+    pub(crate) env: Env,
+}
+
 /// A credential plugin.
 #[derive(Debug)]
 pub struct Exec {
@@ -124,6 +156,8 @@ pub struct Exec {
     pub provide_cluster_info: bool,
     /// Whether it may talk to the person.
     pub interactive: Interactive,
+    /// Whether it may run at all.
+    pub policy: PluginPolicy,
 }
 
 /// The versions of the credential plugin protocol.

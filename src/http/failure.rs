@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
+use super::tls::Peer;
 use crate::error::{Error, Kind};
 
 /// A request that got no answer.
@@ -22,6 +23,8 @@ pub enum Stage {
     Dial,
     /// The connection is not to be trusted, or the server does not trust us.
     Tls,
+    /// The server speaks none of the HTTP versions it was offered.
+    Version,
     /// The connection was lost before the answer's head: the server may or may not have seen the request.
     Lost,
     /// The head did not come within the time allowed.
@@ -40,22 +43,27 @@ impl Failure {
         self
     }
 
+    pub(super) fn at(mut self, stage: Stage) -> Self {
+        self.stage = stage;
+        self
+    }
+
     /// How far the request came.
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// What became of a request to `host`, from what the client library says.
-    pub(super) fn of(error: &hyper_util::client::legacy::Error, host: &str) -> Self {
+    /// What became of a request to this server, from what the client library says.
+    pub(super) fn of(error: &hyper_util::client::legacy::Error, server: &Peer) -> Self {
         if let Some(failure) = find::<Failure>(error) {
             return failure.clone();
         }
         // With TLS 1.3 a server refuses our certificate only after we think the handshake is over.
         if let Some(tls) = find::<rustls::Error>(error) {
-            return super::tls::failure(tls, host);
+            return server.explain(tls);
         }
-        let why = innermost(error);
-        if let Some(failure) = super::tls::failure_in_words(&why, host) {
+        let (why, host) = (innermost(error), server.name());
+        if let Some(failure) = server.explain_words(&why) {
             return failure;
         }
         match find::<hyper::Error>(error) {

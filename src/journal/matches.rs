@@ -49,10 +49,7 @@ impl AnyOf {
     ///
     /// `.service` is added to a name without a suffix.
     pub fn unit(name: &str) -> AnyOf {
-        let unit = match has_suffix(name) {
-            true => name.to_owned(),
-            false => format!("{name}.service"),
-        };
+        let unit = full_name(name);
         let slice = unit.ends_with(".slice").then(|| vec![format!("_SYSTEMD_SLICE={unit}")]);
         let terms = [
             vec![format!("_SYSTEMD_UNIT={unit}")],
@@ -118,6 +115,11 @@ impl AnyOf {
     pub(super) fn all_terms(&self) -> &[Vec<Vec<u8>>] {
         &self.terms
     }
+}
+
+/// A unit's name with its suffix: `.service` where it has none.
+pub fn full_name(unit: &str) -> String {
+    if has_suffix(unit) { unit.to_owned() } else { format!("{unit}.service") }
 }
 
 /// Whether a unit's name says of which kind it is.

@@ -90,7 +90,7 @@ pub use entry::{Entry, Field, Position};
 pub use header::Header;
 pub use id::Id;
 pub use instances::{Found, Instance, Instances};
-pub use matches::{AnyOf, Matches, SUPPRESSED};
+pub use matches::{AnyOf, Matches, SUPPRESSED, full_name};
 pub use name::Name;
 pub use query::{Limits, Order, Query};
 pub use set::{FileId, Journal, Need, Notice, Step, Value};

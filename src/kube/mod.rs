@@ -3,14 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, HeaderValue, RANGE, USER_AGENT};
 use serde::de::DeserializeOwned;
 
+use crate::args::kubectl::quoted;
 use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
-use crate::config::Env;
+use crate::config::{self, Env};
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::http::ranges::{self, Fetched, Ranges};
+use crate::http::tls::certificate::date;
+use crate::http::{
+    Certificate, Encoding, Identity, Origin, Pool, Protocol, Proxy, Redirect, Request, Response, Settings, Trust, retry,
+};
 use crate::notice::Notices;
 
 pub mod path;
@@ -19,6 +24,7 @@ pub mod list;
 pub mod node;
 pub mod pod;
 mod hint;
+mod redirect;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +44,10 @@ pub struct Options {
     pub request_timeout: Option<Duration>,
     /// Never asks for compressed answers, whatever a request says.
     pub disable_compression: bool,
+    /// The proxy to go through; none is direct, as the way to a kubelet always is.
+    pub proxy: Option<Proxy>,
+    /// Where the trusted authorities were read from, for words; may be empty.
+    pub authority_source: String,
     /// Which HTTP versions to offer.
     pub protocol: Protocol,
     /// Bodies expected to be read side by side.
@@ -46,6 +56,8 @@ pub struct Options {
     pub ping_after: Duration,
     /// Silence after that ping before the connection is given up.
     pub ping_timeout: Duration,
+    /// Tells of each request as this command, kubectl with its flags, would send it.
+    pub print_as: Option<String>,
     /// Where to tell of requests and waits.
     pub notices: Notices,
     /// The clock.
@@ -64,8 +76,8 @@ enum Pause {
 
 /// A node's answer may take its 30 s; then comes the API server's own time.
 const FIRST_BYTE: Duration = Duration::from_secs(45);
-/// Redirects followed in a row.
-const REDIRECTS: usize = 3;
+/// Redirects followed in a row: Go's number.
+const REDIRECTS: usize = 10;
 /// A wait from which on the person is told.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
@@ -88,10 +100,13 @@ impl Options {
         Options {
             request_timeout: None,
             disable_compression: false,
+            proxy: None,
+            authority_source: String::new(),
             protocol: Protocol::Any,
             streams: 1,
             ping_after: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
+            print_as: None,
             notices,
             clock: Clock::System,
             pause: Pause::Wait,
@@ -99,14 +114,27 @@ impl Options {
     }
 
     /// The same, obeying the variables that client-go obeys: `DISABLE_HTTP2`, `HTTP2_READ_IDLE_TIMEOUT_SECONDS`,
-    /// `HTTP2_PING_TIMEOUT_SECONDS`.
+    /// `HTTP2_PING_TIMEOUT_SECONDS`. As there, a value that is no number is told and passed over, and pings can be
+    /// switched off (0) but not be waited for without end.
     pub fn obeying(mut self, env: &Env) -> Self {
-        let seconds = |name| Some(Duration::from_secs(env.text(name)?.parse().ok()?));
+        let seconds = |name, usual: Duration| {
+            let Some(value) = env.var(name) else { return usual };
+            value.to_str().and_then(|value| value.parse().ok()).map(Duration::from_secs).unwrap_or_else(|| {
+                self.notices.warning(format!(
+                    "{name}={} is no number of seconds: it stays at {}",
+                    config::quoted(&value.to_string_lossy()),
+                    usual.as_secs()
+                ));
+                usual
+            })
+        };
+        let ping_after = seconds("HTTP2_READ_IDLE_TIMEOUT_SECONDS", self.ping_after);
+        let ping_timeout = seconds("HTTP2_PING_TIMEOUT_SECONDS", self.ping_timeout);
         if env.var("DISABLE_HTTP2").is_some() {
             self.protocol = Protocol::Http1;
         }
-        self.ping_after = seconds("HTTP2_READ_IDLE_TIMEOUT_SECONDS").unwrap_or(self.ping_after);
-        self.ping_timeout = seconds("HTTP2_PING_TIMEOUT_SECONDS").unwrap_or(self.ping_timeout);
+        self.ping_after = ping_after;
+        self.ping_timeout = if ping_timeout.is_zero() { self.ping_timeout } else { ping_timeout };
         self
     }
 }
@@ -121,29 +149,35 @@ impl Client {
 
     /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked
     /// to come back later, a connection broke before the answer, credentials had to be renewed.
+    ///
+    /// Redirects are followed on this server alone, for to another neither credentials nor questions may go. A node's are
+    /// not: those that stay with it are its file server's, which callers read, and any other is an error, lest a node choose
+    /// what is asked of the API server.
     pub async fn get(&self, request: Request) -> Result<Response> {
-        let sent = self.auth.headers().await?;
-        let answer = self.insist(&request, &sent).await?;
-        if answer.status == 401 && self.auth.rejected(&sent).await? {
-            let sent = self.auth.headers().await?;
-            return self.insist(&request, &sent).await;
-        }
-        Ok(answer)
-    }
-
-    /// The same, following redirects that stay on this server and under the path `within`.
-    pub async fn get_within(&self, request: Request, within: &str) -> Result<Response> {
-        let mut answer = self.get(request.clone()).await?;
-        let mut asked = request.path().to_owned();
-        for _ in 0..REDIRECTS {
-            let Some(next) = answer.redirect(&self.origin, &format!("{}{asked}", self.prefix)) else { break };
+        let mut request = request;
+        for _ in 0..=REDIRECTS {
+            let answer = self.ask(&request).await?;
+            let next = match answer.redirect(&self.origin, &format!("{}{}", self.prefix, request.path())) {
+                None => return Ok(answer),
+                Some(Redirect::Away(to)) => return Err(redirect::refused(&answer, &self.origin, to.as_ref())),
+                Some(Redirect::Here(next)) => next,
+            };
             // Behind a path prefix the server may or may not know of it.
             let next = next.strip_prefix(self.prefix.as_str()).map(str::to_owned).unwrap_or(next);
-            if !next.starts_with(within) {
-                break;
+            match path::node_proxy(request.path()) {
+                None => request = request.at(next),
+                Some(node) if next.starts_with(node) => return Ok(answer),
+                Some(_) => return Err(redirect::out_of_node(&answer, &self.origin, &next)),
             }
-            answer = self.get(request.at(&next)).await?;
-            asked = next;
+        }
+        Err(redirect::endless(&self.origin, REDIRECTS))
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Response> {
+        self.print(request);
+        let (answer, sent) = self.insist(request).await?;
+        if answer.status == 401 && self.auth.rejected(&sent).await? {
+            return Ok(self.insist(request).await?.0);
         }
         Ok(answer)
     }
@@ -173,12 +207,29 @@ impl Client {
             .doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
     }
 
-    /// Asks again as the policy says.
-    async fn insist(&self, request: &Request, credentials: &Headers) -> Result<Response> {
+    /// Parts of the file at this path, in as few requests as the server allows: see [`Ranges::fetch`].
+    pub async fn ranges(&self, ranges: &Ranges, path: &str, wanted: ranges::Wanted<'_>) -> Result<Fetched> {
+        // Offsets are those of the file as it is.
+        let request = Request::get(path).encoding(Encoding::Identity);
+        ranges.fetch(self, &request, wanted).await
+    }
+
+    /// What `--print-requests` shows. kubectl drops the path of the server's URL when it gets a raw path.
+    fn print(&self, request: &Request) {
+        let Some(kubectl) = &self.options.print_as else { return };
+        let path = quoted(&format!("{}{}", self.prefix, request.path()));
+        let range = request.headers().get(RANGE).map(|range| String::from_utf8_lossy(range.as_bytes()));
+        let range = range.map(|range| format!("  # with Range: {range}")).unwrap_or_default();
+        self.options.notices.plain(format_args!("{kubectl} get --raw {path}{range}"));
+    }
+
+    /// Asks again as the policy says, with the credentials of then; gives those of the answer too.
+    async fn insist(&self, request: &Request) -> Result<(Response, Headers)> {
         let mut attempts = 0;
-        let pool = self.pool().await?;
         loop {
-            let complete = self.complete(request, credentials);
+            let credentials = self.auth.headers().await?;
+            let pool = self.pool().await?;
+            let complete = self.complete(request, &credentials);
             attempts += 1;
             let mut answer = pool.send(&complete).await;
             let outcome = match &mut answer {
@@ -192,7 +243,7 @@ impl Client {
             match retry::decide(attempts, outcome, retry::jitter()) {
                 retry::Decision::Wait(wait) => self.wait(wait).await,
                 retry::Decision::GiveUp => {
-                    return answer.map_err(|failure| match attempts {
+                    return answer.map(|answer| (answer, credentials)).map_err(|failure| match attempts {
                         1 => Error::from(failure),
                         _ => Error::from(failure).within(format!("asked {attempts} times")),
                     });
@@ -230,25 +281,58 @@ impl Client {
 
     /// The connections for the client certificate of now.
     async fn pool(&self) -> Result<Arc<Pool>> {
-        let identity = self.auth.identity().await?;
-        let generation = self.auth.identity_generation();
+        let (identity, generation) = self.auth.identity().await?;
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_under, pool)) = &*pool
             && *made_under == generation
         {
             return Ok(Arc::clone(pool));
         }
+        self.tell(identity.as_deref());
         let settings = Settings {
             protocol: self.options.protocol,
             streams: self.options.streams,
             ping_after: self.options.ping_after,
             ping_timeout: self.options.ping_timeout,
+            proxy: self.options.proxy.clone(),
+            authority_source: self.options.authority_source.clone(),
             clock: self.options.clock,
             ..Settings::new(self.options.notices.clone())
         };
-        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_ref(), settings)?);
+        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_deref(), settings)?);
         *pool = Some((generation, Arc::clone(&made)));
         Ok(made)
+    }
+}
+
+impl Client {
+    /// Says what is worth knowing before connections are made.
+    fn tell(&self, identity: Option<&Identity>) {
+        let notices = &self.options.notices;
+        if let Some(proxy) = &self.options.proxy {
+            notices.verbose(6, || format!("{} through the proxy {proxy}, which {} names", self.origin, proxy.set_by));
+        }
+        let certificate = identity.filter(|_| self.origin.is_secure()).and_then(|it| it.chain.first());
+        // API servers take the handshake and then answer 401 without a word about dates.
+        if let Some(ours) = certificate.and_then(|der| Certificate::read(der))
+            && self.options.clock.now() > ours.not_after
+        {
+            notices.warning(format!("the client certificate expired at {} ({ours})", date(ours.not_after)));
+        }
+    }
+}
+
+impl ranges::Server for Client {
+    async fn ask(&self, request: Request) -> Result<Response> {
+        self.get(request).await
+    }
+
+    async fn refusal(&self, answer: Response) -> Error {
+        status::error_of(answer).await
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.wait(time).await;
     }
 }
 

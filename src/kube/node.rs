@@ -144,6 +144,14 @@ pub async fn list(client: &Client, label_selector: &str, field_selector: &str) -
     list::all(client, Listing { path: &path::nodes(&[]), parameters: &parameters, accept: JSON }).await
 }
 
+/// Names and labels of the nodes that match; selectors go to the server as they are, empty ones match all.
+pub async fn matching(client: &Client, label_selector: &str, field_selector: &str) -> Result<Vec<Metadata>> {
+    let parameters = selectors(label_selector, field_selector);
+    let listing = Listing { path: &path::nodes(&[]), parameters: &parameters, accept: METADATA };
+    let nodes: Vec<Node> = list::all(client, listing).await?;
+    Ok(nodes.into_iter().map(|node| node.metadata).collect())
+}
+
 /// The names of all nodes, for which the server sends metadata only.
 pub async fn names(client: &Client) -> Result<Vec<String>> {
     let listing = Listing { path: &path::nodes(&[]), parameters: &[], accept: METADATA };

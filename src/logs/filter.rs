@@ -1,12 +1,11 @@
 //! Which entries are wanted: time window, patterns, severity, identifier, pod. Pure.
 
-use std::borrow::Cow;
-
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
 use crate::logs::klog::Severity;
-use crate::logs::layout::{self, Layout};
+use crate::logs::kubelet::Among;
+use crate::logs::layout;
 use crate::logs::line::Line;
 use crate::logs::pod::PodLines;
 use crate::time::Timestamp;
@@ -30,7 +29,7 @@ pub enum Verdict {
 }
 
 /// All conditions on an entry; the default lets everything through.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Not before this; inclusive.
     pub since: Option<Timestamp>,
@@ -42,10 +41,14 @@ pub struct Filter {
     pub exclude: Vec<Pattern>,
     /// At least this severe; an entry that shows no severity counts as info.
     pub severity: Option<Severity>,
+    /// The same on syslog's scale, for entries whose priority is known: this or more urgent.
+    pub level: Option<u8>,
     /// Written by one of these programs, if there are any.
     pub identifiers: Vec<String>,
     /// About this pod.
     pub pod: Option<PodLines>,
+    /// Only the kubelet's of a log that holds others' as well.
+    pub kubelet: Option<Among>,
     /// Whether any entry showed a severity: without one, `severity` could not be answered.
     pub saw_severity: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.
@@ -54,6 +57,8 @@ pub struct Filter {
     pub saw_entry: bool,
     /// Whether any entry was written by one of `identifiers`.
     pub saw_identifier: bool,
+    /// Whether any entry was a supervisor's whose kubelet logs elsewhere.
+    pub saw_supervisor: bool,
     /// How many entries in a row lay past the window's end.
     pub past: u32,
 }
@@ -76,6 +81,7 @@ impl Filter {
             || self.severity.is_some()
             || !self.identifiers.is_empty()
             || self.pod.is_some()
+            || self.kubelet.is_some()
     }
 
     /// Judges one entry. Entries come in the log's order.
@@ -113,13 +119,16 @@ impl Filter {
     fn wants(&mut self, line: &Line) -> bool {
         if let Some(least) = self.severity {
             let severity = layout::severity(line.message());
-            self.saw_severity |= severity.is_some();
-            if severity.unwrap_or(Severity::Info) < least {
+            let level = line.entry.as_ref().and_then(|entry| entry.priority());
+            self.saw_severity |= severity.is_some() || level.is_some();
+            // journald takes a program's word for it only where the program speaks its protocol; a kubelet's lines are all "info".
+            let urgent = level.zip(self.level).is_some_and(|(level, most)| level <= most);
+            if severity.unwrap_or(Severity::Info) < least && !urgent {
                 return false;
             }
         }
         if !self.grep.is_empty() || !self.exclude.is_empty() {
-            let message = dedented(line);
+            let message = line.dedented();
             if !self.grep.is_empty() && !self.grep.iter().any(|pattern| pattern.matches(&message)) {
                 return false;
             }
@@ -131,33 +140,15 @@ impl Filter {
     }
 }
 
-/// The message as its writer wrote it: journalctl indents continuation lines to the message's column.
-fn dedented(line: &Line) -> Cow<'_, [u8]> {
-    let message = line.message();
-    let indented = matches!(line.head, Some(head) if head.layout == Layout::Short { precise: true });
-    if !indented || memchr::memchr(b'\n', message).is_none() {
-        return Cow::Borrowed(message);
-    }
-    let indent = line.head.map_or(0, |head| head.message);
-    let mut lines = message.split(|b| *b == b'\n');
-    let mut whole = lines.next().unwrap_or_default().to_vec();
-    for line in lines {
-        whole.push(b'\n');
-        let spaces = line.iter().take(indent).take_while(|b| **b == b' ').count();
-        whole.extend_from_slice(line.get(spaces..).unwrap_or_default());
-    }
-    Cow::Owned(whole)
-}
-
 /// A `--grep` or `--exclude` pattern: regex-lite's syntax; all-lowercase ignores ASCII case.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
     ignore_case: bool,
     kind: PatternKind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum PatternKind {
     /// No metacharacter, case counts: searched at memory speed.
     Exact(Box<memchr::memmem::Finder<'static>>),
@@ -236,6 +227,7 @@ mod tests {
             at: Some(Timestamp::from_micros(at)),
             head: Head::of(text.as_bytes()),
             text: Bytes::copy_from_slice(text.as_bytes()),
+            entry: None,
         }
     }
 

@@ -1,7 +1,9 @@
-//! Where a lane's log goes: a bounded channel to the one place that collects.
+//! Where a lane's log goes: to the one place that collects, as far as its credit reaches.
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Error;
 use crate::logs::line::Line;
@@ -33,27 +35,126 @@ impl From<Error> for Halt {
 /// What reading gives: a value, or why it stopped.
 pub type Flow<T> = Result<T, Halt>;
 
-/// One lane's end of the channel.
+/// What a lane tells the collector.
+#[derive(Debug)]
+pub enum Told {
+    /// More of its log.
+    Event(Event),
+    /// It has ended: whether there was anything, or how it failed.
+    Ended(Result<bool, Error>),
+}
+
+/// How many bytes of a lane may wait to be collected. A lane that has used it up pauses until some of it is given back.
+#[derive(Clone, Debug)]
+pub struct Credit {
+    left: Arc<Semaphore>,
+    /// The whole of it: an entry that is longer takes this much.
+    whole: usize,
+}
+
+/// What an entry costs beside its bytes.
+const ENTRY: usize = 100;
+
+impl Credit {
+    /// For so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Credit { left: Arc::new(Semaphore::new(bytes)), whole: bytes }
+    }
+
+    /// What an entry takes of it.
+    pub fn cost_of(&self, line: &Line) -> usize {
+        (line.text.len() + ENTRY).min(self.whole)
+    }
+
+    /// What a piece takes of it.
+    pub fn cost_of_bytes(&self, bytes: &Bytes) -> usize {
+        bytes.len().min(self.whole)
+    }
+
+    /// Something was collected.
+    pub fn give_back(&self, cost: usize) {
+        self.left.add_permits(cost);
+    }
+
+    async fn take(&self, cost: usize) {
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        if let Ok(taken) = self.left.acquire_many(cost).await {
+            taken.forget();
+        }
+    }
+}
+
+/// One lane's way to the collector.
 #[derive(Debug)]
 pub struct Outlet {
-    sender: mpsc::Sender<Event>,
+    lane: usize,
+    sender: mpsc::UnboundedSender<(usize, Told)>,
+    credit: Credit,
     anything: bool,
+    /// Whether what was handed on last ends inside a line.
+    mid_line: bool,
+    ends: Ends,
+}
+
+/// What becomes of a text's last line that has no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// It stays as it is.
+    AsTheyAre,
+    /// It gets one, since another text follows.
+    Whole,
 }
 
 impl Outlet {
-    /// For one lane.
-    pub fn new(sender: mpsc::Sender<Event>) -> Self {
-        Outlet { sender, anything: false }
+    /// For the lane of this number.
+    pub fn new(lane: usize, sender: mpsc::UnboundedSender<(usize, Told)>, credit: Credit) -> Self {
+        Outlet { lane, sender, credit, anything: false, mid_line: false, ends: Ends::AsTheyAre }
     }
 
     /// Hands on whole lines; waits while the collector is behind.
     pub async fn bytes(&mut self, bytes: Bytes) -> Flow<()> {
-        if bytes.is_empty() { Ok(()) } else { self.send(Event::Bytes(bytes)).await }
+        let Some(last) = bytes.last() else { return Ok(()) };
+        self.mid_line = *last != b'\n';
+        self.credit.take(self.credit.cost_of_bytes(&bytes)).await;
+        self.send(Event::Bytes(bytes))
     }
 
     /// Hands on entries; waits while the collector is behind.
-    pub async fn lines(&mut self, lines: Vec<Line>) -> Flow<()> {
-        if lines.is_empty() { Ok(()) } else { self.send(Event::Lines(lines)).await }
+    pub async fn lines(&mut self, mut lines: Vec<Line>) -> Flow<()> {
+        while !lines.is_empty() {
+            let mut cost = 0;
+            let mut fitting = 0;
+            for line in &lines {
+                let more = self.credit.cost_of(line);
+                if cost + more > self.credit.whole {
+                    break;
+                }
+                (cost, fitting) = (cost + more, fitting + 1);
+            }
+            let rest = lines.split_off(fitting.max(1));
+            self.credit.take(cost).await;
+            self.send(Event::Lines(std::mem::replace(&mut lines, rest)))?;
+        }
+        Ok(())
+    }
+
+    /// Hands on the last entries of a text.
+    pub async fn last_lines(&mut self, mut lines: Vec<Line>) -> Flow<()> {
+        if self.ends == Ends::Whole {
+            whole(&mut lines);
+        }
+        self.lines(lines).await
+    }
+
+    /// From now on the last line of a text is treated like this.
+    pub fn treat_ends(&mut self, ends: Ends) {
+        self.ends = ends;
+    }
+
+    /// A text of bytes is over and another follows: that begins on a line of its own.
+    pub async fn end_line(&mut self) -> Flow<()> {
+        if self.mid_line { self.bytes(Bytes::from_static(b"\n")).await } else { Ok(()) }
     }
 
     /// Whether anything was handed on yet: from then on no other source may take over.
@@ -61,8 +162,73 @@ impl Outlet {
         self.anything
     }
 
-    async fn send(&mut self, event: Event) -> Flow<()> {
+    /// The lane has ended.
+    pub fn end(self, how: Result<bool, Error>) {
+        // A collector that is gone does not want to know.
+        let _ = self.sender.send((self.lane, Told::Ended(how)));
+    }
+
+    fn send(&mut self, event: Event) -> Flow<()> {
         self.anything = true;
-        self.sender.send(event).await.map_err(|_| Halt::Stopped)
+        self.sender.send((self.lane, Told::Event(event))).map_err(|_| Halt::Stopped)
+    }
+}
+
+/// Ends the last line, if it has no end.
+pub fn whole(lines: &mut [Line]) {
+    if let Some(last) = lines.last_mut()
+        && !last.text.ends_with(b"\n")
+    {
+        let mut text = BytesMut::from(&last.text[..]);
+        text.put_u8(b'\n');
+        last.text = text.freeze();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(length: usize) -> Line {
+        Line { at: None, head: None, text: Bytes::from(vec![b'x'; length]), entry: None }
+    }
+
+    #[tokio::test]
+    async fn a_lane_pauses_when_its_credit_is_used_up() {
+        let (sender, mut told) = mpsc::unbounded_channel();
+        let credit = Credit::new(1000);
+        let mut outlet = Outlet::new(7, sender, credit.clone());
+        let lane = tokio::spawn(async move {
+            outlet.lines((0..10).map(|_| line(300)).collect()).await.unwrap();
+            outlet.lines(vec![line(5000)]).await.unwrap();
+            outlet.bytes(Bytes::from(vec![b'x'; 5000])).await.unwrap();
+            outlet.end(Ok(true));
+        });
+        let (mut entries, mut most) = (0, 0);
+        loop {
+            let (number, told) = told.recv().await.unwrap();
+            assert_eq!(number, 7);
+            match told {
+                Told::Event(Event::Lines(lines)) => {
+                    let cost = lines.iter().map(|line| credit.cost_of(line)).sum();
+                    assert!(cost <= 1000 && !lines.is_empty());
+                    (entries, most) = (entries + lines.len(), most.max(lines.len()));
+                    credit.give_back(cost);
+                }
+                Told::Event(Event::Bytes(bytes)) => credit.give_back(credit.cost_of_bytes(&bytes)),
+                Told::Ended(how) => break assert!(how.unwrap()),
+            }
+        }
+        assert_eq!((entries, most), (11, 2));
+        assert_eq!(credit.left.available_permits(), 1000);
+        lane.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_ends_a_lane() {
+        let (sender, told) = mpsc::unbounded_channel();
+        drop(told);
+        let mut outlet = Outlet::new(0, sender, Credit::new(10));
+        assert!(matches!(outlet.bytes(Bytes::from_static(b"x")).await, Err(Halt::Stopped)));
     }
 }

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use crate::args::{Options, Priority, Severity, SourceChoice, Tail};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::logs::filter::{Filter, Pattern};
+use crate::logs::source::pick::Instance;
 use crate::notice::Notices;
 
 /// What one run of `logs` reads.
 #[derive(Debug)]
 pub struct Plan {
-    /// The node's name.
-    pub node: String,
-    /// Units without `.service`; empty only where paths are read.
+    /// Units without `.service`; without any, and without paths, the kubelet is read, wherever it logs.
     pub units: Vec<String>,
     /// Files under /var/log.
     pub paths: Vec<String>,
+    /// Which instance of them.
+    pub instance: Instance,
     /// Which sources may be used.
     pub choice: SourceChoice,
     /// Whether `.gz` files are unpacked.
@@ -34,7 +35,6 @@ pub const SERVER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Resolves the options of `logs`.
 pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> {
-    let node = options.operands.first().cloned().ok_or_else(|| Error::usage("no node was named"))?;
     let (since, until) = options.window(clock.now())?;
     if since.is_some() || until.is_some() {
         notices.verbose(4, || {
@@ -53,21 +53,18 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         grep: patterns(&options.grep)?,
         exclude: patterns(&options.exclude)?,
         severity: options.priority.map(Priority::severity).filter(|least| *least > Severity::Info),
+        level: options.priority.map(Priority::level),
         identifiers: options.identifiers.clone(),
         ..Filter::default()
-    };
-    let units = match (options.units.is_empty(), options.paths.is_empty()) {
-        (true, true) => vec!["kubelet".to_owned()],
-        _ => options.units.clone(),
     };
     let last = match options.tail {
         Some(Tail::Last(last)) => Some(last),
         Some(Tail::All) | None => None,
     };
     Ok(Plan {
-        node,
-        units,
+        units: options.units.clone(),
         paths: options.paths.clone(),
+        instance: if options.previous { Instance::Previous } else { Instance::Current },
         choice: options.source,
         decompress: options.decompress,
         last,

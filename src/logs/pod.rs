@@ -7,7 +7,7 @@ const MOST_IDS: usize = 256;
 
 /// What kubelet lines call one pod: `namespace/name`, `name_namespace(uid)`, its UID, its containers' ids, and the
 /// sandbox ids that only the log itself tells.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PodLines {
     names: Vec<(Finder<'static>, usize)>,
     ids: Vec<String>,

@@ -80,6 +80,11 @@ impl Splitter {
         }
     }
 
+    /// Whether what was pushed ends inside a line.
+    pub fn is_mid_line(&self) -> bool {
+        self.pending.last().is_some_and(|last| *last != b'\n')
+    }
+
     /// The stream has ended: the pending entry is complete.
     pub fn finish(&mut self, entries: &mut Vec<Line>) {
         if self.line < self.pending.len() {
@@ -95,7 +100,7 @@ impl Splitter {
         while let Some(n) = frame.get(line..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let end = line + n + 1;
             if let Some(head) = self.starts(frame.get(line..end).unwrap_or_default()) {
-                entries.push(Line { at: None, head: self.head.take(), text: frame.slice(start..line) });
+                entries.push(Line { at: None, head: self.head.take(), text: frame.slice(start..line), entry: None });
                 self.head = head;
                 start = line;
             }
@@ -115,7 +120,7 @@ impl Splitter {
             self.head = starts.flatten();
         } else if let Some(head) = starts {
             let text = self.pending.split_to(self.line).freeze();
-            entries.push(Line { at: None, head: self.head.take(), text });
+            entries.push(Line { at: None, head: self.head.take(), text, entry: None });
             self.head = head;
         }
         self.line = self.pending.len();
@@ -124,7 +129,7 @@ impl Splitter {
     fn flush(&mut self, entries: &mut Vec<Line>) {
         self.line = 0;
         if !self.pending.is_empty() {
-            entries.push(Line { at: None, head: self.head.take(), text: self.pending.split().freeze() });
+            entries.push(Line { at: None, head: self.head.take(), text: self.pending.split().freeze(), entry: None });
         }
         self.head = None;
     }

@@ -15,6 +15,8 @@ pub enum When {
     Local(Civil),
     /// The same without a year, as at the start of a log line.
     Yearless(Civil),
+    /// The last time clocks in the chosen zone showed this time of day; the date is unused.
+    TimeOfDay(Civil),
     /// Midnight of the day this many after today.
     Day(i8),
     /// This long before now; `now` itself is 0.
@@ -25,15 +27,20 @@ pub enum When {
 
 /// Longer than any time said in earnest.
 const MAX_TEXT: usize = 128;
+/// Longer than a line anyone pastes.
+const MAX_LINE: usize = 16 * 1024;
 
-const FORMS: &str = "times are written 2026-11-21T03:07:12Z, \"2026-11-21 03:07[:12.5]\", 2026-11-21, today, yesterday, now, -2h, \
-     or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\"";
+const FORMS: &str = "times are written 2026-11-21T03:07:12Z, \"2026-11-21 03:07[:12.5]\", 2026-11-21, 03:07, today, yesterday, now, \
+     -2h, @SECONDS, or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\"";
 
 impl When {
-    /// Reads RFC 3339, `YYYY-MM-DD[ HH:MM[:SS[.ffffff]]]`, a klog or syslog header, `today`, `yesterday`, `tomorrow`, `now`, `-2h`,
-    /// `+5m`, `2h ago`.
+    /// Reads RFC 3339, `YYYY-MM-DD[ HH:MM[:SS[.ffffff]]]`, `HH:MM[:SS]`, a klog or syslog header or a whole line that starts with
+    /// one, `@SECONDS` since 1970, `today`, `yesterday`, `tomorrow`, `now`, `-2h`, `+5m`, `2h ago`.
     pub fn parse(text: &str) -> Result<When> {
         let text = text.trim();
+        if let Some(civil) = head_of_a_line(text) {
+            return Ok(When::Yearless(civil));
+        }
         if text.len() > MAX_TEXT {
             return Err(Error::usage("not a time: too long").hint(FORMS));
         }
@@ -50,7 +57,13 @@ impl When {
         if let Some(ahead) = text.strip_prefix('+') {
             return parse_duration(ahead).map(When::Ahead).map_err(|_| not_a_time().hint(FORMS));
         }
+        if let Some(micros) = text.strip_prefix('@').and_then(since_1970) {
+            return Ok(When::At(Timestamp::from_micros(micros)));
+        }
         Err(match parse_duration(text) {
+            Err(_) if since_1970(text).is_some() => {
+                not_a_time().hint(format!("@{text} is that many seconds since 1970"))
+            }
             Ok(_) => not_a_time().hint(format!("-{text} is {text} before now")),
             Err(_) => not_a_time().hint(FORMS),
         })
@@ -62,6 +75,12 @@ impl When {
             When::At(at) => Some(at),
             When::Local(civil) => zone.resolve(&civil),
             When::Yearless(civil) => civil.latest(now, zone),
+            When::TimeOfDay(time) => {
+                let today = zone.civil(now).midnight(0);
+                // A day back, also where that time is skipped today by a change of the clocks.
+                let on = |day: Civil| zone.resolve(&Civil { year: day.year, month: day.month, day: day.day, ..time });
+                on(today).filter(|at| *at <= now).or_else(|| on(today.midnight(-1)))
+            }
             When::Day(days) => zone.resolve(&zone.civil(now).midnight(days.into())),
             When::Ago(by) => Some(now.saturating_sub(by)),
             When::Ahead(by) => Some(now.saturating_add(by)),
@@ -87,6 +106,17 @@ fn written(text: &str) -> Option<When> {
     if let Some((civil, len)) = klog_time(bytes).or_else(|| syslog_time(bytes)) {
         return (len == bytes.len()).then_some(When::Yearless(civil));
     }
+    if let Some((hour, minute, rest)) = civil::hour_minute(bytes) {
+        let time = Civil { year: 2000, month: 1, day: 1, hour, minute, second: 0, micros: 0 };
+        return match rest {
+            [] => Some(time),
+            _ => civil::date_time(format!("2000-01-01 {text}").as_bytes())
+                .filter(|(_, rest)| rest.is_empty())
+                .map(|(t, _)| t),
+        }
+        .filter(|time| time.utc().is_some())
+        .map(When::TimeOfDay);
+    }
     let (day, rest) = civil::date(bytes)?;
     let civil = match rest.split_first() {
         None => day,
@@ -100,6 +130,28 @@ fn written(text: &str) -> Option<When> {
         _ => return None,
     };
     civil.utc().map(|_| When::Local(civil))
+}
+
+/// The time a pasted line of a log starts with, where it is one: klog's header ends in `]`, syslog's in a colon.
+fn head_of_a_line(text: &str) -> Option<Civil> {
+    let line = text.as_bytes();
+    let (civil, len, end) = match klog_time(line) {
+        Some((civil, len)) => (civil, len, b']'),
+        None => syslog_time(line).map(|(civil, len)| (civil, len, b':'))?,
+    };
+    let rest = line.get(len..).filter(|_| line.len() <= MAX_LINE)?;
+    (rest.first() == Some(&b' ') && rest.contains(&end)).then_some(civil)
+}
+
+/// Microseconds of a decimal number of seconds since 1970 that is a time of this century or the last.
+fn since_1970(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !(9..=10).contains(&whole.len()) || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let micros: i64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    Some(whole.parse::<i64>().ok()? * 1_000_000 + micros)
 }
 
 /// A window around a time: `T±5m`, also typed `T+-5m` or `T~5m`; five minutes either way unless said.
@@ -118,9 +170,11 @@ impl Around {
             .iter()
             .filter_map(|sign| text.rfind(sign).map(|at| (&text[..at], &text[at + sign.len()..])))
             .next();
-        let (at, reach) = match split {
-            Some((at, reach)) => (at, parse_duration(reach)?),
-            None => (text, Duration::from_secs(300)),
+        let (at, reach) = match split.map(|(at, reach)| (at, parse_duration(reach))) {
+            Some((at, Ok(reach))) => (at, reach),
+            // In a pasted line the sign is part of the message.
+            Some((_, Err(error))) if head_of_a_line(text).is_none() => return Err(error),
+            _ => (text, Duration::from_secs(300)),
         };
         Ok(Around { at: When::parse(at)?, reach })
     }
@@ -165,6 +219,18 @@ mod tests {
             ("today", "2026-11-21T00:00:00.000000Z"),
             ("yesterday", "2026-11-20T00:00:00.000000Z"),
             ("tomorrow", "2026-11-22T00:00:00.000000Z"),
+            ("2026-11-21T03:07:12+0100", "2026-11-21T02:07:12.000000Z"),
+            ("03:57", "2026-11-21T03:57:00.000000Z"),
+            ("03:57:30", "2026-11-21T03:57:30.000000Z"),
+            ("03:57:30.5", "2026-11-20T03:57:30.500000Z"),
+            ("22:16", "2026-11-20T22:16:00.000000Z"),
+            ("@1700000000", "2023-11-14T22:13:20.000000Z"),
+            ("@1700000000.25", "2023-11-14T22:13:20.250000Z"),
+            ("I1121 03:07:12.123456    1234 kubelet.go:1] \"Pod\" at=\"10:00\"", "2026-11-21T03:07:12.123456Z"),
+            (
+                "Nov 21 03:07:12.123456 node-a kubelet[12]: I1121 04:00:00.000000 1 a.go:1] x",
+                "2026-11-21T03:07:12.123456Z",
+            ),
             ("now", "2026-11-21T03:57:30.000000Z"),
             ("-2h", "2026-11-21T01:57:30.000000Z"),
             ("2h ago", "2026-11-21T01:57:30.000000Z"),
@@ -194,13 +260,18 @@ mod tests {
             "2026-11-21 03:07:12x",
             "2026-11-21x",
             "2026-11",
-            "I1121 03:07:12.123456 1234 kubelet.go:1]",
+            "I1121 03:07:12.123456 or so",
+            "Nov 21 03:07:12 UTC",
+            "3:07",
+            "24:00",
+            "03:60",
+            "@12",
+            "@",
             "-",
             "+",
             "ago",
             "-5",
             "--2h",
-            "1700000000",
             "boot",
             "kubelet-start",
             "not-ready",
@@ -209,6 +280,7 @@ mod tests {
             assert_eq!(error.kind(), Kind::Usage, "{text}");
             assert!(error.remedy().unwrap().contains("yesterday"), "{text}: {:?}", error.remedy());
         }
+        assert!(When::parse("1700000000").unwrap_err().remedy().unwrap().starts_with("@1700000000 is"));
         assert_eq!(When::parse("2h").unwrap_err().remedy(), Some("-2h is 2h before now"));
         assert!(When::parse(&"9".repeat(1000)).is_err());
     }
@@ -227,6 +299,8 @@ mod tests {
             "2026-11-21T03:07:12+00:00+-5m",
             "2026-11-21T03:07:12Z+/-5m",
             "Nov 21 03:07:12~300s",
+            "I1121 03:07:12.000000 1 a.go:1] ~x",
+            "I1121 03:07:12.000000 1 a.go:1] x ± 5m",
         ] {
             assert_eq!(window(text), expected, "{text}");
         }

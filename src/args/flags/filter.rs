@@ -15,6 +15,9 @@ pub(super) const FLAGS: &[&Flag] =
 /// A pattern that compiles.
 fn pattern(given: &Given<'_>) -> Result<String> {
     let pattern = given.text()?;
+    if pattern.is_empty() {
+        return Err(Error::usage("the pattern is empty, and so in every line"));
+    }
     let looks = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| pattern.contains(look));
     regex_lite::Regex::new(pattern).doing(Kind::Usage, || format!("bad pattern {pattern:?}")).map_err(|error| {
         if looks {
@@ -73,6 +76,7 @@ static EXCLUDE: Flag = Flag {
 fn exclude() {
     assert_eq!(said(&["n", "-e", "probe", "--exclude", "a|b"]).exclude, ["probe", "a|b"]);
     refused(&["n", "-e", "["]);
+    refused(&["n", "-e", ""]);
 }
 
 static CASE_SENSITIVE: Flag = Flag {

@@ -1,12 +1,53 @@
-//! Flags for this program's own tests: taken, but shown nowhere.
+//! Flags that are taken, but shown nowhere: other names of shown ones, and those for this program's own tests.
 
 use super::LOGS;
+use super::nodes::at_once;
 #[cfg(test)]
 use super::tests::{refused, said};
 use crate::args::flag::{Flag, Group, Set, Value};
 use crate::time::parse_timeout;
 
-pub(super) const FLAGS: &[&Flag] = &[&SERVER_LIMIT];
+pub(super) const FLAGS: &[&Flag] = &[&MAX_LOG_REQUESTS, &UNIFY, &SERVER_LIMIT];
+
+static UNIFY: Flag = Flag {
+    long: "unify",
+    short: None,
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Output,
+    brief: "The name oc adm node-logs has for merging",
+    help: &["The name that oc adm node-logs has for merging by time; --unify=false is --no-merge."],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.merge = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn unify() {
+    assert!(!said(&["a,b", "--unify=false"]).merge);
+}
+
+static MAX_LOG_REQUESTS: Flag = Flag {
+    long: "max-log-requests",
+    short: None,
+    value: Value::Text("N"),
+    commands: LOGS,
+    group: Group::Nodes,
+    brief: "The name kubectl logs has for --max-concurrency",
+    help: &["The name that kubectl logs has for --max-concurrency."],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.max_concurrency = Some(at_once(given)?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn max_log_requests() {
+    assert_eq!(said(&["a,b", "--max-log-requests", "5"]).max_concurrency, Some(5));
+}
 
 static SERVER_LIMIT: Flag = Flag {
     long: "server-limit",
@@ -37,7 +78,8 @@ fn nothing_shows_them() {
     use crate::args::help::{Depth, text};
     use crate::args::{Command, Parsed, man, parse, readme};
     for flag in FLAGS {
-        let name = format!("--{}", flag.long);
+        // Another flag's help may name it, on no line of its own.
+        let name = format!("  --{} ", flag.long);
         let shown = [text(None, Depth::Full), text(Some(Command::Logs), Depth::Full), man::page(), readme::table()];
         assert!(shown.iter().all(|page| !page.replace('\\', "").contains(&name)), "{name}");
         let Ok(Parsed::Candidates(candidates)) = parse(["__complete", "--"], "x") else { panic!("no candidates") };

@@ -4,12 +4,172 @@
 use super::tests::{refused, said};
 use super::{EVERY, LOGS, NODE};
 use crate::args::flag::{Flag, Group, Set, Value};
+use crate::args::options::{Color, Format};
 #[cfg(test)]
 use crate::args::{Parsed, parse};
 use crate::error::Error;
 use crate::time::parse_timeout;
 
-pub(super) const FLAGS: &[&Flag] = &[&TIMESTAMPS, &TIMEOUT, &QUIET, &VERBOSITY, &HELP, &VERSION];
+pub(super) const FLAGS: &[&Flag] = &[
+    &OUTPUT,
+    &WRITE,
+    &NO_MERGE,
+    &PREFIX,
+    &COLOR,
+    &TIMESTAMPS,
+    &TIMEOUT,
+    &PRINT_REQUESTS,
+    &QUIET,
+    &VERBOSITY,
+    &HELP,
+    &VERSION,
+];
+
+static OUTPUT: Flag = Flag {
+    long: "output",
+    short: Some('o'),
+    value: Value::Choice(&["text", "json", "yaml", "jsonl", "digest", "raw"]),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "Text (unless said), a document, objects, or plain bytes",
+    help: &[
+        "How lines are printed. text: as the node wrote them, with what other flags put in front; on a terminal, control characters are \
+         shown instead of obeyed. raw: the bytes as received, and nothing else.",
+        "jsonl: an object a line for each entry, with time, node, unit, identifier, pid, severity and message, and the parts of klog \
+         messages; what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
+        "json, yaml: one document. For one named node nodeName, timestamp (when the run began), logs and, where it failed, error; for \
+         several, responses with these fields, errors and summary, node after node.",
+        "digest: a table of what the lines say, names and numbers left out: how often, on which nodes, when first and last.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.format = match given.text()? {
+            "text" => Format::Text,
+            "raw" => Format::Raw,
+            "jsonl" => Format::Jsonl,
+            "digest" => Format::Digest,
+            "json" => Format::Json,
+            "yaml" => Format::Yaml,
+            other => {
+                return Err(Error::usage(format!("no such format: {other:?}"))
+                    .hint("formats are text, json, yaml, jsonl, digest and raw"));
+            }
+        };
+        Ok(())
+    }),
+};
+
+#[test]
+fn output() {
+    assert_eq!((said(&["n"]).format, said(&["n", "-o", "jsonl"]).format), (Format::Text, Format::Jsonl));
+    refused(&["n", "-o", "wide"]);
+}
+
+static WRITE: Flag = Flag {
+    long: "write",
+    short: Some('w'),
+    value: Value::File("FILE"),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "Into a file instead of stdout; {shard} in its name is I",
+    help: &[
+        "Writes to this file instead of stdout, and replaces what it held. `{shard}` in the name stands for the I of --shard.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.write = Some(given.path().ok_or_else(|| Error::usage("the file's name is empty"))?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn write() {
+    assert_eq!(said(&["n", "-w", "out-{shard}.log"]).write, Some("out-{shard}.log".into()));
+    refused(&["n", "-w", ""]);
+}
+
+static NO_MERGE: Flag = Flag {
+    long: "no-merge",
+    short: None,
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Output,
+    brief: "Node after node under ==> NODE <==, not merged by time",
+    help: &[
+        "Prints several nodes one after another, each under a line ==> NODE <==. Otherwise their lines are merged by time, each with its \
+         node's name in front. --unify=false is another name for it.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.merge = !given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn no_merge() {
+    assert!(said(&["a,b"]).merge && !said(&["a,b", "--no-merge"]).merge);
+    assert!(!said(&["a,b", "--unify=false"]).merge && said(&["a,b", "--unify"]).merge);
+}
+
+static PREFIX: Flag = Flag {
+    long: "prefix",
+    short: None,
+    value: Value::Choice(&["auto", "always", "never"]),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "A node's name before each line: where several are merged",
+    help: &[
+        "Puts the node's name in front of each line: always, never, or, unless said, where the lines of several nodes are merged.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.prefix = match given.text()? {
+            "auto" => None,
+            // kubectl's is a switch.
+            "always" | "true" => Some(true),
+            "never" | "false" => Some(false),
+            other => return Err(Error::usage(format!("neither auto nor always nor never: {other:?}"))),
+        };
+        Ok(())
+    }),
+};
+
+#[test]
+fn prefix() {
+    assert_eq!(said(&["n"]).prefix, None);
+    assert_eq!(said(&["n", "--prefix", "always"]).prefix, Some(true));
+    assert_eq!(said(&["n", "--prefix=false"]).prefix, Some(false));
+    refused(&["n", "--prefix", "maybe"]);
+}
+
+static COLOR: Flag = Flag {
+    long: "color",
+    short: None,
+    value: Value::Choice(&["auto", "always", "never"]),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "A colour for each node's name: on a terminal, if auto",
+    help: &[
+        "Gives each node's name a colour of its own: always, never, or, unless said, on a terminal where NO_COLOR is not set.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.color = match given.text()? {
+            "auto" => Color::Auto,
+            "always" => Color::Always,
+            "never" => Color::Never,
+            other => return Err(Error::usage(format!("neither auto nor always nor never: {other:?}"))),
+        };
+        Ok(())
+    }),
+};
+
+#[test]
+fn color() {
+    assert_eq!((said(&["n"]).color, said(&["n", "--color=never"]).color), (Color::Auto, Color::Never));
+    refused(&["n", "--color", "blue"]);
+}
 
 static TIMESTAMPS: Flag = Flag {
     long: "timestamps",
@@ -55,6 +215,30 @@ fn timeout() {
     assert_eq!(said(&["n", "--timeout", "1m30s"]).timeout, Some(std::time::Duration::from_secs(90)));
     assert_eq!(said(&["n", "--timeout", "0"]).timeout, None);
     refused(&["n", "--timeout", "-1s"]);
+}
+
+static PRINT_REQUESTS: Flag = Flag {
+    long: "print-requests",
+    short: None,
+    value: Value::Switch,
+    commands: NODE,
+    group: Group::Output,
+    brief: "Show each request as the `kubectl get --raw` that equals it",
+    help: &[
+        "Shows on stderr each request that is sent as a line for a shell, `kubectl get --raw PATH`, with the flags that lead to the same \
+         cluster. A header that kubectl can't send, Range, follows as a comment. A token or password stands there as the name of a variable.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.print_requests = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn print_requests() {
+    assert!(!said(&["n"]).print_requests && said(&["ls", "n", "--print-requests"]).print_requests);
+    refused(&["version", "--print-requests"]);
 }
 
 static QUIET: Flag = Flag {
@@ -153,5 +337,5 @@ fn version() {
     let expected = format!("kubectl-kubelet_logs {}\n", env!("CARGO_PKG_VERSION"));
     assert!(matches!(parse(["--version"], "x"), Ok(Parsed::Print(text)) if text == expected));
     assert!(matches!(parse(["version"], "x"), Ok(Parsed::Print(text)) if text.starts_with(&expected)));
-    assert_eq!(said(&["n", "--version=false"]).operands, ["n"]);
+    assert_eq!(said(&["n", "--version=false"]).nodes.names, ["n"]);
 }

@@ -10,7 +10,7 @@ use crate::args::options::Options;
 use crate::args::options::{SourceChoice, path_under_var_log, unit_name};
 use crate::error::Error;
 
-pub(super) const FLAGS: &[&Flag] = &[&UNIT, &PATH, &NO_DECOMPRESS, &SOURCE, &LONG];
+pub(super) const FLAGS: &[&Flag] = &[&UNIT, &PATH, &PREVIOUS, &NO_DECOMPRESS, &SOURCE, &LONG];
 
 static UNIT: Flag = Flag {
     long: "unit",
@@ -82,6 +82,33 @@ fn path() {
     assert!(refused(&["n", "--path", "x", "--source", "query"]).contains("--source query"));
 }
 
+static PREVIOUS: Flag = Flag {
+    long: "previous",
+    short: Some('p'),
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Source,
+    brief: "With --path: the file's newest rotation, F.1 or F-DATE",
+    help: &[
+        "With --path FILE, reads the file's newest rotation instead, whatever it is called: FILE.1, FILE-20261120, FILE-20261120.gz. \
+         Without --path the rotations of a text log are read with it, as far as the window or --tail reaches back.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.previous = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn previous() {
+    assert!(said(&["n", "-p", "--path", "x"]).previous && !said(&["n", "--path", "x"]).previous);
+    assert!(!said(&["n", "--previous=false"]).previous);
+    for args in [&["n", "-p"][..], &["n", "-p", "-u", "crio"]] {
+        assert!(refused(args).contains("--previous needs --path"), "{args:?}");
+    }
+}
+
 static NO_DECOMPRESS: Flag = Flag {
     long: "no-decompress",
     short: None,
@@ -106,22 +133,27 @@ fn no_decompress() {
 static SOURCE: Flag = Flag {
     long: "source",
     short: None,
-    value: Value::Choice(&["auto", "query", "file"]),
+    value: Value::Choice(&["auto", "query", "journal", "file"]),
     commands: LOGS,
     group: Group::Source,
     brief: "Where the node's log is taken from (default auto)",
     help: &[
         "Where the log is taken from. `query` asks the kubelet, which must have its node log query enabled (enableSystemLogQuery in its \
-         configuration). `file` reads text files under /var/log, which needs the log handler alone. `auto` takes what fits; -v 4 says \
-         which, and why not the others.",
+         configuration). `journal` reads the node's journal files through the kubelet's file server and decodes them here; `file` reads text \
+         files under /var/log: both need the kubelet's log handler alone. `auto` takes what fits; -v 4 says which, and why not the others.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
         options.source = match given.text()? {
             "auto" => SourceChoice::Auto,
             "query" => SourceChoice::Query,
+            "journal" => SourceChoice::Journal,
             "file" => SourceChoice::File,
-            other => return Err(Error::usage(format!("no such source: {other:?}")).hint("give auto, query or file")),
+            other => {
+                return Err(
+                    Error::usage(format!("no such source: {other:?}")).hint("give auto, query, journal or file")
+                );
+            }
         };
         Ok(())
     }),
@@ -134,7 +166,7 @@ fn source() {
     {
         assert_eq!(said(&["n", "--source", text]).source, expected);
     }
-    assert!(refused(&["n", "--source", "journal"]).contains("give auto, query or file"));
+    assert!(refused(&["n", "--source", "wal"]).contains("give auto, query, journal or file"));
 }
 
 static LONG: Flag = Flag {

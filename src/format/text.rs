@@ -1,0 +1,241 @@
+//! Text: lines as the nodes wrote them, with what was asked for in front.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::format::color;
+use crate::logs::line::Line;
+use crate::logs::outlet::Event;
+use crate::output::Output;
+use crate::sanitize;
+use crate::time::{Rfc3339, Zone};
+
+/// How entries are written.
+#[derive(Clone, Debug, Default)]
+pub struct Style {
+    /// RFC 3339 in this zone in front of each line.
+    pub timestamps: Option<Zone>,
+    /// Not more than this many bytes a node, cut at a line's end.
+    pub limit: Option<u64>,
+    /// Where a line's node is told.
+    pub names: Names,
+    /// Whether names have colours.
+    pub color: bool,
+    /// Whether bytes go to a terminal as they are, control characters and all.
+    pub raw: bool,
+}
+
+/// Where a line's node is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Nowhere.
+    #[default]
+    Untold,
+    /// In front of each line.
+    Prefix,
+    /// In a line of its own before a node's first line: `==> NODE <==`.
+    Header,
+}
+
+/// Writes entries as text.
+pub struct Text<'o> {
+    output: &'o mut Output,
+    style: Style,
+    nodes: Vec<Node>,
+    /// Whose header was written last.
+    headed: Option<usize>,
+    /// Nodes whose limit is not reached.
+    uncut: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    /// As written in front of a line, or in a header.
+    shown: String,
+    printed: u64,
+    cut: bool,
+}
+
+impl<'o> Text<'o> {
+    /// For these nodes, in this style.
+    pub fn new(output: &'o mut Output, nodes: &[String], style: Style) -> Self {
+        let width = nodes.iter().map(String::len).max().unwrap_or_default();
+        let shown = |name: &String| {
+            let coloured = if style.color { color::of_name(name) } else { name.clone() };
+            match style.names {
+                Names::Prefix => format!("{coloured}{} ", " ".repeat(width - name.len())),
+                _ => coloured,
+            }
+        };
+        let nodes: Vec<Node> = nodes.iter().map(|name| Node { shown: shown(name), printed: 0, cut: false }).collect();
+        let uncut = nodes.len();
+        Text { output, style, nodes, headed: None, uncut }
+    }
+
+    /// What has come of the node at this place in the list.
+    pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
+        match event {
+            Event::Bytes(bytes) => self.bytes(node, &bytes),
+            Event::Lines(lines) => self.lines(node, &lines),
+        }
+    }
+
+    /// Where it writes to.
+    pub fn output(&mut self) -> &mut Output {
+        self.output
+    }
+
+    /// Writes out what is buffered.
+    pub fn flush(&mut self) -> ControlFlow<()> {
+        self.output.flush()
+    }
+
+    /// The nodes whose limit cut something off, with the bytes that were printed of each.
+    pub fn cut(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.nodes.iter().enumerate().filter(|(_, node)| node.cut).map(|(number, node)| (number, node.printed))
+    }
+
+    /// Bytes as they came; only for a style that looks at nothing.
+    fn bytes(&mut self, number: usize, bytes: &Bytes) -> ControlFlow<()> {
+        self.head(number);
+        if let Some(node) = self.nodes.get_mut(number) {
+            node.printed += bytes.len() as u64;
+        }
+        self.output.bytes(bytes)
+    }
+
+    fn lines(&mut self, number: usize, lines: &[Line]) -> ControlFlow<()> {
+        self.head(number);
+        let plain = self.style.timestamps.is_none() && self.style.limit.is_none() && !self.sanitizes();
+        for line in lines {
+            if plain && self.style.names != Names::Prefix {
+                self.output.put(&line.text);
+            } else {
+                self.line(number, line)?;
+            }
+        }
+        self.output.state()
+    }
+
+    fn line(&mut self, number: usize, line: &Line) -> ControlFlow<()> {
+        let sanitizes = self.sanitizes();
+        let Some(node) = self.nodes.get_mut(number).filter(|node| !node.cut) else { return ControlFlow::Continue(()) };
+        let name = if self.style.names == Names::Prefix { node.shown.as_bytes() } else { &[] };
+        let mut buffer = [0; Rfc3339::MAX_LEN];
+        let stamp = match (&self.style.timestamps, line.at) {
+            (Some(zone), Some(at)) => at.rfc3339_in(zone).encode(&mut buffer),
+            _ => &[],
+        };
+        for part in line.text.split_inclusive(|b| *b == b'\n') {
+            let safe = if sanitizes { sanitize::bytes(part) } else { part.into() };
+            // The end of a file may be no line end; another node's line must not go on there.
+            let end: &[u8] = if name.is_empty() || safe.ends_with(b"\n") { b"" } else { b"\n" };
+            let length = (name.len() + safe.len() + end.len() + stamp.len() + usize::from(!stamp.is_empty())) as u64;
+            if self.style.limit.is_some_and(|limit| node.printed + length > limit) {
+                node.cut = true;
+                self.uncut -= 1;
+                return if self.uncut == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            }
+            node.printed += length;
+            self.output.put(name);
+            if !stamp.is_empty() {
+                self.output.put(stamp);
+                self.output.put(b" ");
+            }
+            self.output.put(&safe);
+            self.output.put(end);
+        }
+        self.output.state()
+    }
+
+    /// The header, where this is another node than before.
+    fn head(&mut self, number: usize) {
+        if self.style.names != Names::Header || self.headed == Some(number) {
+            return;
+        }
+        let gap = match (self.headed, self.output.at_line_start()) {
+            (None, _) => "",
+            (Some(_), true) => "\n",
+            (Some(_), false) => "\n\n",
+        };
+        self.headed = Some(number);
+        if let Some(node) = self.nodes.get(number) {
+            self.output.put(format!("{gap}==> {} <==\n", node.shown).as_bytes());
+        }
+    }
+
+    fn sanitizes(&self) -> bool {
+        self.output.is_terminal() && !self.style.raw
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::testing::Sink;
+    use crate::time::Timestamp;
+
+    fn line(text: &'static str) -> Line {
+        let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
+        Line { at, head: None, text: Bytes::from_static(text.as_bytes()), entry: None }
+    }
+
+    /// What is printed of these entries, each of the node of its number, and which nodes were cut.
+    fn printed(terminal: bool, style: Style, lines: &[(usize, Line)]) -> (String, Vec<usize>) {
+        let sink = Sink::default();
+        let mut output = Output::new(Box::new(sink.clone()), terminal);
+        let nodes: Vec<String> = lines
+            .iter()
+            .map(|(node, _)| *node)
+            .max()
+            .map_or(Vec::new(), |most| (0..=most).map(|number| format!("n{}", "x".repeat(number))).collect());
+        let mut text = Text::new(&mut output, &nodes, style);
+        for (node, line) in lines {
+            if text.event(*node, Event::Lines(vec![line.clone()])).is_break() {
+                break;
+            }
+        }
+        let cut = text.cut().map(|(node, _)| node).collect();
+        output.finish().unwrap();
+        (sink.text(), cut)
+    }
+
+    #[test]
+    fn every_line_of_an_entry_gets_its_time_and_its_node() {
+        let style = Style { timestamps: Some(Zone::Utc), ..Style::default() };
+        let (text, _) = printed(false, style.clone(), &[(0, line("a\n  b\n")), (0, line("c"))]);
+        let stamp = "2026-11-21T03:07:12.500000Z";
+        assert_eq!(text, format!("{stamp} a\n{stamp}   b\n{stamp} c"));
+        let style = Style { names: Names::Prefix, ..style };
+        let (text, _) = printed(false, style, &[(0, line("a\n  b\n")), (1, line("c")), (0, line("d\n"))]);
+        assert_eq!(text, format!("n  {stamp} a\nn  {stamp}   b\nnx {stamp} c\nn  {stamp} d\n"));
+    }
+
+    #[test]
+    fn a_header_stands_before_a_nodes_first_line() {
+        let style = Style { names: Names::Header, ..Style::default() };
+        let lines = [(0, line("a\n")), (0, line("b\n")), (1, line("no end")), (2, line("c\n"))];
+        let (text, _) = printed(false, style, &lines);
+        assert_eq!(text, "==> n <==\na\nb\n\n==> nx <==\nno end\n\n==> nxx <==\nc\n");
+    }
+
+    #[test]
+    fn the_limit_cuts_each_node_at_a_line_end() {
+        let style = |limit| Style { limit: Some(limit), ..Style::default() };
+        let lines = [(0, line("one\n")), (0, line("two\n"))];
+        assert_eq!(printed(false, style(8), &lines), ("one\ntwo\n".into(), vec![]));
+        assert_eq!(printed(false, style(7), &lines), ("one\n".into(), vec![0]));
+        assert_eq!(printed(false, style(3), &lines), (String::new(), vec![0]));
+        let both = [(0, line("one\n")), (0, line("two\n")), (1, line("three\n")), (0, line("four\n"))];
+        assert_eq!(printed(false, style(6), &both), ("one\nthree\n".into(), vec![0]));
+    }
+
+    #[test]
+    fn only_a_terminal_gets_neutralised_text_and_only_unless_raw() {
+        let lines = [(0, line("a\x1b[2J\n"))];
+        assert_eq!(printed(false, Style::default(), &lines).0, "a\x1b[2J\n");
+        assert_eq!(printed(true, Style::default(), &lines).0, "a\\x1b[2J\n");
+        assert_eq!(printed(true, Style { raw: true, ..Style::default() }, &lines).0, "a\x1b[2J\n");
+    }
+}

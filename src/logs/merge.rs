@@ -1,0 +1,265 @@
+//! Lines of several lanes put into one order of time; sans-io.
+//!
+//! A lane's own order is never changed: where its clock steps back (between boots, by NTP), its lines follow one another as
+//! the node wrote them, and the merge goes on from the earlier time. Equal times go in the order of the lanes.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::logs::line::Line;
+use crate::time::Timestamp;
+
+/// Lines on their way into one order.
+///
+/// A line goes out once no open lane can still bring an earlier one: every other lane has a line waiting or is closed, or
+/// has been silent for longer than its patience.
+#[derive(Debug, Default)]
+pub struct Merge {
+    lanes: Vec<Lane>,
+    /// The first waiting line of each lane that has one.
+    heads: BinaryHeap<Reverse<(Option<Timestamp>, usize)>>,
+    /// Open lanes that have nothing waiting.
+    empty: usize,
+}
+
+#[derive(Debug)]
+struct Lane {
+    waiting: VecDeque<Waiting>,
+    open: bool,
+    patience: Patience,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    line: Line,
+    since: Instant,
+}
+
+/// How long others wait for a lane that has nothing to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until it speaks or closes: it has not reached the present yet.
+    Endless,
+    /// This long, counted from the arrival of what waits.
+    Lasts(Duration),
+}
+
+/// What [`Merge::pop`] says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Lines of this lane were given.
+    Run(usize),
+    /// Nothing can go out before a lane speaks or closes, or before this instant.
+    Wait(Option<Instant>),
+    /// All lanes are closed and empty.
+    End,
+}
+
+impl Merge {
+    /// One more lane, by the number it is given: its place among equal times.
+    pub fn join(&mut self, patience: Patience) -> usize {
+        self.lanes.push(Lane { waiting: VecDeque::new(), open: true, patience });
+        self.empty += 1;
+        self.lanes.len() - 1
+    }
+
+    /// How long others wait for this lane from now on.
+    pub fn set_patience(&mut self, lane: usize, patience: Patience) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.patience = patience;
+        }
+    }
+
+    /// Lines of a lane, in its own order, at hand since `now`.
+    pub fn push(&mut self, number: usize, lines: impl IntoIterator<Item = Line>, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(number) else { return };
+        let was_empty = lane.waiting.is_empty();
+        lane.waiting.extend(lines.into_iter().map(|line| Waiting { line, since: now }));
+        if was_empty && let Some(first) = lane.waiting.front() {
+            self.heads.push(Reverse((first.line.at, number)));
+            self.empty -= usize::from(lane.open);
+        }
+    }
+
+    /// Nothing more will come of this lane; what waits still goes out.
+    pub fn close(&mut self, number: usize) {
+        if let Some(lane) = self.lanes.get_mut(number)
+            && std::mem::replace(&mut lane.open, false)
+        {
+            self.empty -= usize::from(lane.waiting.is_empty());
+        }
+    }
+
+    /// How many lines of this lane wait.
+    pub fn waiting(&self, number: usize) -> usize {
+        self.lanes.get(number).map_or(0, |lane| lane.waiting.len())
+    }
+
+    /// Gives the lines that come next as long as they are of one lane, at most `most` of them.
+    pub fn pop(&mut self, now: Instant, most: usize, mut each: impl FnMut(Line)) -> Next {
+        let Some(&Reverse((_, number))) = self.heads.peek() else {
+            return if self.empty == 0 { Next::End } else { Next::Wait(None) };
+        };
+        let Some(since) = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since) else {
+            return Next::Wait(None);
+        };
+        if let Some(until) = self.held_until(since, now) {
+            return Next::Wait(until);
+        }
+        self.heads.pop();
+        // Up to the next lane's first line this lane needs no comparing with the rest.
+        let other = self.heads.peek().map(|Reverse(other)| *other);
+        let Some(lane) = self.lanes.get_mut(number) else { return Next::Wait(None) };
+        for given in 1.. {
+            let Some(first) = lane.waiting.pop_front() else { break };
+            each(first.line);
+            let Some(following) = lane.waiting.front() else { break };
+            let next = (following.line.at, number);
+            // While a lane is silent, a line that came later has its own waiting to do.
+            let waits = self.empty > 0 && following.since != since;
+            if given == most || waits || other.is_some_and(|other| next > other) {
+                break;
+            }
+        }
+        match lane.waiting.front() {
+            Some(first) => self.heads.push(Reverse((first.line.at, number))),
+            None => self.empty += usize::from(lane.open),
+        }
+        Next::Run(number)
+    }
+
+    /// Whether the earliest line, at hand since `since`, has to wait for silent lanes; and until when at the latest.
+    fn held_until(&self, since: Instant, now: Instant) -> Option<Option<Instant>> {
+        if self.empty == 0 {
+            return None;
+        }
+        let mut latest = None;
+        for lane in self.lanes.iter().filter(|lane| lane.open && lane.waiting.is_empty()) {
+            match lane.patience {
+                Patience::Endless => return Some(None),
+                Patience::Lasts(patience) => latest = latest.max(Some(since + patience)),
+            }
+        }
+        latest.filter(|until| *until > now).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use bytes::Bytes;
+
+    fn line(at: i64, text: &str) -> Line {
+        Line {
+            at: Some(Timestamp::from_micros(at)),
+            head: None,
+            text: Bytes::copy_from_slice(text.as_bytes()),
+            entry: None,
+        }
+    }
+
+    /// All that can go out at `now`, a word a line: lane and text.
+    fn popped(merge: &mut Merge, now: Instant) -> (String, Next) {
+        let mut words = Vec::new();
+        loop {
+            let mut run = Vec::new();
+            match merge.pop(now, usize::MAX, |line| run.push(String::from_utf8(line.text.to_vec()).unwrap())) {
+                Next::Run(lane) => words.extend(run.into_iter().map(|text| format!("{lane}{text}"))),
+                end => return (words.join(" "), end),
+            }
+        }
+    }
+
+    #[test]
+    fn no_line_goes_out_before_every_open_lane_has_spoken() {
+        let (mut merge, now) = (Merge::default(), Clock::System.instant());
+        let (a, b) = (merge.join(Patience::Endless), merge.join(Patience::Endless));
+        merge.push(a, [line(1, "x"), line(3, "y")], now);
+        assert_eq!(popped(&mut merge, now + Duration::from_secs(99)), (String::new(), Next::Wait(None)));
+        merge.push(b, [line(2, "z")], now);
+        assert_eq!(popped(&mut merge, now), ("0x 1z".into(), Next::Wait(None)));
+        merge.close(b);
+        assert_eq!(popped(&mut merge, now), ("0y".into(), Next::Wait(None)));
+        merge.close(a);
+        assert_eq!(popped(&mut merge, now), (String::new(), Next::End));
+    }
+
+    #[test]
+    fn a_silent_lane_holds_others_no_longer_than_its_patience() {
+        let (mut merge, now) = (Merge::default(), Clock::System.instant());
+        let patience = Duration::from_secs(1);
+        let (a, _silent) = (merge.join(Patience::Lasts(patience)), merge.join(Patience::Lasts(patience)));
+        merge.push(a, [line(1, "x")], now);
+        merge.push(a, [line(2, "y")], now + patience / 2);
+        assert_eq!(popped(&mut merge, now), (String::new(), Next::Wait(Some(now + patience))));
+        let later = Next::Wait(Some(now + patience + patience / 2));
+        assert_eq!(popped(&mut merge, now + patience), ("0x".into(), later));
+        assert_eq!(popped(&mut merge, now + patience * 2).0, "0y");
+    }
+
+    #[test]
+    fn equal_times_go_by_lane_and_a_step_back_stays_where_it_was_written() {
+        let (mut merge, now) = (Merge::default(), Clock::System.instant());
+        let (a, b) = (merge.join(Patience::Endless), merge.join(Patience::Endless));
+        merge.push(b, [line(5, "p"), line(5, "q"), line(7, "r")], now);
+        merge.push(a, [line(5, "s"), line(9, "t"), line(1, "u"), line(6, "v")], now);
+        merge.close(a);
+        merge.close(b);
+        assert_eq!(popped(&mut merge, now).0, "0s 1p 1q 1r 0t 0u 0v");
+    }
+
+    /// Random lanes, pushed in random pieces: all lines come out, each lane in its own order, and in the order of time where
+    /// the lanes are in it.
+    #[test]
+    fn what_goes_in_comes_out_in_order() {
+        let mut state = 1u64;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let now = Clock::System.instant();
+        for round in 0..500 {
+            let lanes = 1 + random(6) as usize;
+            let mut inputs: Vec<VecDeque<i64>> = (0..lanes)
+                .map(|_| {
+                    let mut times: Vec<i64> = (0..random(20)).map(|_| random(30) as i64).collect();
+                    times.sort_unstable();
+                    times.into()
+                })
+                .collect();
+            let mut expected: Vec<(i64, usize)> =
+                inputs.iter().enumerate().flat_map(|(lane, times)| times.iter().map(move |at| (*at, lane))).collect();
+            expected.sort_unstable();
+            let mut merge = Merge::default();
+            for _ in 0..lanes {
+                merge.join(Patience::Endless);
+            }
+            let mut got = Vec::new();
+            let mut closed = vec![false; lanes];
+            loop {
+                let most = 1 + random(4) as usize;
+                let mut run = Vec::new();
+                match merge.pop(now, most, |line| run.push(line.at.unwrap().as_micros())) {
+                    Next::Run(lane) => {
+                        assert!(run.len() <= most);
+                        got.extend(run.into_iter().map(|at| (at, lane)));
+                        continue;
+                    }
+                    Next::End => break,
+                    Next::Wait(until) => assert_eq!(until, None),
+                }
+                let lane = random(lanes as u64) as usize;
+                let piece = (1 + random(5) as usize).min(inputs[lane].len());
+                let lines: Vec<Line> = inputs[lane].drain(..piece).map(|at| line(at, "")).collect();
+                if lines.is_empty() && !std::mem::replace(&mut closed[lane], true) {
+                    merge.close(lane);
+                }
+                merge.push(lane, lines, now);
+            }
+            assert!(closed.iter().all(|closed| *closed));
+            assert_eq!(got, expected, "round {round}");
+        }
+    }
+}
