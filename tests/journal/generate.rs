@@ -51,7 +51,7 @@ pub(crate) fn written(folder: &Path, variant: Variant, write: impl Fn(&mut dyn W
     let writer = writer.into_iter().find(|path| Path::new(path).exists())?;
     let flag = |on: bool| if on { "1" } else { "0" };
     if !folder.exists() {
-        std::fs::create_dir_all(folder).unwrap();
+        std::fs::create_dir_all(folder).expect("as made");
         let mut child = Command::new(writer)
             .arg(format!("--output={}", folder.join("system.journal").display()))
             .arg("-")
@@ -62,16 +62,21 @@ pub(crate) fn written(folder: &Path, variant: Variant, write: impl Fn(&mut dyn W
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        let mut pipe = BufWriter::new(child.stdin.take().unwrap());
+        let mut pipe = BufWriter::new(child.stdin.take().expect("as made"));
         write(&mut pipe);
-        pipe.flush().unwrap();
+        pipe.flush().expect("as made");
         drop(pipe);
-        assert!(child.wait().unwrap().success());
+        assert!(child.wait().expect("as made").success());
     }
     let mut files: Files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), Arc::new(std::fs::read(&path).unwrap())))
+        .expect("as made")
+        .map(|entry| entry.expect("as made").path())
+        .map(|path| {
+            (
+                path.file_name().expect("as made").to_string_lossy().into_owned(),
+                Arc::new(std::fs::read(&path).expect("as made")),
+            )
+        })
         .collect();
     files.sort();
     Some(files)
@@ -110,7 +115,7 @@ fn write_day(to: &mut dyn Write, entries: u64) {
             "systemd" => format!("Started Session {} of User core.", random.below(3000)),
             _ => format!("level=info msg=\"event {:x} handled\" took={}ms n={}", tag % 100_003, tag % 900, tag % 7919),
         };
-        let mut line = |name: &str, value: &str| writeln!(to, "{name}={value}").unwrap();
+        let mut line = |name: &str, value: &str| writeln!(to, "{name}={value}").expect("as made");
         line("__REALTIME_TIMESTAMP", &at.to_string());
         line("__MONOTONIC_TIMESTAMP", &(at - START + 5_000_000).to_string());
         line("_BOOT_ID", BOOT);
@@ -143,6 +148,6 @@ fn write_day(to: &mut dyn Write, entries: u64) {
             }
         }
         line("MESSAGE", &message);
-        writeln!(to).unwrap();
+        writeln!(to).expect("as made");
     }
 }

@@ -67,11 +67,11 @@ fn write_odd(to: &mut dyn Write) {
     let mut random = Random(23);
     for nth in 0..4000_u64 {
         let mut field = |name: &str, value: &[u8]| {
-            to.write_all(name.as_bytes()).unwrap();
-            to.write_all(b"\n").unwrap();
-            to.write_all(&(value.len() as u64).to_le_bytes()).unwrap();
-            to.write_all(value).unwrap();
-            to.write_all(b"\n").unwrap();
+            to.write_all(name.as_bytes()).expect("as made");
+            to.write_all(b"\n").expect("as made");
+            to.write_all(&(value.len() as u64).to_le_bytes()).expect("as made");
+            to.write_all(value).expect("as made");
+            to.write_all(b"\n").expect("as made");
         };
         let mut maybe = |random: &mut Random, name: &str| {
             for _ in 0..[0, 1, 1, 1, 1, 1, 1, 2][random.below(8) as usize] {
@@ -102,20 +102,20 @@ fn write_odd(to: &mut dyn Write) {
             3 => field("MESSAGE", &vec![b'z'; random.below(20_000) as usize]),
             _ => field("MESSAGE", &odd(&mut random, 30)),
         }
-        writeln!(to, "__REALTIME_TIMESTAMP={}", START + nth * 1000).unwrap();
+        writeln!(to, "__REALTIME_TIMESTAMP={}", START + nth * 1000).expect("as made");
         writeln!(
             to,
             "__MONOTONIC_TIMESTAMP={}\n_BOOT_ID=db5b5fab8f4d3e27dda1494c73cf256d\nN={nth}\n",
             5000 + nth * 1000
         )
-        .unwrap();
+        .expect("as made");
     }
 }
 
 #[test]
 fn odd_entries_look_as_journalctl_shows_them() {
     for variant in [Variant { compact: true, keyed: true }, Variant { compact: false, keyed: false }] {
-        let scratch = tempfile::tempdir().unwrap();
+        let scratch = tempfile::tempdir().expect("as made");
         let folder = scratch.path().join("journal");
         let Some(files) = written(&folder, variant, write_odd) else {
             println!("skipped: no systemd-journal-remote on this machine");
