@@ -3,7 +3,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build static static-musl test check size golden install clean
+.PHONY: help demo build static static-musl test check size bench golden install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,6 +56,12 @@ size: build ## the release binary's size, and the bytes of each crate in it
 		sed -nE 's/^[0-9]+ 0*([0-9]+) [^bB] [<&*([]*((mut|dyn) )*[<&*([]*/\1 /p' | \
 		awk '{ crate = $$2 ~ /^ring_core/ ? "ring::" : $$2; if (!sub(/(::|\[).*/, "", crate)) crate = "(C, and names without a crate)"; \
 			sum[crate] += $$1 } END { for (crate in sum) printf "%9d  %s\n", sum[crate], crate }' | sort -rn | head -30
+
+# PROGRAMS="a b" measures other builds in one run, static ones for example; see tests/bench/main.rs for BENCH_GB and the rest.
+PROGRAMS = $(TARGET)/release/kubectl-kubelet_logs
+bench: build ## measure it beside kubectl and curl on the simulated cluster, and hold it to its targets
+	$(CARGO) build --release --example bench
+	@$(TARGET)/release/examples/bench $(PROGRAMS)
 
 golden: ## rewrite the golden files from what the program prints now
 	UPDATE=1 $(CARGO) test --test tests golden

@@ -9,13 +9,17 @@ pub mod sanitize;
 pub mod notice;
 pub mod time;
 pub mod clock;
+#[cfg(any(target_env = "musl", test))]
+pub mod alloc;
 pub mod interrupt;
 pub mod args;
 pub mod config;
 pub mod http;
 pub mod auth;
 pub mod kube;
+pub mod journal;
 pub mod logs;
+pub mod insight;
 pub mod output;
 pub mod format;
 pub mod command;

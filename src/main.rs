@@ -15,10 +15,7 @@ fn main() -> ExitCode {
         stdout: unbuffered(stdout),
         stderr: Box::new(std::io::stderr()),
         stdin: if std::io::stdin().is_terminal() { Stdin::Terminal } else { Stdin::Other },
-        interrupt: || {
-            #[allow(clippy::disallowed_methods, reason = "a second signal ends the run at once")]
-            interrupt::listen(|signal| std::process::exit(signal.exit_code().into()))
-        },
+        interrupt: interrupt::listen,
     };
     ExitCode::from(kubelet_logs::run(std::env::args_os(), Env::new(std::env::vars_os()), io))
 }

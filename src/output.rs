@@ -1,5 +1,7 @@
 //! stdout: one buffer, flushed when nothing more is at hand; a closed pipe is success.
 
+pub mod quote;
+
 use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
 
@@ -16,6 +18,8 @@ pub struct Output {
     terminal: bool,
     /// Whether the last byte ended a line; true before the first.
     at_line_start: bool,
+    /// Whether all that comes stands between quotation marks.
+    quotes: bool,
     end: Option<End>,
 }
 
@@ -28,16 +32,20 @@ enum End {
 impl Output {
     /// To this writer, which must not buffer by itself; on a terminal, what steers it is neutralised.
     pub fn new(writer: Box<dyn Write + Send>, terminal: bool) -> Self {
-        Output { writer, buffer: Vec::new(), terminal, at_line_start: true, end: None }
+        Output { writer, buffer: Vec::new(), terminal, at_line_start: true, quotes: false, end: None }
     }
 
-    /// Whether a person sees it at once.
+    /// Whether a person sees it at once, as it is.
     pub fn is_terminal(&self) -> bool {
-        self.terminal
+        self.terminal && !self.quotes
     }
 
     /// Whole lines as they came: past the buffer, uncopied. Break: nobody wants more.
     pub fn bytes(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+        if self.quotes {
+            self.put(bytes);
+            return self.state();
+        }
         if self.terminal {
             let safe = sanitize::bytes(bytes);
             self.put(&safe);
@@ -53,6 +61,16 @@ impl Output {
     /// Whether what comes next begins a line.
     pub fn at_line_start(&self) -> bool {
         self.at_line_start
+    }
+
+    /// What comes from here on stands between quotation marks, as JSON and YAML want it.
+    pub fn begin_quotes(&mut self) {
+        self.quotes = true;
+    }
+
+    /// The quoted text is at its end.
+    pub fn end_quotes(&mut self) {
+        self.quotes = false;
     }
 
     /// A text of our own.
@@ -83,7 +101,11 @@ impl Output {
     /// Into the buffer, as it is; written out when that is full.
     pub fn put(&mut self, bytes: &[u8]) {
         self.at_line_start = bytes.last().map_or(self.at_line_start, |last| *last == b'\n');
-        self.buffer.extend_from_slice(bytes);
+        if self.quotes {
+            quote::escape(bytes, &mut self.buffer);
+        } else {
+            self.buffer.extend_from_slice(bytes);
+        }
         if self.buffer.len() >= BUFFER {
             let _ = self.flush();
         }

@@ -37,9 +37,33 @@ macro_rules! credential {
     };
 }
 
+/// A user of the identity provider `$issuer`.
+macro_rules! oidc {
+    ($issuer:literal, $more:literal) => {
+        concat!(
+            "auth-provider:\n  name: oidc\n  config:\n    idp-issuer-url: @ISSUER@/",
+            $issuer,
+            "\n    client-id: @CLIENTID@\n    client-secret: '@CLIENTSECRET@'\n    idp-certificate-authority-data: @ISSUERCA@\n",
+            $more
+        )
+    };
+    ($issuer:literal) => {
+        oidc!($issuer, "    id-token: @OLDID@ # of yesterday\n    refresh-token: '@REFRESH@'")
+    };
+}
+
+/// kubectl's preferences, with this policy.
+macro_rules! kuberc {
+    ($policy:literal) => {
+        concat!("apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n", $policy)
+    };
+}
+
 mod works;
 mod refused;
 mod resolved;
+mod oidc;
+mod policy;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -49,6 +73,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,6 +84,7 @@ use kubelet_logs::config::{self, Config, Env};
 use kubelet_logs::notice::Notices;
 
 use crate::cluster::{Basic, Cluster, Key, Mode, Node, Setup, User};
+use crate::support::issuer::{CLIENT, Issuer, REFRESH, id_token};
 
 /// One rule. Texts may hold `@NAME@`, see [`Stage::fill`].
 struct Row {
@@ -109,11 +135,15 @@ enum Seen {
     Header(&'static str, &'static [&'static str]),
     /// The start of the last request's path.
     Path(&'static str),
+    /// A file of the row's directory: each must be in it; with a `!` in front it must not.
+    File(&'static str, &'static [&'static str]),
 }
 
 /// Servers and texts that rows refer to.
 struct Stage {
     cluster: Cluster,
+    /// Named by the texts.
+    _issuer: Issuer,
     plain: Plain,
     texts: BTreeMap<&'static str, String>,
     /// Each must never be printed.
@@ -137,7 +167,7 @@ struct Ended {
 fn rules() {
     let stage = Stage::new();
     let mut wrong = Vec::new();
-    for row in works::ROWS.iter().chain(refused::ROWS) {
+    for row in works::ROWS.iter().chain(refused::ROWS).chain(oidc::ROWS).chain(policy::ROWS) {
         for verbosity in ["0", "9"] {
             if let Err(why) = stage.check(row, verbosity) {
                 wrong.push(format!("{} (-v {verbosity})\n{why}", row.rule));
@@ -209,6 +239,9 @@ impl Stage {
         setup.basic = Basic::Taken;
         let cluster = setup.start();
         let plain = Plain::start();
+        let issuer = Issuer::start(Duration::from_secs(3600), cluster.acceptor(User::Admin));
+        let (good_id, old_id) = (id_token(4_102_444_800, "good"), id_token(1_700_000_000, "old"));
+        cluster.accept(&good_id, Some(User::Admin));
         let pair = |user, key| {
             let pair = cluster.pair(user, key);
             (pair.certificate_pem.clone(), pair.key_pem.clone())
@@ -243,17 +276,26 @@ impl Stage {
             ("PASSWORD", User::Admin.password()),
             ("ENCRYPTEDKEY", STANDARD.encode(fs::read(fixture("keys/rsa-encrypted.key")).expect("a fixture"))),
             ("P521KEY", STANDARD.encode(fs::read(fixture("keys/ec-p521.key")).expect("a fixture"))),
+            ("ISSUER", issuer.base()),
+            ("ISSUERPLAIN", issuer.base().replacen("https", "http", 1)),
+            ("ISSUERCA", STANDARD.encode(issuer.ca())),
+            ("ISSUERCAPEM", issuer.ca().to_owned()),
+            ("CLIENTID", CLIENT.0.to_owned()),
+            ("CLIENTSECRET", CLIENT.1.to_owned()),
+            ("REFRESH", REFRESH.to_owned()),
+            ("GOODID", good_id),
+            ("OLDID", old_id),
             ("PLUGINS", fixture("plugins").display().to_string()),
         ]);
         let mut secrets: Vec<String> =
-            ["PASSWORD", "KEY", "SEC1KEY", "RSAKEY", "LIMITEDKEY", "P521KEY", "ENCRYPTEDKEY"]
+            ["PASSWORD", "GOODID", "OLDID", "KEY", "SEC1KEY", "RSAKEY", "LIMITEDKEY", "P521KEY", "ENCRYPTEDKEY"]
                 .map(|name| texts[name].clone())
                 .to_vec();
         secrets.extend([key, sec1, rsa_key, limited_key].iter().flat_map(|pem| pem.lines().skip(1).map(str::to_owned)));
         secrets.retain(|secret| secret.len() > 8 && !secret.starts_with("-----"));
         secrets.extend(["sim-token-of-", "s3cr3t", "PRIVATE KEY-----"].map(str::to_owned));
         secrets.push(STANDARD.encode(format!("admin:{}", User::Admin.password())));
-        Stage { cluster, plain, texts, secrets }
+        Stage { cluster, _issuer: issuer, plain, texts, secrets }
     }
 
     /// Replaces `@NAME@`; `@DIR@` is the row's own directory.
@@ -401,9 +443,17 @@ impl Stage {
                 false => Err(format!("{} requests, not {count}", requests.len())),
             };
         }
+        if let Seen::File(name, expected) = seen {
+            let text = fs::read_to_string(dir.join(name)).map_err(|error| format!("{name}: {error}"))?;
+            let wrong = expected.iter().find(|words| match words.strip_prefix('!') {
+                Some(words) => text.contains(&self.fill(words, dir)),
+                None => !text.contains(&self.fill(words, dir)),
+            });
+            return wrong.map_or(Ok(()), |words| Err(format!("{name}: {words}")));
+        }
         let last = requests.last().ok_or("no request")?;
         match seen {
-            Seen::Requests(_) => Ok(()),
+            Seen::Requests(_) | Seen::File(..) => Ok(()),
             Seen::User(user) if last.user.as_deref() == Some(user) => Ok(()),
             Seen::User(user) => Err(format!("seen as {:?}, not {user:?}", last.user)),
             Seen::Path(start) if last.target.starts_with(start) => Ok(()),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kubelet_logs::time::Timestamp;
 
 use crate::cluster::{Cluster, Fault, Grant, Health, Mode, Node, Setup, User, What};
-use crate::support::run;
+use crate::support::{program, ran, run};
 
 /// Zones of nodes, with their offsets in seconds in winter.
 const ZONES: [(&str, i64); 4] = [
@@ -262,4 +262,30 @@ fn nodes_are_chosen_by_labels_roles_and_patterns() {
     let limited = cluster.kubeconfig(User::Limited);
     run(&limited, ["worker-1,worker-2", "-q"]).expect(0, &[]);
     run(&limited, ["--all-nodes"]).expect(4, &["listing nodes"]);
+}
+
+#[test]
+fn shards_read_each_node_once_and_write_files_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(20, 3);
+    let cluster = start(&written, folder.path(), []);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let file = folder.path().join("out-{shard}.log");
+    let mut lines = Vec::new();
+    for shard in ["0", "1", "2"] {
+        let mut command = program();
+        command.env("JOB_COMPLETION_INDEX", shard).arg("--kubeconfig").arg(&kubeconfig).arg("-w").arg(&file);
+        let ran = ran(command.args(["--all-nodes", "--shard", "3"]).output().expect("runs"));
+        ran.expect(0, &[&format!("shard {shard} of 3: ")]);
+        assert!(ran.stdout.is_empty());
+        let text = std::fs::read_to_string(folder.path().join(format!("out-{shard}.log"))).expect("the shard's file");
+        lines.extend(text.lines().map(str::to_owned));
+    }
+    let mut all: Vec<String> = merged(&written, 8).lines().map(str::to_owned).collect();
+    all.sort();
+    lines.sort();
+    assert_eq!(lines, all);
+    run(&kubeconfig, ["--all-nodes", "--shard", "3"]).expect(2, &["JOB_COMPLETION_INDEX"]);
+    run(&kubeconfig, ["node-000", "-w", "/dev/null/{shard}"]).expect(2, &["no --shard"]);
+    run(&kubeconfig, ["node-000", "-w", "/dev/null/x"]).expect(1, &["writing /dev/null/x"]);
 }

@@ -357,7 +357,10 @@ fn a_text_file_under_a_units_name_that_may_have_been_cut_is_told() {
     // The kubelet takes no start for a file, so what is missing can't be asked for.
     let cut = Fault::new(What::EndAfterPause(10_000, LIMIT)).path("query=messages");
     let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]).fault(cut).start();
-    let ran = run(&cluster.kubeconfig(User::Admin), ["node-a", "-u", "messages"].into_iter().chain(TOLD));
+    let ran = run(
+        &cluster.kubeconfig(User::Admin),
+        ["node-a", "-u", "messages", "--source", "query"].into_iter().chain(TOLD),
+    );
     ran.expect(3, &["what follows can't be asked for by itself", "--path"]);
     let file = std::fs::read(cluster.var_log("node-a").join("messages")).expect("a file");
     assert!(!ran.stdout.is_empty() && file.starts_with(&ran.stdout));

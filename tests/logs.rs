@@ -241,12 +241,28 @@ fn with_the_query_off_every_filter_gives_the_files_entries() {
     let kubeconfig = cluster.kubeconfig(User::Admin);
     for (zone, _, offset) in ZONES {
         let node = format!("off-{zone}");
-        let text = std::fs::read_to_string(cluster.var_log(&node).join("kubelet.log")).expect("a log");
-        let entries = klog_file(&text, offset);
-        for case in cases(&agreed(&entries)) {
-            for path in [&[][..], &["--path", "kubelet.log"], &["--source", "file"]] {
-                let args = [node.clone()].into_iter().chain(case.args()).chain(path.iter().map(|s| (*s).to_owned()));
-                same(&run(&kubeconfig, args), &case.expected(&entries), &format!("{node} {:?} {path:?}", case.args()));
+        let root = cluster.var_log(&node);
+        let text = |name: &str| std::fs::read_to_string(root.join(name)).expect("a log");
+        let mut whole = String::new();
+        let packed = std::fs::File::open(root.join("kubelet.log-20231113.gz")).expect("a log");
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed), &mut whole).expect("gzip");
+        whole.push_str(&text("kubelet.log.1"));
+        whole.push_str(&text("kubelet.log"));
+        // A file that is named is that file; the kubelet's log is also what was rotated.
+        for (log, ways) in [
+            (text("kubelet.log"), &[&["--path", "kubelet.log"][..]][..]),
+            (whole, &[&[][..], &["--source", "file"]][..]),
+        ] {
+            let entries = klog_file(&log, offset);
+            for case in cases(&agreed(&entries)) {
+                for way in ways {
+                    let args = [node.clone()].into_iter().chain(case.args()).chain(way.iter().map(|s| (*s).to_owned()));
+                    same(
+                        &run(&kubeconfig, args),
+                        &case.expected(&entries),
+                        &format!("{node} {:?} {way:?}", case.args()),
+                    );
+                }
             }
         }
     }
@@ -357,9 +373,11 @@ fn files_come_byte_for_byte_in_one_request() {
 fn a_plain_log_costs_one_request_and_names_its_client() {
     let cluster = start(Reader::Auto);
     let kubeconfig = cluster.kubeconfig(User::Admin);
+    // The journal is years old: without a name it would be asked whether another unit is at work.
     for args in [&["on-utc"][..], &["on-utc", "--tail", "5"], &["on-utc", "-g", "volume"]] {
+        let args = [args, &["-u", "kubelet"]].concat();
         let before = cluster.requests().len();
-        run(&kubeconfig, args).expect(0, &[]);
+        run(&kubeconfig, &args).expect(0, &[]);
         let requests = cluster.requests().split_off(before);
         assert_eq!(requests.len(), 1, "{args:?}: {requests:#?}");
         let agent = requests[0].headers.get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default();

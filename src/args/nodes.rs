@@ -104,6 +104,39 @@ impl Nodes {
     }
 }
 
+/// One of several runs that share a cluster's nodes among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which one, from 0; unset where the environment says it.
+    pub index: Option<u32>,
+    /// Of how many.
+    pub of: u32,
+}
+
+impl Shard {
+    /// Reads `I/N`, or `N` alone.
+    pub fn parse(text: &str) -> Result<Shard> {
+        let (index, of) = match text.split_once('/') {
+            Some((index, of)) => (Some(index.parse::<u32>()), of.parse::<u32>()),
+            None => (None, text.parse::<u32>()),
+        };
+        match (index.transpose(), of) {
+            (Ok(index), Ok(of @ 1..=10_000)) if index.is_none_or(|index| index < of) => Ok(Shard { index, of }),
+            _ => Err(Error::usage(format!("not a shard: {text:?}"))
+                .hint("give I/N, the first being 0/N; or N alone in an Indexed Job, where JOB_COMPLETION_INDEX is I")),
+        }
+    }
+}
+
+/// Whether a node belongs to a shard: by its name alone, so that nodes that come and go move no other node.
+pub fn in_shard(name: &str, index: u32, of: u32) -> bool {
+    // FNV-1a, mixed so that names that differ in a digit spread: must stay the same from version to version.
+    let hash =
+        name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    mixed % u64::from(of) == u64::from(index)
+}
+
 /// Checks a node's name, with or without `node/`.
 pub fn node_name(text: &str) -> Result<String> {
     let bare = ["node/", "nodes/", "no/"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
@@ -236,6 +269,25 @@ mod tests {
         }
         assert!(node_name("node-1:messages").unwrap_err().remedy().unwrap().contains("node-1 --path messages"));
         assert!(node_name("pod/ns/x").unwrap_err().remedy().unwrap().contains("--for pod/ns/x"));
+    }
+
+    #[test]
+    fn shards_are_told_by_number_and_hold_each_node_once() {
+        assert_eq!(Shard::parse("2/5").unwrap(), Shard { index: Some(2), of: 5 });
+        assert_eq!(Shard::parse("5").unwrap(), Shard { index: None, of: 5 });
+        for text in ["", "5/5", "0/0", "0", "-1/5", "a/5", "1/", "/5", "1/2/3", "1/99999"] {
+            assert!(Shard::parse(text).is_err(), "{text}");
+        }
+        let names: Vec<String> = (0..1000).map(|n| format!("ip-10-0-{}-{}.internal", n / 256, n % 256)).collect();
+        let mut sizes = [0; 8];
+        for name in &names {
+            let of: Vec<u32> = (0..8).filter(|index| in_shard(name, *index, 8)).collect();
+            assert_eq!(of.len(), 1);
+            sizes[of[0] as usize] += 1;
+        }
+        assert!(sizes.iter().all(|size| (90..160).contains(size)), "{sizes:?}");
+        // Another number would let a rolling upgrade read some nodes twice and some never.
+        assert!(in_shard("node-1", 1, 4), "the assignment changed");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Command;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, Shard};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::{Around, Timestamp, When, Zone};
@@ -24,6 +24,8 @@ pub struct Options {
     pub units: Vec<String>,
     /// `--path`: files relative to /var/log, without `..`; never together with units.
     pub paths: Vec<String>,
+    /// `-p`: the newest rotation of each of `paths`, which are never empty then.
+    pub previous: bool,
     /// `--source`.
     pub source: SourceChoice,
     /// Whether a file that ends in `.gz` is unpacked; `--no-decompress` says no.
@@ -54,6 +56,10 @@ pub struct Options {
     pub about: Option<PodName>,
     /// `--max-concurrency`: at least 1.
     pub max_concurrency: Option<usize>,
+    /// `--shard`.
+    pub shard: Option<Shard>,
+    /// `-w`: the file that takes the place of stdout.
+    pub write: Option<PathBuf>,
     /// `--fail-fast`.
     pub fail_fast: bool,
     /// `-o`.
@@ -89,6 +95,7 @@ impl Default for Options {
             connection: Connection::default(),
             units: Vec::new(),
             paths: Vec::new(),
+            previous: false,
             source: SourceChoice::Auto,
             decompress: true,
             since: None,
@@ -104,6 +111,8 @@ impl Default for Options {
             identifiers: Vec::new(),
             about: None,
             max_concurrency: None,
+            shard: None,
+            write: None,
             fail_fast: false,
             format: Format::Text,
             merge: true,
@@ -199,6 +208,14 @@ pub enum Format {
     Text,
     /// The bytes as received.
     Raw,
+    /// An object a line.
+    Jsonl,
+    /// A table of templates.
+    Digest,
+    /// A document.
+    Json,
+    /// The same in YAML.
+    Yaml,
 }
 
 /// When to use colours.

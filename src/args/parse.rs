@@ -146,6 +146,10 @@ impl Said {
             return Err(Error::usage("--path reads a file, --source query asks for a service")
                 .hint("leave out one of them; --unit names a service"));
         }
+        if self.options.previous && self.options.paths.is_empty() {
+            return Err(Error::usage("--previous needs --path in this version: it reads a file's newest rotation")
+                .hint("for what a unit wrote before a restart, give a window with --since and --until"));
+        }
         Ok(())
     }
 

@@ -2,8 +2,12 @@
 
 mod exec;
 mod file;
+mod oidc;
+mod pair;
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +16,8 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use self::exec::Plugin;
 use self::file::TokenFile;
+use self::oidc::Provider;
+use self::pair::Pair;
 use crate::clock::Clock;
 use crate::config::{Config, Env, Impersonate};
 use crate::error::{Doing, Error, Kind, Result};
@@ -31,7 +37,7 @@ pub enum Stdin {
 #[derive(Debug)]
 pub struct Auth {
     impersonation: HeaderMap,
-    certificate: Option<Identity>,
+    certificate: Option<Pair>,
     bearer: Bearer,
     clock: Clock,
 }
@@ -45,6 +51,8 @@ enum Bearer {
     Fixed(HeaderValue),
     /// A file that changes.
     File(TokenFile),
+    /// An identity provider.
+    Provider(Box<Provider>),
     /// A program, which may give a certificate as well.
     Plugin(Box<Plugin>),
 }
@@ -54,8 +62,9 @@ enum Bearer {
 pub struct Headers {
     /// `Authorization`, marked sensitive, and `Impersonate-*`.
     pub map: HeaderMap,
-    /// Counts changes of the credentials, so that a late refusal of old ones does not discard the new.
+    /// Counts changes of the token and of the certificate, so that a late refusal of old ones does not discard the new.
     generation: u64,
+    certificate: u64,
 }
 
 impl Auth {
@@ -64,24 +73,33 @@ impl Auth {
         let user = &config.user;
         let bearer = if let Some(path) = &user.token_file {
             let first = user.token.as_ref().map(|token| bearer(token.expose())).transpose()?;
-            Bearer::File(TokenFile::new(path.clone(), first, notices))
+            Bearer::File(TokenFile::new(path.clone(), first, notices.clone()))
         } else if let Some(token) = &user.token {
             Bearer::Fixed(bearer(token.expose())?)
         } else if let Some((name, password)) = &user.basic {
             Bearer::Fixed(basic(name, password.expose())?)
+        } else if let Some(oidc) = &user.oidc {
+            Bearer::Provider(Box::new(Provider::new(oidc, notices.clone())))
         } else if let Some(exec) = &user.exec {
-            Bearer::Plugin(Box::new(Plugin::new(exec, &config.cluster, env, notices, stdin)))
+            Bearer::Plugin(Box::new(Plugin::new(exec, &config.cluster, env, notices.clone(), stdin)))
         } else {
             Bearer::None
         };
-        let certificate = user.certificate.as_ref().map(|certificate| Identity {
-            chain: certificate.chain.clone(),
-            key: certificate.key.expose().clone_key(),
-        });
+        let certificate = user.certificate.as_ref().map(|certificate| Pair::new(certificate, notices));
         Ok(Auth { impersonation: impersonation(&user.impersonate)?, certificate, bearer, clock })
     }
 
-    /// The headers to send with a request now; reads the token file or runs the plugin if that is due.
+    /// Bounds the time a plugin or an identity provider may take. Unbounded, a plugin may take as long as a login does.
+    pub fn limit(mut self, limit: Option<Duration>) -> Auth {
+        match (&mut self.bearer, limit.filter(|limit| !limit.is_zero())) {
+            (Bearer::Provider(provider), Some(limit)) => provider.limit(limit),
+            (Bearer::Plugin(plugin), Some(limit)) => plugin.limit(limit),
+            _ => {}
+        }
+        self
+    }
+
+    /// The headers to send with a request now; reads the token file, asks the provider or runs the plugin if that is due.
     pub async fn headers(&self) -> Result<Headers> {
         let mut map = self.impersonation.clone();
         let (authorization, generation) = match &self.bearer {
@@ -89,6 +107,10 @@ impl Auth {
             Bearer::Fixed(value) => (Some(value.clone()), 0),
             Bearer::File(file) => {
                 let (value, generation) = file.current(self.clock.now())?;
+                (Some(value), generation)
+            }
+            Bearer::Provider(provider) => {
+                let (value, generation) = provider.current(&self.clock).await?;
                 (Some(value), generation)
             }
             Bearer::Plugin(plugin) => {
@@ -99,22 +121,20 @@ impl Auth {
         if let Some(value) = authorization {
             map.insert(AUTHORIZATION, value);
         }
-        Ok(Headers { map, generation })
+        let certificate = self.certificate.as_ref().map_or(0, |pair| pair.current(self.clock.now()).1);
+        Ok(Headers { map, generation, certificate })
     }
 
-    /// The client certificate for TLS, of the same run of the plugin as the headers before it.
-    pub async fn identity(&self) -> Result<Option<Identity>> {
-        match &self.bearer {
-            Bearer::Plugin(plugin) => Ok(plugin.latest(&self.clock).await?.identity.clone()),
-            _ => Ok(self.certificate.clone()),
-        }
-    }
-
-    /// Counts changes of [`Auth::identity`]: connections made under an earlier count are to be closed.
-    pub fn identity_generation(&self) -> u64 {
-        match &self.bearer {
-            Bearer::Plugin(plugin) => plugin.identity_generation(),
-            _ => 0,
+    /// The client certificate for TLS, of the same run of the plugin as the headers before it, and a count of its changes:
+    /// connections made under an earlier count are to be closed.
+    pub async fn identity(&self) -> Result<(Option<Arc<Identity>>, u64)> {
+        match (&self.bearer, &self.certificate) {
+            (Bearer::Plugin(plugin), _) => plugin.identity(&self.clock).await,
+            (_, Some(pair)) => {
+                let (identity, generation) = pair.current(self.clock.now());
+                Ok((Some(identity), generation))
+            }
+            (_, None) => Ok((None, 0)),
         }
     }
 
@@ -123,11 +143,15 @@ impl Auth {
     /// True means there are others now (or the plugin was run again), so one more try makes sense; a second 401 in a row is
     /// final. Errors as [`Auth::headers`].
     pub async fn rejected(&self, sent: &Headers) -> Result<bool> {
-        match &self.bearer {
-            Bearer::None | Bearer::Fixed(_) => Ok(false),
-            Bearer::File(file) => file.reread(sent.generation, self.clock.now()),
-            Bearer::Plugin(plugin) => plugin.renew(sent.generation, &self.clock).await.map(|()| true),
-        }
+        let now = self.clock.now();
+        let certificate = self.certificate.as_ref().is_some_and(|pair| pair.reread(sent.certificate, now));
+        let token = match &self.bearer {
+            Bearer::None | Bearer::Fixed(_) => false,
+            Bearer::File(file) => file.reread(sent.generation, now)?,
+            Bearer::Provider(provider) => provider.renew(sent.generation, &self.clock).await,
+            Bearer::Plugin(plugin) => plugin.renew(sent.generation, &self.clock).await.map(|()| true)?,
+        };
+        Ok(certificate || token)
     }
 }
 

@@ -1,13 +1,19 @@
 //! `logs NODE…`: prints nodes' logs.
 
+use std::fs::File;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::args::{Format, Nodes, Options, PodName};
+use crate::args::nodes::in_shard;
+use crate::args::{Format as Said, Nodes, Options, PodName};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
-use crate::error::{Error, Kind, Result};
-use crate::format::color;
+use crate::error::{Doing, Error, Kind, Result};
+use crate::format::digest::Table;
+use crate::format::document::{About, Document, Notation};
+use crate::format::jsonl::Jsonl;
 use crate::format::text::{Names, Style, Text};
+use crate::format::{Format, color};
 use crate::kube::{Client, node, pod};
 use crate::logs::collect::{End, Means, Order, Step, Use, collect};
 use crate::logs::plan::{Plan, plan};
@@ -24,11 +30,52 @@ pub async fn run(options: &Options, context: &mut Context, output: &mut Output) 
     let plan = plan(options, context.clock, &context.notices)?;
     let cluster = context.cluster(options)?;
     let clock = context.clock;
+    let mut file = match &options.write {
+        Some(path) => Some(file(path, options, context)?),
+        None => None,
+    };
+    let output = file.as_mut().unwrap_or(output);
     let reading = read(options, &cluster, plan, context, output);
-    match clock.within(options.timeout, reading).await {
+    let ended = match clock.within(options.timeout, reading).await {
         Some(outcome) => outcome,
         None => Err(out_of_time(options.timeout.unwrap_or_default())),
+    };
+    let written = file.map_or(Ok(()), |mut file| file.finish());
+    ended.and_then(|outcome| written.map(|()| outcome))
+}
+
+/// The file of `-w`, empty.
+fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
+    let mut name = path.to_string_lossy().into_owned();
+    if name.contains(SHARD) {
+        let (index, _) = shard(options, context)?.ok_or_else(|| {
+            Error::usage(format!("{SHARD} in the name of --write, and no --shard")).hint("add --shard I/N")
+        })?;
+        name = name.replace(SHARD, &index.to_string());
     }
+    let path = if name == path.to_string_lossy() { path.to_owned() } else { name.into() };
+    let file = File::create(&path).doing(Kind::Failed, || format!("writing {}", path.display()))?;
+    Ok(Output::new(Box::new(file), false))
+}
+
+/// What stands for the shard's number in the name of a file.
+const SHARD: &str = "{shard}";
+
+/// Which shard of how many, where one was asked for.
+fn shard(options: &Options, context: &Context) -> Result<Option<(u32, u32)>> {
+    const INDEX: &str = "JOB_COMPLETION_INDEX";
+    let Some(shard) = options.shard else { return Ok(None) };
+    let index = match shard.index {
+        Some(index) => index,
+        None => {
+            let said = context.env.text(INDEX).and_then(|index| index.parse().ok()).filter(|index| *index < shard.of);
+            said.ok_or_else(|| {
+                Error::usage(format!("--shard {} says not which, and {INDEX} is no number below it", shard.of))
+                    .hint("give I/N, or run in an Indexed Job of that many completions")
+            })?
+        }
+    };
+    Ok(Some((index, shard.of)))
 }
 
 async fn read(
@@ -45,18 +92,25 @@ async fn read(
         nodes = prepare(options, cluster, &mut plan, context) => nodes?,
     };
     let single = options.nodes.one().is_some();
-    let order = if options.merge && nodes.len() > 1 { Order::Merged } else { Order::Sequential };
-    let text = options.format == Format::Text;
+    let document = matches!(options.format, Said::Json | Said::Yaml);
+    let order = match options.format {
+        Said::Digest => Order::Any,
+        _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
+        _ => Order::Sequential,
+    };
+    let parted = matches!(options.format, Said::Jsonl | Said::Digest);
+    let text = options.format == Said::Text;
     let names = match (text, options.prefix, order) {
         (true, Some(true), _) | (true, None, Order::Merged) => Names::Prefix,
         (true, None, Order::Sequential) if !single && nodes.len() > 1 => Names::Header,
         _ => Names::Untold,
     };
-    let timestamps = (options.timestamps && text).then(|| options.timezone.clone());
+    let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
-        dated: timestamps.is_some(),
+        dated: timestamps.is_some() || parted,
         raw: timestamps.is_none()
             && options.limit_bytes.is_none()
+            && !parted
             && order == Order::Sequential
             && names != Names::Prefix
             && !(output.is_terminal() && text),
@@ -67,25 +121,39 @@ async fn read(
         timestamps,
         limit: options.limit_bytes,
         names,
-        color: color::wanted(options.color, output.is_terminal(), &context.env),
+        color: text && color::wanted(options.color, output.is_terminal(), &context.env),
         raw: !text,
     };
     let plan = Arc::new(plan);
     let means = Means { client: Arc::clone(&cluster.client), notices: context.notices.clone(), clock: context.clock };
-    let mut text = Text::new(output, &nodes, style);
+    let (began, started) = (context.clock.now(), context.clock.instant());
+    let mut format = match options.format {
+        Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
+        Said::Jsonl => {
+            let unit = if let [unit] = &*plan.units { Some(unit.clone()) } else { None };
+            Format::Jsonl(Jsonl::new(output, &nodes, unit))
+        }
+        Said::Digest => Format::Digest(Table::new(output, &nodes)),
+        Said::Json | Said::Yaml => {
+            let notation = if options.format == Said::Json { Notation::Json } else { Notation::Yaml };
+            let about = if single { About::Single } else { About::Several };
+            Format::Document(Document::new(output, &nodes, style, notation, about, began))
+        }
+    };
     let mut tally = Tally { nodes: &nodes, anything: 0, failures: Vec::new() };
     let notices = &context.notices;
     let end = collect(&plan, &nodes, usage, &means, &mut context.interrupt, |step| match step {
-        Step::Event(node, event) => text.event(node, event),
+        Step::Event(node, event) => format.event(node, event),
         Step::Ended(node, how) => {
             let failed = how.is_err();
+            format.ended(node, how.as_ref().map(|_| ()))?;
             tally.count(node, how);
             if failed && options.fail_fast { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
-        Step::Idle => text.flush(),
+        Step::Idle => format.flush(),
     })
     .await;
-    let cut: Vec<(usize, u64)> = text.cut().collect();
+    let cut = format.finish(context.clock.instant().saturating_duration_since(started));
     let flushed = output.flush();
     if let End::Interrupted(signal) = end {
         return Ok(Outcome { exit: signal.exit_code() });
@@ -162,8 +230,18 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
         plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
     }
     let said = &options.nodes;
+    let shard = shard(options, context)?;
+    let of_shard = |nodes: Vec<String>| match shard {
+        None => nodes,
+        Some((index, of)) => {
+            let all = nodes.len();
+            let nodes: Vec<String> = nodes.into_iter().filter(|node| in_shard(node, index, of)).collect();
+            context.notices.note(format_args!("shard {index} of {of}: {} of {all} nodes", nodes.len()));
+            nodes
+        }
+    };
     if !said.needs_list() {
-        return Ok(said.names.clone());
+        return Ok(of_shard(said.names.clone()));
     }
     let nodes = chosen(said, &cluster.client, &context.notices).await?;
     if plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window() {
@@ -173,7 +251,7 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes.len()
         ));
     }
-    Ok(nodes)
+    Ok(of_shard(nodes))
 }
 
 /// Entries a node where a selector chooses and nothing says how many: kubectl's number.

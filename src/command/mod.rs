@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::args::Options;
 use crate::args::kubectl::kubectl;
+use crate::args::{Command, Options};
 use crate::auth::{Auth, Stdin};
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Roots, Trust};
+use crate::http::{Protocol, Roots, Trust};
 use crate::interrupt::Interrupt;
 use crate::kube::{self, Client};
 use crate::notice::Notices;
@@ -79,8 +79,14 @@ impl Context {
                 server_name: cluster.tls_server_name.clone(),
             },
         };
-        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?;
-        let mut options = kube::Options::new(self.notices.clone()).obeying(&self.env);
+        let auth = Auth::new(config, &self.env, self.clock, self.notices.clone(), self.stdin)?
+            .limit(said.connection.request_timeout);
+        let mut options = kube::Options::new(self.notices.clone());
+        // One node is one stream; lists and many nodes are many requests side by side, which HTTP/2 answers by one handshake.
+        if said.command == Command::Logs && said.nodes.one().is_some() {
+            options.protocol = Protocol::Http1First;
+        }
+        let mut options = options.obeying(&self.env);
         options.request_timeout = said.connection.request_timeout;
         options.print_as = said.print_requests.then(|| kubectl(&said.connection));
         options.disable_compression = cluster.disable_compression;

@@ -10,12 +10,13 @@ use serde::de::DeserializeSeed;
 
 use super::env::Env;
 use super::fields::{Encoded, Hidden, List, Lists, Location, Switch, Text, Weigh, location, mapping, text};
+use super::store::Tokens;
 use super::{quoted, read_file};
 use crate::document::{Put, Slot};
 use crate::error::{Error, Kind, Result};
 
 /// The largest kubeconfig read; one of a thousand clusters with certificates has about 5 MB.
-const MAX_FILE: usize = 10 << 20;
+pub(super) const MAX_FILE: usize = 10 << 20;
 
 /// How deep `[` and `{` may nest. libyaml's time grows with size times depth; a kubeconfig in JSON has a depth of 6.
 const MAX_DEPTH: usize = 200;
@@ -124,8 +125,21 @@ mapping! {
 }
 
 mapping! {
-    /// A built-in way to get credentials; its configuration holds secrets and is not read.
-    AuthProvider { name: Text = "name", }
+    /// A built-in way to get credentials; of its configuration what OIDC has.
+    AuthProvider { name: Text = "name", config: OidcConfig = "config", }
+}
+
+mapping! {
+    /// `auth-provider.config` of the provider `oidc`.
+    OidcConfig {
+        issuer: Text = "idp-issuer-url",
+        client_id: Text = "client-id",
+        client_secret: Hidden = "client-secret",
+        certificate_authority: Location = "idp-certificate-authority",
+        certificate_authority_data: Encoded = "idp-certificate-authority-data",
+        id_token: Hidden = "id-token",
+        refresh_token: Hidden = "refresh-token",
+    }
 }
 
 mapping! {
@@ -243,7 +257,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
 }
 
 /// UTF-8 with or without a byte-order mark, or UTF-16 with one (as Windows editors and shells write it).
-fn decode(bytes: &[u8]) -> Result<String, Malformed> {
+pub(super) fn decode(bytes: &[u8]) -> Result<String, Malformed> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks(2).map(|pair| match *pair {
             [a, b] => unit([a, b]),
@@ -263,6 +277,32 @@ fn decode(bytes: &[u8]) -> Result<String, Malformed> {
     }
 }
 
+impl OidcConfig {
+    /// What the provider gave.
+    pub(super) fn tokens(&self) -> Tokens {
+        let token = |field| super::fields::hidden(field).cloned();
+        Tokens { id: token(&self.id_token), refresh: token(&self.refresh_token) }
+    }
+}
+
+/// The text in the encoding of `like`.
+pub(super) fn encode(like: &[u8], text: &str) -> Vec<u8> {
+    let utf16 = |unit: fn(u16) -> [u8; 2]| [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(unit).collect();
+    match like {
+        [0xff, 0xfe, ..] => utf16(u16::to_le_bytes),
+        [0xfe, 0xff, ..] => utf16(u16::to_be_bytes),
+        [0xef, 0xbb, 0xbf, ..] => [b"\xef\xbb\xbf", text.as_bytes()].concat(),
+        _ => text.as_bytes().to_vec(),
+    }
+}
+
+/// A user's tokens in a file's content, if it has an auth-provider there.
+pub(super) fn tokens(path: &Path, bytes: &[u8], user: &str) -> Result<Option<Tokens>> {
+    let users = parse(path, bytes)?.users.into_iter().flat_map(|list| list.0);
+    let entry = users.into_iter().find(|entry| super::fields::text(&entry.name).unwrap_or_default() == user);
+    Ok(entry.and_then(|entry| entry.user?.auth_provider?.config).map(|config| config.tokens()))
+}
+
 /// Brackets in strings and comments count too, which takes an absurd file to matter.
 fn nests_deeper(text: &str, limit: usize) -> bool {
     let mut depth: usize = 0;
@@ -276,7 +316,7 @@ fn nests_deeper(text: &str, limit: usize) -> bool {
     })
 }
 
-fn first_document<'de, T>(
+pub(super) fn first_document<'de, T>(
     text: &'de str,
     read: impl FnOnce(serde_yaml::Deserializer<'de>) -> Result<T, serde_yaml::Error>,
 ) -> Result<T, Malformed> {

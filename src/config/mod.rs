@@ -3,15 +3,18 @@
 //! The rules are client-go's, so that this program reaches the cluster that kubectl reaches, as the same identity.
 
 mod check;
+mod edit;
 mod env;
 pub(crate) mod fields;
 mod incluster;
 pub(crate) mod kubeconfig;
+mod kuberc;
 pub mod pem;
 mod proxy;
 mod resolve;
 mod select;
 mod server;
+mod store;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -20,8 +23,11 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::env::Env;
+pub use self::kuberc::PluginPolicy;
+pub(crate) use self::resolve::MAX_PEM;
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
+pub(crate) use self::store::{Store, Tokens};
 use crate::secret::Secret;
 
 /// A resolved choice of cluster, identity and namespace.
@@ -78,6 +84,8 @@ pub struct User {
     pub token_file: Option<PathBuf>,
     /// User name and password.
     pub basic: Option<(String, Secret)>,
+    /// An identity provider that gives tokens; empty where there is a token or a password.
+    pub oidc: Option<Oidc>,
     /// A program that prints credentials; empty where any of the above is set.
     pub exec: Option<Exec>,
     /// Who to act as.
@@ -107,6 +115,25 @@ pub struct Impersonate {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+/// An OpenID Connect provider and what was got from it.
+#[derive(Debug)]
+pub struct Oidc {
+    /// Its URL, as it calls itself.
+    pub issuer: String,
+    /// As whom this client is known there.
+    pub client_id: String,
+    /// What proves that; empty for a public client.
+    pub client_secret: Secret,
+    /// Who vouches for its certificate.
+    pub trust: Trust,
+    /// The tokens as the kubeconfig held them.
+    pub(crate) tokens: Tokens,
+    /// Where new ones go.
+    pub(crate) store: Store,
+    /// The environment variable that names a proxy for it.
+    pub(crate) proxy: Option<&'static str>,
+}
+
 /// A credential plugin.
 #[derive(Debug)]
 pub struct Exec {
@@ -124,6 +151,8 @@ pub struct Exec {
     pub provide_cluster_info: bool,
     /// Whether it may talk to the person.
     pub interactive: Interactive,
+    /// Whether it may run at all.
+    pub policy: PluginPolicy,
 }
 
 /// The versions of the credential plugin protocol.

@@ -6,14 +6,14 @@ use super::check::{fault, has_certificate, interactive, unreadable};
 use super::fields::{Encoded, Hidden, Location, Text, encoded, hidden, location, switch, text};
 use super::select::Choice;
 use super::{
-    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Scheme, Server, Trust, User, kubeconfig, pem,
-    proxy, quoted, read_file,
+    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Oidc, PluginPolicy, Scheme, Server, Store,
+    Trust, User, kubeconfig, kuberc, pem, proxy, quoted, read_file,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
 /// The largest certificate or key file read.
-pub(super) const MAX_PEM: usize = 4 << 20;
+pub(crate) const MAX_PEM: usize = 4 << 20;
 
 /// The name under which a cluster keeps what it tells credential plugins.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
@@ -40,8 +40,13 @@ impl Choice {
                  the credentials and change the answers"
             ));
         }
-        let mut user = if server.is_https() { self.credentials()? } else { User::default() };
+        let mut user = if server.is_https() { self.credentials(env)? } else { User::default() };
         user.impersonate = self.impersonate();
+        if let Some(exec) = &mut user.exec {
+            let (policy, words) = kuberc::policy(env)?;
+            exec.policy = policy;
+            warnings.extend(words);
+        }
         let cluster = self.cluster;
         let exec_extension = cluster
             .extensions
@@ -106,7 +111,7 @@ impl Choice {
         }
     }
 
-    fn credentials(&self) -> Result<User> {
+    fn credentials(&self, env: &Env) -> Result<User> {
         let user = &self.user;
         let certificate = if has_certificate(user) { Some(self.certificate()?) } else { None };
         let basic =
@@ -120,15 +125,16 @@ impl Choice {
         }
         let has_header = basic.is_some() || token.is_some() || token_file.is_some();
         // A token or a password is what the server sees, so an auth-provider beside it is never asked.
-        self.refuse_auth_provider(has_header)?;
+        let oidc = self.auth_provider(env)?.filter(|_| !has_header);
         let exec = match &user.exec {
             Some(exec) => Some(self.exec(exec)?).filter(|_| !has_header && certificate.is_none()),
             None => None,
         };
-        if !has_header && certificate.is_none() && exec.is_none() && hidden(&user.password).is_some() {
+        if !has_header && certificate.is_none() && exec.is_none() && oidc.is_none() && hidden(&user.password).is_some()
+        {
             return Err(fault(&self.user_place, "has a password but no username").hint("add username, or --username"));
         }
-        Ok(User { certificate, token, token_file, basic, exec, impersonate: Impersonate::default() })
+        Ok(User { certificate, token, token_file, basic, oidc, exec, impersonate: Impersonate::default() })
     }
 
     fn certificate(&self) -> Result<ClientCertificate> {
@@ -155,14 +161,11 @@ impl Choice {
         }
     }
 
-    fn refuse_auth_provider(&self, has_header: bool) -> Result<()> {
-        let Some(provider) = &self.user.auth_provider else { return Ok(()) };
+    /// The one auth-provider there is, checked also where it will not be asked.
+    fn auth_provider(&self, env: &Env) -> Result<Option<Oidc>> {
+        let Some(provider) = &self.user.auth_provider else { return Ok(None) };
         let (what, hint) = match text(&provider.name).unwrap_or_default() {
-            "oidc" if has_header => return Ok(()),
-            "oidc" => (
-                "auth-provider oidc is not supported yet".to_owned(),
-                "pass the id-token with --token, or use a credential plugin such as kubelogin (exec)".to_owned(),
-            ),
+            "oidc" => return self.oidc(&provider.config.clone().unwrap_or_default(), env).map(Some),
             "gcp" => (
                 "auth-provider gcp was removed from Kubernetes clients".to_owned(),
                 "use the credential plugin gke-gcloud-auth-plugin (exec)".to_owned(),
@@ -176,6 +179,47 @@ impl Choice {
             }
         };
         Err(fault(&self.user_place, &what).hint(hint))
+    }
+
+    fn oidc(&self, config: &kubeconfig::OidcConfig, env: &Env) -> Result<Oidc> {
+        let needed = |field: &Option<Text>, name: &str| match text(field) {
+            Some(value) => Ok(value.to_owned()),
+            None => Err(fault(&self.user_place, &format!("auth-provider oidc has no {name}"))
+                .hint(format!("add auth-provider.config.{name}"))),
+        };
+        let issuer = needed(&config.issuer, "idp-issuer-url")?;
+        // Whoever listens on the way would have the refresh token; a listener on this machine is no stranger.
+        let server =
+            Server::parse(&issuer, Scheme::Https).map_err(|error| at(error, "idp-issuer-url", &self.user_place))?;
+        if !server.is_https() && !server.is_loopback() {
+            return Err(fault(&self.user_place, &format!("idp-issuer-url {server} is not https"))
+                .hint("API servers take no other; correct auth-provider.config.idp-issuer-url"));
+        }
+        // Data over file, and a relative path counts from the working directory, as client-go has it for these two.
+        let pem = match (encoded(&config.certificate_authority_data), location(&config.certificate_authority)) {
+            (Some(data), _) => Some((data.expose().clone(), "idp-certificate-authority-data".to_owned())),
+            (None, Some(path)) => Some((
+                read(path, "idp-certificate-authority", &self.user_place)?,
+                format!("idp-certificate-authority {}", path.display()),
+            )),
+            (None, None) => None,
+        };
+        let trust = match pem {
+            None => Trust::System,
+            Some((pem, source)) => {
+                Trust::Ca(pem::certificates(&pem).map_err(|error| at(error, &source, &self.user_place))?)
+            }
+        };
+        let (name, file) = self.user_origin.clone().unwrap_or_default();
+        Ok(Oidc {
+            client_id: needed(&config.client_id, "client-id")?,
+            client_secret: hidden(&config.client_secret).cloned().unwrap_or_default(),
+            trust,
+            tokens: config.tokens(),
+            store: Store::new(file, name),
+            proxy: proxy::from_environment(env, &server),
+            issuer,
+        })
     }
 
     fn exec(&self, exec: &kubeconfig::Exec) -> Result<Exec> {
@@ -200,6 +244,7 @@ impl Choice {
             install_hint: text(&exec.install_hint).map(str::to_owned),
             provide_cluster_info: switch(&exec.provide_cluster_info),
             interactive: interactive(exec).map_err(|what| fault(&self.user_place, &what))?,
+            policy: PluginPolicy::AllowAll,
         })
     }
 

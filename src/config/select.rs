@@ -44,6 +44,8 @@ pub(super) struct Choice {
     pub(super) cluster_place: String,
     pub(super) user: kubeconfig::User,
     pub(super) user_place: String,
+    /// The user's name and the file that defined it, where tokens are written back to.
+    pub(super) user_origin: Option<(String, PathBuf)>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -87,6 +89,7 @@ impl Choice {
             cluster: cluster.map(|entry| entry.fields.clone()).unwrap_or_default(),
             user_place: place("user", user_name, user),
             user: user.map(|entry| entry.fields.clone()).unwrap_or_default(),
+            user_origin: user_name.zip(user).map(|(name, entry)| (name.to_owned(), entry.origin.clone())),
             warnings,
         };
         if text(&choice.cluster.server).is_none() && flags.server.as_deref().is_none() {

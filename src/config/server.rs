@@ -89,6 +89,12 @@ impl Server {
         self.scheme == Scheme::Https
     }
 
+    /// Whether it can only be on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
     /// `host:port` for a URL or a `Host` header, with brackets around IPv6; always with the port.
     pub fn authority(&self) -> String {
         format!("{}:{}", bracketed(&self.host), self.port)

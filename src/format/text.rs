@@ -81,6 +81,11 @@ impl<'o> Text<'o> {
         }
     }
 
+    /// Where it writes to.
+    pub fn output(&mut self) -> &mut Output {
+        self.output
+    }
+
     /// Writes out what is buffered.
     pub fn flush(&mut self) -> ControlFlow<()> {
         self.output.flush()

@@ -12,8 +12,8 @@ use std::time::Duration;
 use hyper::{Uri, Version};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, ClientConfig};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -139,13 +139,20 @@ impl Server {
     fn tls_failure(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
         let server = self.name();
         if let Some(tls) = find::<rustls::Error>(error) {
-            return super::tls::failure(tls, &server);
+            return super::tls::failure(tls, &server).at(stage_of(tls));
         }
         let why = match io_beneath(error).map(io::Error::kind) {
             Some(io::ErrorKind::UnexpectedEof) => "the server closed the connection during the handshake".to_owned(),
             _ => super::failure::innermost(error),
         };
         Failure::new(Stage::Tls, format!("TLS with {server}: {why}"))
+    }
+}
+
+fn stage_of(error: &rustls::Error) -> Stage {
+    match error {
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Stage::Version,
+        _ => Stage::Tls,
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Stage {
     Dial,
     /// The connection is not to be trusted, or the server does not trust us.
     Tls,
+    /// The server speaks none of the HTTP versions it was offered.
+    Version,
     /// The connection was lost before the answer's head: the server may or may not have seen the request.
     Lost,
     /// The head did not come within the time allowed.
@@ -37,6 +39,11 @@ impl Failure {
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn at(mut self, stage: Stage) -> Self {
+        self.stage = stage;
         self
     }
 

@@ -55,6 +55,12 @@ impl Origin {
         self.secure
     }
 
+    /// Whether it can only be on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<std::net::IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
     pub(super) fn host(&self) -> &str {
         &self.host
     }

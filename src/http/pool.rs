@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::header::CONTENT_ENCODING;
 use hyper::{Uri, Version};
 use hyper_util::client::legacy::Client;
@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Mutex;
 
 use super::body::Body;
-use super::dial::{Connector, Limits, version};
+use super::dial::{Connector, Limits, Stream, version};
 use super::failure::{Failure, Stage};
 use super::origin::Origin;
 use super::request::Request;
@@ -35,7 +35,7 @@ const BUFFER: usize = 64 * 1024;
 /// The largest piece of an HTTP/2 body.
 const FRAME: u32 = 64 * 1024;
 /// Bytes that paused streams may hold together, and the bounds of one stream's share. Above 1 MiB a stream only costs more
-/// memory and time; over long distances HTTP/1.1, which has no such window, is the better choice for one stream.
+/// memory and time; for one stream over a long way there is [`Protocol::Http1First`].
 const HELD: usize = 16 * 1024 * 1024;
 const WINDOW: (usize, usize) = (128 * 1024, 1024 * 1024);
 /// Connections unused for this long are closed.
@@ -64,6 +64,8 @@ pub struct Settings {
 pub struct Pool {
     origin: Origin,
     connector: Connector,
+    /// Where the first offers HTTP/1.1 alone, for a server that speaks only HTTP/2.
+    second: Option<Connector>,
     settings: Settings,
     /// Known once the first connection has shown which version the server speaks; until then requests wait for one of them
     /// to find out, lest each makes a connection of its own.
@@ -73,7 +75,7 @@ pub struct Pool {
     failure: std::sync::Mutex<Option<Failure>>,
 }
 
-type HyperClient = Client<Connector, Empty<Bytes>>;
+type HyperClient = Client<Connector, Full<Bytes>>;
 
 /// One HTTP/1.1 client, or an HTTP/2 client for each connection; beside each its requests whose bodies are still read.
 struct Clients(Vec<(HyperClient, AtomicUsize)>);
@@ -109,10 +111,19 @@ impl Pool {
                 Some((tls::configure(trust, identity, settings.protocol)?, tls::server_name(trust, origin.host())?))
             }
         };
-        let connector = Connector::new(origin.host(), origin.port(), tls, settings.limits, settings.clock);
+        let connector = |tls| Connector::new(origin.host(), origin.port(), tls, settings.limits, settings.clock);
+        let second = match &tls {
+            Some((config, name)) if settings.protocol == Protocol::Http1First => {
+                let mut config = config.clone();
+                config.alpn_protocols = Protocol::Any.offers();
+                Some(connector(Some((config, name.clone()))))
+            }
+            _ => None,
+        };
         Ok(Pool {
+            connector: connector(tls),
+            second,
             origin,
-            connector,
             settings,
             clients: Mutex::new(None),
             failures: AtomicU64::new(0),
@@ -130,7 +141,7 @@ impl Pool {
         let url = format!("{}{}", self.origin, request.path());
         let clock = self.settings.clock;
         let started = clock.instant();
-        trace::request(&self.settings.notices, &url, request.headers());
+        trace::request(&self.settings.notices, request, &url);
         let limit = request.time_limit().filter(|limit| !limit.is_zero());
         let outcome = match clock.within(limit, self.exchange(request, &url)).await {
             Some(outcome) => outcome,
@@ -141,7 +152,7 @@ impl Pool {
             }
         };
         let took = clock.instant().saturating_duration_since(started);
-        trace::outcome(&self.settings.notices, &url, &outcome, took);
+        trace::outcome(&self.settings.notices, request, &url, &outcome, took);
         let (head, turn) = outcome?;
         let (parts, body) = head.into_parts();
         let gzip =
@@ -159,14 +170,15 @@ impl Pool {
         let uri: Uri = url.parse().map_err(|why| Failure::new(Stage::Garbled, format!("{url:?} is no URL: {why}")))?;
         let clients = self.clients().await?;
         let turn = Turn::take(clients);
-        let mut outgoing = hyper::Request::new(Empty::new());
+        let mut outgoing = hyper::Request::new(Full::new(request.body()));
+        *outgoing.method_mut() = request.method();
         *outgoing.uri_mut() = uri;
         outgoing.headers_mut().clone_from(request.headers());
         match turn.client().request(outgoing).await {
             Ok(head) => Ok((head, turn)),
             Err(error) => {
                 let failure = Failure::of(&error, &self.origin.name());
-                if self.connector.has_changed() {
+                if self.connectors().filter(|connector| connector.has_changed()).count() > 0 {
                     *self.clients.lock().await = None;
                 }
                 Err(failure)
@@ -188,11 +200,11 @@ impl Pool {
         {
             return Err(failure.clone());
         }
-        match self.connector.connect().await {
-            Ok(stream) => {
+        match self.connect().await {
+            Ok((stream, connector)) => {
                 let version = version(&stream);
-                self.connector.keep(stream);
-                let made = Arc::new(Clients::new(version, self.connector.speaking(version), &self.settings));
+                connector.keep(stream);
+                let made = Arc::new(Clients::new(version, connector.speaking(version), &self.settings));
                 *clients = Some(Arc::clone(&made));
                 Ok(made)
             }
@@ -204,6 +216,23 @@ impl Pool {
                 Err(failure)
             }
         }
+    }
+
+    /// A first connection, and who made it.
+    async fn connect(&self) -> Result<(Stream, &Connector), Failure> {
+        let mut failed = None;
+        for connector in self.connectors() {
+            match connector.connect().await {
+                Ok(stream) => return Ok((stream, connector)),
+                Err(failure) if failure.stage() == Stage::Version => failed = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(failed.unwrap_or_else(|| Failure::new(Stage::Dial, "nothing to connect with")))
+    }
+
+    fn connectors(&self) -> impl Iterator<Item = &Connector> {
+        std::iter::once(&self.connector).chain(&self.second)
     }
 }
 

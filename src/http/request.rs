@@ -1,17 +1,22 @@
-//! One GET, described.
+//! One request, described: a GET, or a form that is posted.
 
 use std::time::Duration;
 
-use hyper::HeaderMap;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, RANGE};
+use bytes::Bytes;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RANGE};
+use hyper::{HeaderMap, Method};
 
-/// A GET of one path. Without further words it sends neither `Accept` nor `Accept-Encoding`: a kubelet refuses any `Accept`
+use crate::secret::Secret;
+
+/// A request of one path. Without further words it sends neither `Accept` nor `Accept-Encoding`: a kubelet refuses any `Accept`
 /// that does not admit `*/*`.
 #[derive(Clone, Debug)]
 pub struct Request {
     path: String,
     headers: HeaderMap,
     limit: Option<Duration>,
+    /// What a POST carries; without it, a GET.
+    form: Option<Secret<Bytes>>,
 }
 
 /// What a server may do to the body on its way.
@@ -40,7 +45,13 @@ pub enum ByteRange {
 impl Request {
     /// A GET of `path_and_query`, which starts with `/` and is already percent-encoded.
     pub fn get(path_and_query: impl Into<String>) -> Self {
-        Request { path: path_and_query.into(), headers: HeaderMap::new(), limit: None }
+        Request { path: path_and_query.into(), headers: HeaderMap::new(), limit: None, form: None }
+    }
+
+    /// A POST of `form`, which is already written as `application/x-www-form-urlencoded`. It must not be sent twice unasked.
+    pub fn post(path_and_query: impl Into<String>, form: Secret<Bytes>) -> Self {
+        let request = Request { form: Some(form), ..Request::get(path_and_query) };
+        request.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
     }
 
     /// Sends this `Accept`.
@@ -100,6 +111,15 @@ impl Request {
     /// The headers, to be completed by a client (credentials, user agent).
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
+    }
+
+    /// GET or POST.
+    pub fn method(&self) -> Method {
+        if self.form.is_some() { Method::POST } else { Method::GET }
+    }
+
+    pub(super) fn body(&self) -> Bytes {
+        self.form.as_ref().map(|form| form.expose().clone()).unwrap_or_default()
     }
 
     /// The time allowed up to the head, where the request sets one.

@@ -7,6 +7,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::failure::Failure;
 use super::pool::Exchanged;
+use super::request::Request;
 use crate::notice::Notices;
 
 /// Parts of header names whose values are never shown.
@@ -14,19 +15,25 @@ const SECRET: [&str; 9] =
     ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "credential", "impersonate-extra"];
 
 /// Level 8: the request's head.
-pub(super) fn request(notices: &Notices, url: &str, headers: &HeaderMap) {
-    notices.verbose(8, || with_headers(format!("GET {url}"), headers));
+pub(super) fn request(notices: &Notices, request: &Request, url: &str) {
+    notices.verbose(8, || with_headers(format!("{} {url}", request.method()), request.headers()));
 }
 
 /// Level 6: a line a request; level 8: the answer's head.
-pub(super) fn outcome(notices: &Notices, url: &str, outcome: &Result<Exchanged, Failure>, took: Duration) {
-    let took = took.as_millis();
+pub(super) fn outcome(
+    notices: &Notices,
+    request: &Request,
+    url: &str,
+    outcome: &Result<Exchanged, Failure>,
+    took: Duration,
+) {
+    let (method, took) = (request.method(), took.as_millis());
     match outcome {
         Ok((head, _)) => {
-            notices.verbose(6, || format!("GET {url} {} in {took} milliseconds", head.status()));
+            notices.verbose(6, || format!("{method} {url} {} in {took} milliseconds", head.status()));
             notices.verbose(8, || with_headers(format!("{:?} {}", head.version(), head.status()), head.headers()));
         }
-        Err(failure) => notices.verbose(6, || format!("GET {url} failed in {took} milliseconds: {failure}")),
+        Err(failure) => notices.verbose(6, || format!("{method} {url} failed in {took} milliseconds: {failure}")),
     }
 }
 

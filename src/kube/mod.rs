@@ -12,7 +12,8 @@ use crate::clock::Clock;
 use crate::config::Env;
 use crate::document::{Slot, read_json};
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::http::ranges::{self, Fetched, Ranges};
+use crate::http::{Encoding, Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
 use crate::notice::Notices;
 
 pub mod path;
@@ -127,12 +128,10 @@ impl Client {
     /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked
     /// to come back later, a connection broke before the answer, credentials had to be renewed.
     pub async fn get(&self, request: Request) -> Result<Response> {
-        let sent = self.auth.headers().await?;
         self.print(&request);
-        let answer = self.insist(&request, &sent).await?;
+        let (answer, sent) = self.insist(&request).await?;
         if answer.status == 401 && self.auth.rejected(&sent).await? {
-            let sent = self.auth.headers().await?;
-            return self.insist(&request, &sent).await;
+            return Ok(self.insist(&request).await?.0);
         }
         Ok(answer)
     }
@@ -183,6 +182,13 @@ impl Client {
         }
     }
 
+    /// Parts of the file at this path, in as few requests as the server allows: see [`Ranges::fetch`].
+    pub async fn ranges(&self, ranges: &Ranges, path: &str, wanted: ranges::Wanted<'_>) -> Result<Fetched> {
+        // Offsets are those of the file as it is.
+        let request = Request::get(path).encoding(Encoding::Identity);
+        ranges.fetch(self, &request, wanted).await
+    }
+
     /// What `--print-requests` shows. kubectl drops the path of the server's URL when it gets a raw path.
     fn print(&self, request: &Request) {
         let Some(kubectl) = &self.options.print_as else { return };
@@ -192,12 +198,13 @@ impl Client {
         self.options.notices.plain(format_args!("{kubectl} get --raw {path}{range}"));
     }
 
-    /// Asks again as the policy says.
-    async fn insist(&self, request: &Request, credentials: &Headers) -> Result<Response> {
+    /// Asks again as the policy says, with the credentials of then; gives those of the answer too.
+    async fn insist(&self, request: &Request) -> Result<(Response, Headers)> {
         let mut attempts = 0;
-        let pool = self.pool().await?;
         loop {
-            let complete = self.complete(request, credentials);
+            let credentials = self.auth.headers().await?;
+            let pool = self.pool().await?;
+            let complete = self.complete(request, &credentials);
             attempts += 1;
             let mut answer = pool.send(&complete).await;
             let outcome = match &mut answer {
@@ -211,7 +218,7 @@ impl Client {
             match retry::decide(attempts, outcome, retry::jitter()) {
                 retry::Decision::Wait(wait) => self.wait(wait).await,
                 retry::Decision::GiveUp => {
-                    return answer.map_err(|failure| match attempts {
+                    return answer.map(|answer| (answer, credentials)).map_err(|failure| match attempts {
                         1 => Error::from(failure),
                         _ => Error::from(failure).within(format!("asked {attempts} times")),
                     });
@@ -249,8 +256,7 @@ impl Client {
 
     /// The connections for the client certificate of now.
     async fn pool(&self) -> Result<Arc<Pool>> {
-        let identity = self.auth.identity().await?;
-        let generation = self.auth.identity_generation();
+        let (identity, generation) = self.auth.identity().await?;
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_under, pool)) = &*pool
             && *made_under == generation
@@ -265,9 +271,23 @@ impl Client {
             clock: self.options.clock,
             ..Settings::new(self.options.notices.clone())
         };
-        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_ref(), settings)?);
+        let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_deref(), settings)?);
         *pool = Some((generation, Arc::clone(&made)));
         Ok(made)
+    }
+}
+
+impl ranges::Server for Client {
+    async fn ask(&self, request: Request) -> Result<Response> {
+        self.get(request).await
+    }
+
+    async fn refusal(&self, answer: Response) -> Error {
+        status::error_of(answer).await
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.wait(time).await;
     }
 }
 

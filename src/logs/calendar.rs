@@ -42,6 +42,11 @@ impl Calendar {
         Calendar { offset, anchor, slack: SLACK, ceiling: None, guessed: false }
     }
 
+    /// The same zone and bound for a stream whose first line is placed by this.
+    pub fn anchored(self, anchor: Anchor) -> Self {
+        Calendar { anchor, slack: SLACK, ..self }
+    }
+
     /// With a bound that no line exceeds: now, or when a file was last written. A clock that once was wrong then does not
     /// push all that follows into the next year.
     pub fn not_after(self, ceiling: Timestamp) -> Self {
@@ -97,7 +102,7 @@ impl Calendar {
 pub fn offset_in(line: &[u8], head: &Head) -> Option<i32> {
     let Layout::Short { precise: true } = head.layout else { return None };
     let Stamp::Yearless(utc) = head.stamp else { return None };
-    let local = klog::Header::of(line.get(head.message..)?)?.civil;
+    let local = klog::Header::within(line.get(head.message..)?)?.civil;
     // A leap year has every date; around New Year the two differ by a year.
     let seconds = |civil: Civil| Some(Civil { year: 2024, ..civil }.utc()?.as_micros() / 1_000_000);
     let mut difference = seconds(local)? - seconds(utc)?;

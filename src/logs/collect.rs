@@ -67,6 +67,8 @@ pub enum Order {
     Sequential,
     /// By time.
     Merged,
+    /// As they come.
+    Any,
 }
 
 /// What lanes work with.
@@ -141,6 +143,8 @@ struct Collector<'a> {
     merge: Merge,
     /// Lanes that have ended, and of which nothing waits any more.
     over: VecDeque<usize>,
+    /// The lanes that spoke, a number for each event that waits, where they are given as they come.
+    spoke: VecDeque<usize>,
     /// How many lanes were told to have ended.
     told_ended: usize,
 }
@@ -150,6 +154,18 @@ struct Lane {
     /// What waits for the lane's turn.
     waiting: VecDeque<Event>,
     ended: Option<Result<bool, Error>>,
+}
+
+impl Lane {
+    /// What waits next, paid back.
+    fn next(&mut self) -> Option<Event> {
+        let event = self.waiting.pop_front()?;
+        self.credit.give_back(match &event {
+            Event::Bytes(bytes) => self.credit.cost_of_bytes(bytes),
+            Event::Lines(lines) => lines.iter().map(|line| self.credit.cost_of(line)).sum(),
+        });
+        Some(event)
+    }
 }
 
 impl<'a> Collector<'a> {
@@ -185,6 +201,7 @@ impl<'a> Collector<'a> {
             turn: 0,
             merge,
             over: VecDeque::new(),
+            spoke: VecDeque::new(),
             told_ended: 0,
         };
         collector.begin();
@@ -216,7 +233,12 @@ impl<'a> Collector<'a> {
                 self.merge.push(number, lines, self.means.clock.instant());
             }
             // Bytes are only ever asked for where there is nothing to merge.
-            (Told::Event(event), _) => lane.waiting.push_back(event),
+            (Told::Event(event), order) => {
+                lane.waiting.push_back(event);
+                if order == Order::Any {
+                    self.spoke.push_back(number);
+                }
+            }
             (Told::Ended(how), _) => {
                 lane.ended = Some(how);
                 self.merge.close(number);
@@ -233,16 +255,20 @@ impl<'a> Collector<'a> {
         match self.usage.order {
             Order::Merged => self.next_by_time(),
             Order::Sequential => self.next_in_turn(),
+            Order::Any => self.next_as_it_comes(),
         }
+    }
+
+    fn next_as_it_comes(&mut self) -> Option<Step> {
+        if let Some(number) = self.spoke.pop_front() {
+            return self.lanes.get_mut(number)?.next().map(|event| Step::Event(number, event));
+        }
+        self.next_that_ended()
     }
 
     fn next_in_turn(&mut self) -> Option<Step> {
         let lane = self.lanes.get_mut(self.turn)?;
-        if let Some(event) = lane.waiting.pop_front() {
-            lane.credit.give_back(match &event {
-                Event::Bytes(bytes) => lane.credit.cost_of_bytes(bytes),
-                Event::Lines(lines) => lines.iter().map(|line| lane.credit.cost_of(line)).sum(),
-            });
+        if let Some(event) = lane.next() {
             return Some(Step::Event(self.turn, event));
         }
         let how = lane.ended.take()?;
@@ -252,11 +278,8 @@ impl<'a> Collector<'a> {
     }
 
     fn next_by_time(&mut self) -> Option<Step> {
-        if let Some(number) = self.over.pop_front()
-            && let Some(how) = self.lanes.get_mut(number).and_then(|lane| lane.ended.take())
-        {
-            self.told_ended += 1;
-            return Some(Step::Ended(number, how));
+        if let Some(step) = self.next_that_ended() {
+            return Some(step);
         }
         let mut lines: Vec<Line> = Vec::new();
         let next = self.merge.pop(self.means.clock.instant(), BATCH, |line| lines.push(line));
@@ -267,9 +290,16 @@ impl<'a> Collector<'a> {
         Some(Step::Event(number, Event::Lines(lines)))
     }
 
+    fn next_that_ended(&mut self) -> Option<Step> {
+        let number = self.over.pop_front()?;
+        let how = self.lanes.get_mut(number)?.ended.take()?;
+        self.told_ended += 1;
+        Some(Step::Ended(number, how))
+    }
+
     fn note_if_over(&mut self, number: usize) {
         let ended = self.lanes.get(number).is_some_and(|lane| lane.ended.is_some());
-        if ended && self.usage.order == Order::Merged && self.merge.waiting(number) == 0 {
+        if ended && self.usage.order != Order::Sequential && self.merge.waiting(number) == 0 {
             self.over.push_back(number);
         }
     }
@@ -289,8 +319,8 @@ impl<'a> Collector<'a> {
         while self.turn < self.lanes.len() {
             match self.next() {
                 Some(step) => steps.push(step),
-                None if self.usage.order == Order::Merged => break,
-                None => self.turn += 1,
+                None if self.usage.order == Order::Sequential => self.turn += 1,
+                None => break,
             }
         }
         steps
@@ -306,7 +336,13 @@ async fn run(plan: Arc<Plan>, means: Means, name: String, usage: Use, mut outlet
         clock: means.clock,
         server_limit: plan.server_limit,
     };
-    let what = What { units: &plan.units, paths: &plan.paths, choice: plan.choice, decompress: plan.decompress };
+    let what = What {
+        units: &plan.units,
+        paths: &plan.paths,
+        instance: plan.instance,
+        choice: plan.choice,
+        decompress: plan.decompress,
+    };
     let want = Want { last: plan.last, dated: usage.dated || usage.order == Order::Merged, raw: usage.raw };
     let mut filter = plan.filter.clone();
     let ended = match pick::read(&node, what, want, &mut filter, &mut outlet).await {

@@ -1,12 +1,11 @@
 //! Which entries are wanted: time window, patterns, severity, identifier, pod. Pure.
 
-use std::borrow::Cow;
-
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
 use crate::logs::klog::Severity;
-use crate::logs::layout::{self, Layout};
+use crate::logs::kubelet::Among;
+use crate::logs::layout;
 use crate::logs::line::Line;
 use crate::logs::pod::PodLines;
 use crate::time::Timestamp;
@@ -46,6 +45,8 @@ pub struct Filter {
     pub identifiers: Vec<String>,
     /// About this pod.
     pub pod: Option<PodLines>,
+    /// Only the kubelet's of a log that holds others' as well.
+    pub kubelet: Option<Among>,
     /// Whether any entry showed a severity: without one, `severity` could not be answered.
     pub saw_severity: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.
@@ -54,6 +55,8 @@ pub struct Filter {
     pub saw_entry: bool,
     /// Whether any entry was written by one of `identifiers`.
     pub saw_identifier: bool,
+    /// Whether any entry was a supervisor's whose kubelet logs elsewhere.
+    pub saw_supervisor: bool,
     /// How many entries in a row lay past the window's end.
     pub past: u32,
 }
@@ -76,6 +79,7 @@ impl Filter {
             || self.severity.is_some()
             || !self.identifiers.is_empty()
             || self.pod.is_some()
+            || self.kubelet.is_some()
     }
 
     /// Judges one entry. Entries come in the log's order.
@@ -119,7 +123,7 @@ impl Filter {
             }
         }
         if !self.grep.is_empty() || !self.exclude.is_empty() {
-            let message = dedented(line);
+            let message = line.dedented();
             if !self.grep.is_empty() && !self.grep.iter().any(|pattern| pattern.matches(&message)) {
                 return false;
             }
@@ -129,24 +133,6 @@ impl Filter {
         }
         self.pod.as_mut().is_none_or(|pod| pod.mentions(line.message()))
     }
-}
-
-/// The message as its writer wrote it: journalctl indents continuation lines to the message's column.
-fn dedented(line: &Line) -> Cow<'_, [u8]> {
-    let message = line.message();
-    let indented = matches!(line.head, Some(head) if head.layout == Layout::Short { precise: true });
-    if !indented || memchr::memchr(b'\n', message).is_none() {
-        return Cow::Borrowed(message);
-    }
-    let indent = line.head.map_or(0, |head| head.message);
-    let mut lines = message.split(|b| *b == b'\n');
-    let mut whole = lines.next().unwrap_or_default().to_vec();
-    for line in lines {
-        whole.push(b'\n');
-        let spaces = line.iter().take(indent).take_while(|b| **b == b' ').count();
-        whole.extend_from_slice(line.get(spaces..).unwrap_or_default());
-    }
-    Cow::Owned(whole)
 }
 
 /// A `--grep` or `--exclude` pattern: regex-lite's syntax; all-lowercase ignores ASCII case.

@@ -28,6 +28,17 @@ impl Header {
         // Always six digits of fraction, then the thread id in columns.
         (length == 21 && line.get(length) == Some(&b' ')).then_some(Header { severity, civil })
     }
+
+    /// Reads the header of a line that may be wrapped: behind the name of a component, or in logrus's `msg`.
+    pub fn within(message: &[u8]) -> Option<Header> {
+        const MESSAGE: &[u8] = b" msg=\"";
+        let inner = if message.starts_with(b"time=\"") {
+            memchr::memmem::find(message.get(..128).unwrap_or(message), MESSAGE)? + MESSAGE.len()
+        } else {
+            memchr::memchr(b' ', message.get(..64).unwrap_or(message))? + 1
+        };
+        Header::of(message).or_else(|| Header::of(message.get(inner..)?))
+    }
 }
 
 #[cfg(test)]
@@ -40,6 +51,20 @@ mod tests {
         assert_eq!(header.severity, Severity::Error);
         let civil = Civil { year: 0, month: 11, day: 21, hour: 3, minute: 7, second: 12, micros: 123_456 };
         assert_eq!(header.civil, civil);
+    }
+
+    #[test]
+    fn a_wrapped_header_is_found() {
+        for line in [
+            &b"E1121 03:07:12.123456     974 kubelet.go:2400] x"[..],
+            b"kubelet E1121 03:07:12.123456     974 kubelet.go:2400] x",
+            b"time=\"2026-11-21 03:07:12\" level=info msg=\"E1121 03:07:12.123456     974 kubelet.go:2400] x\" component=kubelet",
+        ] {
+            assert_eq!(Header::within(line).unwrap().severity, Severity::Error);
+        }
+        for line in [&b""[..], b"two words E1121 03:07:12.123456 1 a.go:1] x", b"time=\"x\" level=info"] {
+            assert_eq!(Header::within(line), None);
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! One entry of a log, and where reading stands.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use crate::logs::layout::Head;
+use crate::logs::layout::{Head, Layout};
 use crate::time::Timestamp;
 
 /// One log entry: its first line and the lines that continue it, as received, line ends included.
@@ -21,6 +23,24 @@ impl Line {
     pub fn message(&self) -> &[u8] {
         let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
         text.get(self.head.map_or(0, |head| head.message)..).unwrap_or_default()
+    }
+
+    /// The message as its writer wrote it: journalctl indents continuation lines to the message's column.
+    pub fn dedented(&self) -> Cow<'_, [u8]> {
+        let message = self.message();
+        let indented = matches!(self.head, Some(head) if head.layout == Layout::Short { precise: true });
+        if !indented || memchr::memchr(b'\n', message).is_none() {
+            return Cow::Borrowed(message);
+        }
+        let indent = self.head.map_or(0, |head| head.message);
+        let mut lines = message.split(|b| *b == b'\n');
+        let mut whole = lines.next().unwrap_or_default().to_vec();
+        for line in lines {
+            whole.push(b'\n');
+            let spaces = line.iter().take(indent).take_while(|b| **b == b' ').count();
+            whole.extend_from_slice(line.get(spaces..).unwrap_or_default());
+        }
+        Cow::Owned(whole)
     }
 
     /// Whether this is one of journalctl's own lines between entries, such as `-- Boot 0123… --`.

@@ -1,9 +1,12 @@
 //! Reading node logs: from options to lines.
 
+pub mod unit;
 pub mod klog;
 pub mod layout;
 pub mod calendar;
 pub mod line;
+pub mod kubelet;
+pub mod record;
 pub mod split;
 pub mod verdict;
 pub mod pod;

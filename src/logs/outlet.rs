@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Error;
@@ -92,19 +92,30 @@ pub struct Outlet {
     sender: mpsc::UnboundedSender<(usize, Told)>,
     credit: Credit,
     anything: bool,
+    /// Whether what was handed on last ends inside a line.
+    mid_line: bool,
+    ends: Ends,
+}
+
+/// What becomes of a text's last line that has no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// It stays as it is.
+    AsTheyAre,
+    /// It gets one, since another text follows.
+    Whole,
 }
 
 impl Outlet {
     /// For the lane of this number.
     pub fn new(lane: usize, sender: mpsc::UnboundedSender<(usize, Told)>, credit: Credit) -> Self {
-        Outlet { lane, sender, credit, anything: false }
+        Outlet { lane, sender, credit, anything: false, mid_line: false, ends: Ends::AsTheyAre }
     }
 
     /// Hands on whole lines; waits while the collector is behind.
     pub async fn bytes(&mut self, bytes: Bytes) -> Flow<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
+        let Some(last) = bytes.last() else { return Ok(()) };
+        self.mid_line = *last != b'\n';
         self.credit.take(self.credit.cost_of_bytes(&bytes)).await;
         self.send(Event::Bytes(bytes))
     }
@@ -128,6 +139,24 @@ impl Outlet {
         Ok(())
     }
 
+    /// Hands on the last entries of a text.
+    pub async fn last_lines(&mut self, mut lines: Vec<Line>) -> Flow<()> {
+        if self.ends == Ends::Whole {
+            whole(&mut lines);
+        }
+        self.lines(lines).await
+    }
+
+    /// From now on the last line of a text is treated like this.
+    pub fn treat_ends(&mut self, ends: Ends) {
+        self.ends = ends;
+    }
+
+    /// A text of bytes is over and another follows: that begins on a line of its own.
+    pub async fn end_line(&mut self) -> Flow<()> {
+        if self.mid_line { self.bytes(Bytes::from_static(b"\n")).await } else { Ok(()) }
+    }
+
     /// Whether anything was handed on yet: from then on no other source may take over.
     pub fn has_spoken(&self) -> bool {
         self.anything
@@ -142,6 +171,17 @@ impl Outlet {
     fn send(&mut self, event: Event) -> Flow<()> {
         self.anything = true;
         self.sender.send((self.lane, Told::Event(event))).map_err(|_| Halt::Stopped)
+    }
+}
+
+/// Ends the last line, if it has no end.
+pub fn whole(lines: &mut [Line]) {
+    if let Some(last) = lines.last_mut()
+        && !last.text.ends_with(b"\n")
+    {
+        let mut text = BytesMut::from(&last.text[..]);
+        text.put_u8(b'\n');
+        last.text = text.freeze();
     }
 }
 

@@ -6,15 +6,18 @@ use crate::args::{Options, Priority, Severity, SourceChoice, Tail};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::logs::filter::{Filter, Pattern};
+use crate::logs::source::pick::Instance;
 use crate::notice::Notices;
 
 /// What one run of `logs` reads.
 #[derive(Debug)]
 pub struct Plan {
-    /// Units without `.service`; empty only where paths are read.
+    /// Units without `.service`; without any, and without paths, the kubelet is read, wherever it logs.
     pub units: Vec<String>,
     /// Files under /var/log.
     pub paths: Vec<String>,
+    /// Which instance of them.
+    pub instance: Instance,
     /// Which sources may be used.
     pub choice: SourceChoice,
     /// Whether `.gz` files are unpacked.
@@ -53,17 +56,14 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         identifiers: options.identifiers.clone(),
         ..Filter::default()
     };
-    let units = match (options.units.is_empty(), options.paths.is_empty()) {
-        (true, true) => vec!["kubelet".to_owned()],
-        _ => options.units.clone(),
-    };
     let last = match options.tail {
         Some(Tail::Last(last)) => Some(last),
         Some(Tail::All) | None => None,
     };
     Ok(Plan {
-        units,
+        units: options.units.clone(),
         paths: options.paths.clone(),
+        instance: if options.previous { Instance::Previous } else { Instance::Current },
         choice: options.source,
         decompress: options.decompress,
         last,

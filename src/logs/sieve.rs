@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::logs::calendar::Calendar;
 use crate::logs::filter::{Filter, Verdict};
+use crate::logs::kubelet::KubeletLines;
+use crate::logs::layout::Head;
 use crate::logs::line::Line;
 use crate::logs::split::{Continuation, Splitter};
 use crate::time::Timestamp;
@@ -19,6 +21,9 @@ pub struct Sieve<'f> {
     splitter: Splitter,
     calendar: Option<Calendar>,
     filter: &'f mut Filter,
+    kubelet: Option<KubeletLines>,
+    /// How the last entry with a time begins, wanted or not.
+    end: Option<Head>,
     /// The time that an entry without one inherits.
     last: Option<Timestamp>,
     /// The time of the first entry that carried one.
@@ -56,10 +61,13 @@ impl<'f> Sieve<'f> {
     ) -> Self {
         let kept = last.map_or(Kept::All(Vec::new()), |most| Kept::Last { most, lines: VecDeque::new(), markers: 0 });
         let splitter = Splitter::new(continuation);
+        let kubelet = filter.kubelet.map(KubeletLines::new);
         Sieve {
             splitter,
             calendar,
             filter,
+            kubelet,
+            end: None,
             last: None,
             first: None,
             marker: None,
@@ -78,6 +86,13 @@ impl<'f> Sieve<'f> {
         let more = self.sift(&mut entries);
         self.scratch = entries;
         more
+    }
+
+    /// A part of the stream has ended: what follows begins on a line of its own.
+    pub fn end_line(&mut self) {
+        if self.splitter.is_mid_line() {
+            self.push(Bytes::from_static(b"\n"));
+        }
     }
 
     /// The stream has ended: the last entry is complete.
@@ -113,6 +128,11 @@ impl<'f> Sieve<'f> {
         self.wanted
     }
 
+    /// How the last entry with a time begins, wanted or not.
+    pub fn end(&self) -> Option<Head> {
+        self.end
+    }
+
     /// Whether the year of some entry was a guess.
     pub fn has_guessed(&self) -> bool {
         self.calendar.as_ref().is_some_and(Calendar::has_guessed)
@@ -131,11 +151,16 @@ impl<'f> Sieve<'f> {
                 continue;
             }
             self.read += 1;
+            let kept = self.kubelet.as_mut().is_none_or(|kubelet| kubelet.keep(&mut line));
+            self.end = line.head.or(self.end);
             if let (Some(calendar), Some(head)) = (&mut self.calendar, &line.head) {
                 self.last = calendar.resolve(head).or(self.last);
                 self.first = self.first.or(self.last);
             }
             line.at = self.last;
+            if !kept {
+                continue;
+            }
             if line.at.is_some() || self.untimed.len() >= MOST_UNTIMED {
                 for line in std::mem::take(&mut self.untimed) {
                     self.keep(line, 1);
@@ -155,6 +180,7 @@ impl<'f> Sieve<'f> {
                 Verdict::Past => more = false,
             }
         }
+        self.filter.saw_supervisor |= self.kubelet.as_ref().is_some_and(KubeletLines::saw_supervisor);
         more
     }
 

@@ -80,6 +80,11 @@ impl Splitter {
         }
     }
 
+    /// Whether what was pushed ends inside a line.
+    pub fn is_mid_line(&self) -> bool {
+        self.pending.last().is_some_and(|last| *last != b'\n')
+    }
+
     /// The stream has ended: the pending entry is complete.
     pub fn finish(&mut self, entries: &mut Vec<Line>) {
         if self.line < self.pending.len() {

@@ -1,5 +1,8 @@
 //! Who asks (certificates, tokens, passwords, impersonation) and what they may do.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap};
@@ -115,10 +118,47 @@ impl Identity {
     }
 }
 
+/// The credentials of now, where they change while the cluster runs.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Beside those of [`User::token`]; without anyone, no longer accepted.
+    tokens: Mutex<HashMap<String, Option<Identity>>>,
+    /// Whose each client certificate is.
+    certificates: Mutex<HashMap<Vec<u8>, Identity>>,
+}
+
+impl Known {
+    /// Takes this token for `who`, or for nobody's from now on.
+    pub(crate) fn token(&self, token: &str, who: Option<Identity>) {
+        self.tokens.lock().expect("no panic while choosing").insert(token.to_owned(), who);
+    }
+
+    /// Takes this certificate for `who`, or for nobody's from now on.
+    pub(crate) fn certificate(&self, certificate: &[u8], who: Option<Identity>) {
+        let mut certificates = self.certificates.lock().expect("no panic while choosing");
+        match who {
+            Some(who) => certificates.insert(certificate.to_vec(), who),
+            None => certificates.remove(certificate),
+        };
+    }
+
+    /// Whose certificate it is.
+    pub(crate) fn owner(&self, certificate: &[u8]) -> Option<Identity> {
+        self.certificates.lock().expect("no panic while choosing").get(certificate).cloned()
+    }
+
+    fn bearer(&self, token: &str) -> Option<Option<Identity>> {
+        self.tokens.lock().expect("no panic while choosing").get(token).cloned()
+    }
+}
+
 /// What the request's `Authorization` says: someone, no one, or a credential nobody has.
-pub(crate) fn from_headers(headers: &HeaderMap, basic: Basic) -> Result<Option<Identity>, Rejected> {
+pub(crate) fn from_headers(headers: &HeaderMap, basic: Basic, known: &Known) -> Result<Option<Identity>, Rejected> {
     let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return Ok(None) };
     if let Some(token) = value.strip_prefix("Bearer ") {
+        if let Some(who) = known.bearer(token) {
+            return who.map(Some).ok_or(Rejected);
+        }
         return match USERS.iter().find(|user| **user != User::BadToken && user.token() == token) {
             Some(user) => Ok(Some(user.identity())),
             None => Err(Rejected),

@@ -1,6 +1,5 @@
 //! The API server: who asks, whether they may, and the routes this program uses.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use flate2::write::GzEncoder;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::{Method, StatusCode, Uri};
 
-use super::access::{self, Basic, Grant, Identity, User};
+use super::access::{self, Basic, Grant, Identity, Known, User};
 use super::body::{Answer, GO_BUFFER, answer, full, go_error, set, unsized_body};
 use super::kubelet::{Asked, From, Outcome, Release};
 use super::objects::{self, Health, Member, quote};
@@ -26,8 +25,7 @@ pub(crate) struct Api {
     pub(crate) members: Vec<Arc<Member>>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) basic: Basic,
-    /// Whose each client certificate is.
-    pub(crate) certificates: HashMap<Vec<u8>, Identity>,
+    pub(crate) known: Known,
     /// How long it waits for a kubelet's TLS handshake: 10 s at real servers.
     pub(crate) handshake_limit: Duration,
 }
@@ -63,9 +61,10 @@ impl Api {
     /// Whom a request acts for, before impersonation; the error is a 401.
     pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Identity, access::Rejected> {
         if let Some(certificate) = request.certificate {
-            return self.certificates.get(certificate).cloned().ok_or(access::Rejected);
+            return self.known.owner(certificate).ok_or(access::Rejected);
         }
-        Ok(access::from_headers(request.headers, self.basic)?.unwrap_or_else(|| User::Anonymous.identity()))
+        Ok(access::from_headers(request.headers, self.basic, &self.known)?
+            .unwrap_or_else(|| User::Anonymous.identity()))
     }
 
     /// Answers one request; `None` stands for a connection closed without an answer.

@@ -13,8 +13,8 @@ use super::objects::Member;
 /// Whose request it is, if anyone's: without credentials there is nothing to get here.
 pub(crate) fn authenticate(api: &Api, request: &Request<'_>) -> Option<Identity> {
     match request.certificate {
-        Some(certificate) => api.certificates.get(certificate).cloned(),
-        None => access::from_headers(request.headers, Basic::Ignored).ok().flatten(),
+        Some(certificate) => api.known.owner(certificate),
+        None => access::from_headers(request.headers, Basic::Ignored, &api.known).ok().flatten(),
     }
 }
 

@@ -101,7 +101,7 @@ fn read(args: &[String], zone: &Zone) -> Result<Arguments, String> {
             "--since" => asked.since = Some(time(&value, zone).ok_or_else(|| unparsable(&value))?),
             "--until" => asked.until = Some(time(&value, zone).ok_or_else(|| unparsable(&value))?),
             "--lines" => asked.lines = value.parse().ok(),
-            "--unit" if value.contains('.') => asked.units.push(value),
+            "--unit" if is_whole(&value) => asked.units.push(value),
             "--unit" => asked.units.push(format!("{value}.service")),
             "--grep" => {
                 let ignore_case = !value.chars().any(char::is_uppercase);
@@ -117,6 +117,12 @@ fn read(args: &[String], zone: &Zone) -> Result<Arguments, String> {
         asked.boot = Some(0);
     }
     Ok(asked)
+}
+
+/// Whether a unit's name ends in its type; a dot alone says nothing.
+fn is_whole(unit: &str) -> bool {
+    const TYPES: [&str; 6] = [".service", ".socket", ".scope", ".slice", ".mount", ".timer"];
+    TYPES.iter().any(|end| unit.ends_with(end))
 }
 
 fn unparsable(value: &str) -> String {

@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 
 use super::api::status;
 use super::body::{Answer, Body, set, unsized_body};
+use super::ranges::Habit;
 
 /// Something that goes wrong, and when.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub(crate) enum What {
     StallAfter(usize),
     /// So many bytes, then nothing for so long, then a clean end: what a query's 30 s limit looks like.
     EndAfterPause(usize, Duration),
+    /// This happens on the node before the request is answered.
+    Do(Deed),
     /// Nothing for so long, then the answer.
     Delay(Duration),
     /// The answer in pieces of so many bytes with a pause between them.
@@ -60,6 +63,25 @@ pub(crate) enum What {
     TruncatedGzip(usize),
     /// The Content-Length is off by so much.
     LyingLength(i64),
+    /// Byte ranges fare badly on the way.
+    Ranges(Habit),
+}
+
+/// Something that happens while a request is under way.
+#[derive(Clone)]
+pub(crate) struct Deed(Arc<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Deed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Deed")
+    }
+}
+
+impl What {
+    /// This, before the request is answered.
+    pub(crate) fn deed(deed: impl Fn() + Send + Sync + 'static) -> What {
+        What::Do(Deed(Arc::new(deed)))
+    }
 }
 
 /// Of the requests that fit, which ones.
@@ -232,6 +254,10 @@ pub(crate) async fn before(what: &What, control: &Control) -> Option<io::Result<
             Some(Ok(status(*code, message, reason, None)))
         }
         What::Text { status, content_type, body } => Some(Ok(super::body::answer(*status, content_type, body.clone()))),
+        What::Do(Deed(deed)) => {
+            deed();
+            None
+        }
         What::Delay(time) => {
             tokio::time::sleep(*time).await;
             None
@@ -275,6 +301,7 @@ pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>)
             set(&mut answer, "content-length", &claimed.to_string());
             return Ok(answer);
         }
+        What::Ranges(habit) => return habit.pass_back(answer).await,
         What::Drip(bytes, pause) => {
             return Ok(
                 answer.map(|body| Drip { inner: body, bytes, pause, rest: Bytes::new(), waiting: None }.boxed_unsync())

@@ -49,6 +49,8 @@ pub(crate) enum Reader {
     Recorded,
     /// The test's own, given the kubelet's arguments.
     Script(Script),
+    /// What journalctl would say of these entries, whose times are the node's already.
+    Made(&'static Recording),
 }
 
 /// A stand-in for journalctl.

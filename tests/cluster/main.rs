@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cluster::{Cluster, Credential, Health, Journal, Key, Mode, Node, Setup, User};
+use cluster::{Cluster, Credential, Distribution, Health, Journal, Key, Mode, Node, Setup, User};
 
 const USAGE: &str = "usage: cluster --dir DIR [--nodes N] [--zone TZ] [--every-mode]
 
@@ -87,6 +87,18 @@ fn run(options: &Options) -> std::io::Result<()> {
             Node::new("no-address", Mode::QUERY_ON).health(Health::NoAddresses),
             Node::new("wrong-ca", Mode::QUERY_ON).health(Health::WrongCa),
         ]);
+        let now = kubelet_logs::clock::Clock::System.now().as_micros();
+        nodes.extend(
+            [
+                ("k3s", Distribution::K3sServer),
+                ("k3s-agent", Distribution::K3sAgent),
+                ("k0s", Distribution::K0sWorker),
+                ("microk8s", Distribution::MicroK8s),
+                ("microshift", Distribution::MicroShift),
+                ("rke2", Distribution::Rke2Server),
+            ]
+            .map(|(name, unit)| Node::new(name, Mode::QUERY_ON).zone(&options.zone).units(&[(unit, now)])),
+        );
     }
     let nodes = nodes.into_iter().map(|node| node.zone(&options.zone)).collect();
     std::fs::create_dir_all(&options.directory)?;

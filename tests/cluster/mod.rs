@@ -14,6 +14,7 @@ pub(crate) mod query;
 pub(crate) mod openshift;
 pub(crate) mod journal;
 pub(crate) mod engine;
+pub(crate) mod distro;
 pub(crate) mod varlog;
 pub(crate) mod kubelet;
 pub(crate) mod selector;
@@ -44,22 +45,25 @@ use tokio::sync::oneshot;
 #[allow(unused_imports, reason = "the names tests write; each test binary uses a part")]
 pub(crate) use self::{
     access::{Basic, Grant, User},
+    distro::Distribution,
     fault::{Fault, What},
     files::Mime,
     journal::{Journal, Reader, Step},
     kubeconfig::Credential,
     kubelet::{Mode, Release},
     objects::Health,
+    ranges::Habit,
     server::Recorded,
     setup::{Files, Http, Node, Port, Setup},
     tls::{Key, Versions},
 };
 
+use access::Known;
 use api::Api;
 use fault::Faults;
 use kubelet::{Flavour, Kubelet};
 use objects::Member;
-use server::{Face, Http2, Record, Service};
+use server::{Face, Http2, Record, Service, Watcher};
 use tls::{Authority, ClientCertificates, Pair};
 use zone::Zone;
 
@@ -72,11 +76,19 @@ pub(crate) struct Cluster {
     api: Arc<Api>,
     record: Arc<Record>,
     faults: Arc<Faults>,
+    watcher: Arc<Watcher>,
     /// The authority behind each open port's certificate.
     own_certificates: HashMap<String, String>,
     looked_at: AtomicBool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What was asked for, and how much was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) requests: usize,
+    pub(crate) bytes: u64,
 }
 
 /// What the certificates of all servers are for.
@@ -97,12 +109,12 @@ impl Cluster {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let authority = Authority::new("simulated cluster CA");
         let mut certificates = HashMap::new();
-        let mut known = HashMap::new();
+        let known = Known::default();
         for user in [User::Admin, User::Limited] {
             for key in KEYS {
                 let identity = user.identity();
                 let pair = authority.client(&identity.name, &identity.groups, key);
-                known.insert(pair.certificate.to_vec(), identity);
+                known.certificate(&pair.certificate, Some(identity));
                 certificates.insert((user, key), pair);
             }
         }
@@ -112,11 +124,12 @@ impl Cluster {
             members: members(&setup, directory.path(), &ports),
             grants: setup.grants.clone(),
             basic: setup.basic,
-            certificates: known,
+            known,
             handshake_limit: setup.handshake_limit,
         });
         let record = Arc::new(Record::default());
         let faults = Arc::new(Faults::default());
+        let watcher = Arc::new(Watcher::default());
         setup.faults.iter().for_each(|fault| faults.inject(fault.clone()));
         let (listener, address) = server::listen().expect("a loopback port");
         let pair = authority.server(&SERVER_NAMES);
@@ -132,6 +145,7 @@ impl Cluster {
             api: Arc::clone(&api),
             record: Arc::clone(&record),
             faults: Arc::clone(&faults),
+            watcher: Arc::clone(&watcher),
             http2: Http2 { streams },
         };
         let mut listeners = vec![Listener::Tls(listener, Arc::new(tls), service.clone())];
@@ -191,6 +205,7 @@ impl Cluster {
             api,
             record,
             faults,
+            watcher,
             own_certificates,
             looked_at: AtomicBool::new(false),
             stop: Some(stop),
@@ -243,10 +258,42 @@ impl Cluster {
         self.certificates.get(&(user, key)).unwrap_or_else(|| panic!("{user:?} has no certificate"))
     }
 
+    /// Takes this token for the user's, or for nobody's from now on: the usual ones too.
+    pub(crate) fn accept(&self, token: &str, user: Option<User>) {
+        self.api.known.token(token, user.map(User::identity));
+    }
+
+    /// Takes tokens for the user's, one after another, wherever they are made.
+    pub(crate) fn acceptor(&self, user: User) -> impl Fn(&str) + Send + Sync + 'static {
+        let api = Arc::clone(&self.api);
+        move |token| api.known.token(token, Some(user.identity()))
+    }
+
+    /// A new certificate for this user; the one of before is no longer accepted.
+    pub(crate) fn reissue(&self, user: User, before: &Pair) -> Pair {
+        let identity = user.identity();
+        let pair = self.authority.client(&identity.name, &identity.groups, Key::EcPkcs8);
+        self.api.known.certificate(&before.certificate, None);
+        self.api.known.certificate(&pair.certificate, Some(identity));
+        pair
+    }
+
+    /// Has `see` told of the path and query of each request before anything else happens to it.
+    pub(crate) fn watch(&self, see: impl FnMut(&str) + Send + 'static) {
+        self.watcher.set(see);
+    }
+
     /// What was asked so far.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.looked_at.store(true, Ordering::SeqCst);
         self.record.requests()
+    }
+
+    /// How many requests for a path that holds this there were so far, and the bytes of their answers' bodies.
+    pub(crate) fn traffic(&self, path: &str) -> Traffic {
+        let requests = self.requests();
+        let fitting: Vec<&Recorded> = requests.iter().filter(|request| request.path().contains(path)).collect();
+        Traffic { requests: fitting.len(), bytes: fitting.iter().map(|request| request.sent()).sum() }
     }
 
     /// Waits until `count` requests fit, and gives them; panics after a minute.
@@ -349,6 +396,10 @@ fn kubelet(setup: &Setup, node: &Node, place: &Path) -> (Arc<Kubelet>, Option<St
     let zone = Zone::new(&node.zone);
     let (root, machine_id) = match &node.files {
         Files::At(root) => (root.clone(), machine_id(root)),
+        Files::Bare => {
+            fs::create_dir_all(place.join("pods")).expect("a directory");
+            (place.to_owned(), None)
+        }
         Files::Standard => {
             fs::create_dir_all(place).expect("a directory");
             (place.to_owned(), varlog::fill(place, node.journal, &zone).expect("files below /var/log"))

@@ -1,4 +1,12 @@
-//! The `Range` header as Go's file server reads it.
+//! The `Range` header as Go's file server reads it, and what worse servers and proxies make of it.
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use tokio::sync::mpsc;
+
+use super::body::{Answer, Channel, answer};
 
 /// A satisfiable range of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +67,106 @@ pub(crate) fn parse(header: &str, size: u64) -> Result<Vec<Range>, Unsatisfiable
         ranges.push(Range { start, length: end.min(size - 1) - start + 1 });
     }
     if dropped && ranges.is_empty() { Err(Unsatisfiable::NoOverlap) } else { Ok(ranges) }
+}
+
+/// What becomes of ranges on the way to the file server and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// Of several only the first is served.
+    FirstOnly,
+    /// None is: always the whole file.
+    Ignores,
+    /// Of several none is.
+    IgnoresSeveral,
+    /// Of several the nth, counted from 1, or the last is left out.
+    LeavesOut(usize),
+    /// More than so many are refused with this status.
+    AtMost(usize, StatusCode),
+    /// Each begins and ends so many bytes later than it was asked for.
+    Moves(u64),
+    /// Several parts come as a proxy may write them: its own boundary, quoted, a preamble, headers in small letters, no
+    /// length, and frames of odd sizes.
+    Reframes,
+}
+
+impl Habit {
+    /// Changes what the file server gets to see, or refuses it.
+    pub(crate) fn pass_on(self, headers: &mut HeaderMap) -> Option<Answer> {
+        let asked = headers.get(RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.to_owned();
+        let mut ranges: Vec<String> = asked.split(',').map(|range| range.trim().to_owned()).collect();
+        let several = ranges.len() > 1;
+        match self {
+            Habit::FirstOnly => ranges.truncate(1),
+            Habit::Ignores => ranges.clear(),
+            Habit::IgnoresSeveral if several => ranges.clear(),
+            Habit::LeavesOut(nth) if several => drop(ranges.remove(nth.clamp(1, ranges.len()) - 1)),
+            Habit::AtMost(most, status) if ranges.len() > most => {
+                return Some(answer(status, "text/plain; charset=utf-8", "Request Header Fields Too Large\n"));
+            }
+            Habit::Moves(by) => {
+                let moved = |number: &str| number.parse::<u64>().map_or(number.to_owned(), |n| (n + by).to_string());
+                for range in &mut ranges {
+                    *range = range.split('-').map(moved).collect::<Vec<_>>().join("-");
+                }
+            }
+            Habit::IgnoresSeveral | Habit::LeavesOut(_) | Habit::AtMost(..) | Habit::Reframes => {}
+        }
+        if ranges.is_empty() {
+            headers.remove(RANGE);
+        } else {
+            let value = HeaderValue::from_str(&format!("bytes={}", ranges.join(","))).expect("a header value");
+            headers.insert(RANGE, value);
+        }
+        None
+    }
+
+    /// Changes what the file server answered.
+    pub(crate) async fn pass_back(self, answered: Answer) -> std::io::Result<Answer> {
+        let kind = answered.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let Some(boundary) = kind.strip_prefix("multipart/byteranges; boundary=").map(str::to_owned) else {
+            return Ok(answered);
+        };
+        if self != Habit::Reframes {
+            return Ok(answered);
+        }
+        let (mut head, body) = answered.into_parts();
+        let whole = body.collect().await?.to_bytes();
+        let kind = "Multipart/ByteRanges; charset=binary; boundary=\"a proxy's; boundary\"";
+        head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        head.headers.remove(CONTENT_LENGTH);
+        let (sender, receiver) = mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut rest = reframed(&whole, &boundary);
+            for size in [1, 700, 3, 64 * 1024, 17].into_iter().cycle() {
+                let frame = rest.split_to(rest.len().min(size));
+                if frame.is_empty() || sender.send(Ok(frame)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Answer::from_parts(head, Channel::body(receiver)))
+    }
+}
+
+/// Go's `multipart/byteranges` in other words; the data between the heads is left alone.
+fn reframed(body: &[u8], boundary: &str) -> Bytes {
+    let delimiter = format!("--{boundary}");
+    let mut out = BytesMut::from(&b"This proxy writes a preamble.\r\n"[..]);
+    let mut rest = body;
+    while let Some(at) = memchr::memmem::find(rest, delimiter.as_bytes()) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(b"--a proxy's; boundary");
+        rest = &rest[at + delimiter.len()..];
+        let head = rest.strip_prefix(b"\r\n").and_then(|_| memchr::memmem::find(rest, b"\r\n\r\n"));
+        if let Some(end) = head {
+            out.extend_from_slice(b" \t\r\nx-cache: miss");
+            out.extend_from_slice(&rest[..end].to_ascii_lowercase());
+            rest = &rest[end..];
+        }
+    }
+    out.extend_from_slice(rest);
+    out.extend_from_slice(b"and an epilogue\r\n");
+    out.freeze()
 }
 
 #[cfg(test)]

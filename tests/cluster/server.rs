@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::api::{self, Api};
-use super::body::Answer;
+use super::body::{self, Answer};
 use super::direct;
-use super::fault::{self, Control, Faults, Watched};
+use super::fault::{self, Control, Faults, Watched, What};
 use super::objects::Member;
 
 /// A request as it came in.
@@ -37,12 +37,18 @@ pub(crate) struct Recorded {
     pub(crate) version: Version,
     /// Requests over one connection share this number.
     pub(crate) connection: usize,
+    sent: Arc<AtomicU64>,
 }
 
 impl Recorded {
     /// The path without its query.
     pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// Bytes of the answer's body that have been sent, or are about to be.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
     }
 
     /// A header's value.
@@ -88,6 +94,24 @@ impl Record {
     }
 }
 
+/// Who is told of each request first.
+#[derive(Default)]
+pub(crate) struct Watcher(Mutex<Option<See>>);
+
+type See = Box<dyn FnMut(&str) + Send>;
+
+impl Watcher {
+    pub(crate) fn set(&self, see: impl FnMut(&str) + Send + 'static) {
+        *self.0.lock().expect("no panic while watching") = Some(Box::new(see));
+    }
+
+    fn tell(&self, target: &str) {
+        if let Some(see) = &mut *self.0.lock().expect("no panic while watching") {
+            see(target);
+        }
+    }
+}
+
 /// How HTTP/2 connections are set up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Http2 {
@@ -109,6 +133,7 @@ pub(crate) struct Service {
     pub(crate) api: Arc<Api>,
     pub(crate) record: Arc<Record>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) watcher: Arc<Watcher>,
     pub(crate) http2: Http2,
 }
 
@@ -147,7 +172,7 @@ pub(crate) async fn speak_plainly(listener: std::net::TcpListener) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     while let Ok((socket, _)) = listener.accept().await {
         tokio::spawn(async move {
-            let answer = || super::body::answer(hyper::StatusCode::NOT_FOUND, "text/plain", "404 page not found\n");
+            let answer = || body::answer(hyper::StatusCode::NOT_FOUND, "text/plain", "404 page not found\n");
             let handler = service_fn(move |_: Request<Incoming>| std::future::ready(Ok::<Answer, io::Error>(answer())));
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), handler).await;
         });
@@ -221,9 +246,10 @@ async fn answer(
     connection: usize,
     control: Arc<Control>,
 ) -> io::Result<Answer> {
-    let (head, _body) = request.into_parts();
+    let (mut head, _body) = request.into_parts();
     let asked = api::Request { method: &head.method, uri: &head.uri, headers: &head.headers, certificate };
     let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    service.watcher.tell(&target);
     let (server, node, user) = match &service.face {
         Face::Api => {
             let node = target.strip_prefix("/api/v1/nodes/").and_then(|rest| rest.split(['/', '?']).next());
@@ -233,6 +259,7 @@ async fn answer(
             (member.name.as_str(), Some(member.name.as_str()), direct::authenticate(&service.api, &asked))
         }
     };
+    let sent = Arc::new(AtomicU64::new(0));
     service.record.add(Recorded {
         server: server.to_owned(),
         method: head.method.to_string(),
@@ -241,6 +268,7 @@ async fn answer(
         user: user.map_or_else(String::new, |who| who.name),
         version: head.version,
         connection,
+        sent: Arc::clone(&sent),
     });
     let struck = service.faults.strike(node, &target);
     if let Some(what) = &struck
@@ -248,12 +276,19 @@ async fn answer(
     {
         return instead;
     }
+    if let Some(What::Ranges(habit)) = &struck
+        && let Some(refused) = habit.pass_on(&mut head.headers)
+    {
+        return Ok(refused);
+    }
+    let asked = api::Request { method: &head.method, uri: &head.uri, headers: &head.headers, certificate };
     let answered = match &service.face {
         Face::Api => service.api.answer(&asked).await,
         Face::Kubelet(member) => direct::serve(&service.api, member, &asked).await?,
     };
-    match struck {
-        Some(what) => fault::after(what, answered, control).await,
-        None => Ok(answered),
-    }
+    let answered = match struck {
+        Some(what) => fault::after(what, answered, control).await?,
+        None => answered,
+    };
+    Ok(answered.map(|body| body::counted(body, sent)))
 }

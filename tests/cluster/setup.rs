@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::Cluster;
 use super::access::{Basic, Grant};
+use super::distro::{self, Distribution};
 use super::fault::Fault;
 use super::files::Mime;
 use super::journal::{Journal, Reader};
 use super::kubelet::{Mode, Release};
 use super::objects::Health;
 use super::tls::Versions;
+use super::zone::Zone;
 
 /// One node of a cluster to start.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub(crate) enum Files {
     /// The set of [`varlog`].
     #[default]
     Standard,
+    /// No file at all.
+    Bare,
     /// The test's own directory, journal included.
     At(PathBuf),
 }
@@ -90,6 +94,12 @@ impl Node {
     pub(crate) fn journal(mut self, journal: Journal) -> Node {
         self.journal = journal;
         self
+    }
+
+    /// With a journal that these units wrote, each until its time, and with no log file.
+    pub(crate) fn units(self, units: &[(Distribution, i64)]) -> Node {
+        let offset = Zone::new(&self.zone).offset(1_700_000_000);
+        Node { reader: Reader::Made(distro::journal(units, offset)), files: Files::Bare, ..self }
     }
 
     /// With this directory as /var/log.

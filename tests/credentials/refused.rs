@@ -374,13 +374,6 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
-        rule: "auth-provider oidc is refused until it is built",
-        user: "auth-provider: {name: oidc, config: {client-secret: s3cr3t, refresh-token: s3cr3t}}",
-        exit: 1,
-        words: &["auth-provider oidc is not supported yet", "hint: pass the id-token with --token"],
-        ..ROW
-    },
-    Row {
         rule: "auth-provider gcp was removed",
         user: "auth-provider: {name: gcp, config: {access-token: s3cr3t}}\ntoken: @ADMIN@",
         exit: 1,

@@ -616,7 +616,7 @@ pub(super) const ROWS: &[Row] = &[
         seen: &[User(ADMIN)],
         ..ROW
     },
-    // Proxies and auth-provider, until they are built.
+    // Beside others.
     Row {
         rule: "loopback is never proxied",
         env: &[("HTTPS_PROXY", "http://proxy.example:3128")],

@@ -1,4 +1,8 @@
-//! Running the real binary.
+//! Running the real binary, and what it may need beside a cluster.
+
+pub(crate) mod issuer;
+
+pub(crate) mod journals;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -55,4 +59,10 @@ pub(crate) fn ran(output: Output) -> Ran {
         stdout: output.stdout,
         stderr: String::from_utf8(output.stderr).expect("stderr is text"),
     }
+}
+
+/// Says on the test's stderr what could not be checked on this machine.
+#[allow(clippy::print_stderr, reason = "the harness shows it with a failing test, or with --nocapture")]
+pub(crate) fn skipped(what: &str) {
+    eprintln!("skipped: {what}");
 }

@@ -4,9 +4,11 @@ use super::LOGS;
 #[cfg(test)]
 use super::tests::{refused, said};
 use crate::args::flag::{Flag, Given, Group, Set, Value};
+use crate::args::nodes::Shard;
 use crate::error::{Error, Result};
 
-pub(super) const FLAGS: &[&Flag] = &[&ALL_NODES, &SELECTOR, &ROLE, &FIELD_SELECTOR, &MAX_CONCURRENCY, &FAIL_FAST];
+pub(super) const FLAGS: &[&Flag] =
+    &[&ALL_NODES, &SELECTOR, &ROLE, &FIELD_SELECTOR, &SHARD, &MAX_CONCURRENCY, &FAIL_FAST];
 
 static ALL_NODES: Flag = Flag {
     long: "all-nodes",
@@ -113,6 +115,31 @@ fn field_selector() {
     let said = said(&["--field-selector", "spec.unschedulable=true"]);
     assert_eq!(said.nodes.field_selector, "spec.unschedulable=true");
     refused(&["--field-selector="]);
+}
+
+static SHARD: Flag = Flag {
+    long: "shard",
+    short: None,
+    value: Value::Text("I/N"),
+    commands: LOGS,
+    group: Group::Nodes,
+    brief: "Of the nodes chosen, the I-th part of N; the first is 0/N",
+    help: &[
+        "Of the nodes that are chosen, reads only those that fall to the I-th of N runs, so that N runs read each node once. A node's part \
+         depends on its name alone and stays the same when other nodes come and go. In an Indexed Job give N alone: \
+         JOB_COMPLETION_INDEX is I.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.shard = Some(Shard::parse(given.text()?)?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn shard() {
+    assert_eq!(said(&["--all-nodes", "--shard", "1/4"]).shard, Some(Shard { index: Some(1), of: 4 }));
+    refused(&["--all-nodes", "--shard", "4/4"]);
 }
 
 static MAX_CONCURRENCY: Flag = Flag {

@@ -10,26 +10,50 @@ use crate::args::{Parsed, parse};
 use crate::error::Error;
 use crate::time::parse_timeout;
 
-pub(super) const FLAGS: &[&Flag] =
-    &[&OUTPUT, &NO_MERGE, &PREFIX, &COLOR, &TIMESTAMPS, &TIMEOUT, &PRINT_REQUESTS, &QUIET, &VERBOSITY, &HELP, &VERSION];
+pub(super) const FLAGS: &[&Flag] = &[
+    &OUTPUT,
+    &WRITE,
+    &NO_MERGE,
+    &PREFIX,
+    &COLOR,
+    &TIMESTAMPS,
+    &TIMEOUT,
+    &PRINT_REQUESTS,
+    &QUIET,
+    &VERBOSITY,
+    &HELP,
+    &VERSION,
+];
 
 static OUTPUT: Flag = Flag {
     long: "output",
     short: Some('o'),
-    value: Value::Choice(&["text", "raw"]),
+    value: Value::Choice(&["text", "json", "yaml", "jsonl", "digest", "raw"]),
     commands: LOGS,
     group: Group::Output,
-    brief: "Print text (unless said), or the bytes as received",
+    brief: "Text (unless said), a document, objects, or plain bytes",
     help: &[
         "How lines are printed. text: as the node wrote them, with what other flags put in front; on a terminal, control characters are \
          shown instead of obeyed. raw: the bytes as received, and nothing else.",
+        "jsonl: an object a line for each entry, with time, node, unit, identifier, pid, severity and message, and the parts of klog \
+         messages; what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
+        "json, yaml: one document. For one named node nodeName, timestamp (when the run began), logs and, where it failed, error; for \
+         several, responses with these fields, errors and summary, node after node.",
+        "digest: a table of what the lines say, names and numbers left out: how often, on which nodes, when first and last.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
         options.format = match given.text()? {
             "text" => Format::Text,
             "raw" => Format::Raw,
-            other => return Err(Error::usage(format!("no such format: {other:?}")).hint("formats are text and raw")),
+            "jsonl" => Format::Jsonl,
+            "digest" => Format::Digest,
+            "json" => Format::Json,
+            "yaml" => Format::Yaml,
+            other => {
+                return Err(Error::usage(format!("no such format: {other:?}"))
+                    .hint("formats are text, json, yaml, jsonl, digest and raw"));
+            }
         };
         Ok(())
     }),
@@ -37,8 +61,31 @@ static OUTPUT: Flag = Flag {
 
 #[test]
 fn output() {
-    assert_eq!((said(&["n"]).format, said(&["n", "-o", "raw"]).format), (Format::Text, Format::Raw));
+    assert_eq!((said(&["n"]).format, said(&["n", "-o", "jsonl"]).format), (Format::Text, Format::Jsonl));
     refused(&["n", "-o", "wide"]);
+}
+
+static WRITE: Flag = Flag {
+    long: "write",
+    short: Some('w'),
+    value: Value::File("FILE"),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "Into a file instead of stdout; {shard} in its name is I",
+    help: &[
+        "Writes to this file instead of stdout, and replaces what it held. `{shard}` in the name stands for the I of --shard.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.write = Some(given.path().ok_or_else(|| Error::usage("the file's name is empty"))?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn write() {
+    assert_eq!(said(&["n", "-w", "out-{shard}.log"]).write, Some("out-{shard}.log".into()));
+    refused(&["n", "-w", ""]);
 }
 
 static NO_MERGE: Flag = Flag {

@@ -10,7 +10,7 @@ use crate::args::options::Options;
 use crate::args::options::{SourceChoice, path_under_var_log, unit_name};
 use crate::error::Error;
 
-pub(super) const FLAGS: &[&Flag] = &[&UNIT, &PATH, &NO_DECOMPRESS, &SOURCE, &LONG];
+pub(super) const FLAGS: &[&Flag] = &[&UNIT, &PATH, &PREVIOUS, &NO_DECOMPRESS, &SOURCE, &LONG];
 
 static UNIT: Flag = Flag {
     long: "unit",
@@ -80,6 +80,33 @@ fn path() {
         assert!(refused(&["n", "--path", folder]).contains("ls NODE:FOLDER"), "{folder}");
     }
     assert!(refused(&["n", "--path", "x", "--source", "query"]).contains("--source query"));
+}
+
+static PREVIOUS: Flag = Flag {
+    long: "previous",
+    short: Some('p'),
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Source,
+    brief: "With --path: the file's newest rotation, F.1 or F-DATE",
+    help: &[
+        "With --path FILE, reads the file's newest rotation instead, whatever it is called: FILE.1, FILE-20261120, FILE-20261120.gz. \
+         Without --path the rotations of a text log are read with it, as far as the window or --tail reaches back.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.previous = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn previous() {
+    assert!(said(&["n", "-p", "--path", "x"]).previous && !said(&["n", "--path", "x"]).previous);
+    assert!(!said(&["n", "--previous=false"]).previous);
+    for args in [&["n", "-p"][..], &["n", "-p", "-u", "crio"]] {
+        assert!(refused(args).contains("--previous needs --path"), "{args:?}");
+    }
 }
 
 static NO_DECOMPRESS: Flag = Flag {

@@ -7,12 +7,15 @@ use hyper::Version;
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn the_server_chooses_http2_or_http1_and_the_caller_may_insist_on_http1() {
-    let cases = [
+async fn the_server_chooses_http2_or_http1_and_the_caller_may_insist_on_http1_or_prefer_it() {
+    let cases: [(&[&str], _, _); 7] = [
         (H2, Protocol::Any, Version::HTTP_2),
         (H2, Protocol::Http1, Version::HTTP_11),
         (H1, Protocol::Any, Version::HTTP_11),
         (&[], Protocol::Any, Version::HTTP_11),
+        (H2, Protocol::Http1First, Version::HTTP_11),
+        (&[], Protocol::Http1First, Version::HTTP_11),
+        (&["h2"], Protocol::Http1First, Version::HTTP_2),
     ];
     for (alpn, protocol, version) in cases {
         let (server, trust) = good(alpn, |asked| async move { whole(200, format!("{:?}", asked.version())) }).await;

@@ -4,11 +4,11 @@
 //! last entries are wanted; and twice where a window needs the node's zone, which shows in the file's last line beside
 //! its time of modification.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, Kind};
 use crate::http::gzip::Gunzip;
-use crate::http::{Body, ByteRange, Encoding, Request, Response};
+use crate::http::{ByteRange, Encoding, Request, Response};
 use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
 use crate::logs::filter::Filter;
@@ -21,6 +21,10 @@ use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, expec
 use crate::logs::split::Continuation;
 use crate::time::Timestamp;
 
+mod stream;
+
+pub(in crate::logs::source) use stream::Stream;
+
 /// The first part read from a file's end; what is needed mostly lies in it.
 const FIRST_END: u64 = 64 << 10;
 /// How much more each further part has.
@@ -31,6 +35,8 @@ const MOST_END: u64 = 8 << 20;
 const MOST_FRUITLESS: u32 = 4;
 /// By so many bytes a file that was replaced is recognised.
 const BEGINNING: u64 = 64;
+/// So much of a gzip file unpacks to at least as many.
+const PACKED_BEGINNING: u64 = 1024;
 
 /// How a file is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +48,9 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// By the file's name, where unpacking is wanted.
-    pub fn of(name: &str, decompress: bool) -> Packing {
-        if decompress && name.ends_with(".gz") { Packing::Gzip } else { Packing::Plain }
+    /// By the file's name.
+    pub fn of(name: &str) -> Packing {
+        if name.ends_with(".gz") { Packing::Gzip } else { Packing::Plain }
     }
 }
 
@@ -54,6 +60,8 @@ pub struct File<'a> {
     node: &'a Node<'a>,
     name: &'a str,
     packing: Packing,
+    /// What is known of its lines' times from elsewhere.
+    calendar: Option<Calendar>,
 }
 
 /// The end of a file, and what is known by it.
@@ -64,10 +72,33 @@ struct Ending {
     modified: Option<Timestamp>,
 }
 
+/// What the first bytes of a file tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Look {
+    /// The first bytes, unpacked: 64, or fewer if it has no more. They tell one file from another.
+    pub(super) beginning: Bytes,
+    /// When it was last changed.
+    pub(super) modified: Option<Timestamp>,
+}
+
+/// The last entries of a file.
+#[derive(Debug)]
+pub(super) struct Tail {
+    /// Oldest first.
+    pub(super) lines: Vec<Line>,
+    /// The first bytes of a file that was read from there, unless all that lies before it is older than the window.
+    pub(super) beginning: Option<Bytes>,
+}
+
 impl<'a> File<'a> {
     /// A file by its path under /var/log.
     pub fn new(node: &'a Node<'a>, name: &'a str, packing: Packing) -> Self {
-        File { node, name, packing }
+        File { node, name, packing, calendar: None }
+    }
+
+    /// With what is known of its lines' times; a packed file tells nothing itself.
+    pub(super) fn with(self, calendar: Option<Calendar>) -> Self {
+        File { calendar, ..self }
     }
 
     /// Reads all that is wanted and hands it on; tells whether there was anything.
@@ -75,23 +106,42 @@ impl<'a> File<'a> {
         if want.raw && !want.dated && filter.is_empty() {
             return self.pass_on(out).await;
         }
-        let dated = want.dated || filter.has_window();
-        let lines = self.read_whole(None, dated, filter, Some(out)).await?;
+        let Tail { lines, .. } = self.read_whole(None, want, filter, Some(out)).await?;
         check_time_was_seen(filter, self.name)?;
         let anything = out.has_spoken() || !lines.is_empty();
-        out.lines(lines).await?;
+        out.last_lines(lines).await?;
         Ok(anything)
     }
 
-    /// The last `last` entries that are wanted, oldest first.
-    pub async fn last(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Vec<Line>> {
-        let dated = want.dated || filter.has_window();
-        let lines = match self.packing {
-            Packing::Plain => self.read_end(last, dated, filter).await?,
-            Packing::Gzip => self.read_whole(Some(last), dated, filter, None).await?,
+    /// The last `last` entries that are wanted.
+    pub(super) async fn last(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Tail> {
+        match self.packing {
+            Packing::Plain => self.read_end(last, want, filter).await,
+            Packing::Gzip => self.read_whole(Some(last), want, filter, None).await,
+        }
+    }
+
+    /// Its first bytes and the time of its last change, by one small request.
+    pub(super) async fn look(&self) -> Flow<Look> {
+        let length = match self.packing {
+            Packing::Plain => BEGINNING,
+            Packing::Gzip => PACKED_BEGINNING,
         };
-        check_time_was_seen(filter, self.name)?;
-        Ok(lines)
+        let mut answer = self.ask(Some(ByteRange::Span(0, length - 1))).await?;
+        let modified = modified(&answer);
+        let first = match answer.status {
+            416 => Bytes::new(),
+            _ => answer.body.beginning(length as usize).await,
+        };
+        let first = self.first_bytes(first);
+        Ok(Look { beginning: first, modified })
+    }
+
+    /// What its end tells of the times in it; `None` if no line there has one.
+    pub(super) async fn clock(&self) -> Flow<Option<Calendar>> {
+        let ending = self.ending(FIRST_END).await?;
+        let timed = ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some());
+        Ok(timed.then(|| self.calendar(&ending)))
     }
 
     /// All of it, as it comes.
@@ -109,15 +159,17 @@ impl<'a> File<'a> {
     async fn read_whole(
         &self,
         last: Option<u64>,
-        dated: bool,
+        want: Want,
         filter: &mut Filter,
         mut out: Option<&mut Outlet>,
-    ) -> Flow<Vec<Line>> {
+    ) -> Flow<Tail> {
+        let dated = want.dated || filter.has_window();
         let ending = if dated && self.packing == Packing::Plain { Some(self.ending(FIRST_END).await?) } else { None };
         let mut stream = Stream::open(self).await?;
-        let calendar = dated.then(|| match &ending {
-            Some(ending) => self.calendar(ending),
-            None => self.calendar_without_zone(stream.modified),
+        let calendar = dated.then(|| match (&ending, &self.calendar) {
+            (Some(ending), _) => self.calendar(ending),
+            (None, Some(known)) => known.clone().anchored(Anchor::NotAfter(self.modified_or_now(stream.modified))),
+            (None, None) => self.calendar_without_zone(stream.modified),
         });
         let keep = last.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep);
@@ -130,13 +182,18 @@ impl<'a> File<'a> {
             }
         }
         sieve.finish();
-        let guessed = sieve.has_guessed();
-        self.tell_of_guesses(guessed);
-        Ok(sieve.remainder())
+        let (lines, first) = (sieve.remainder(), sieve.first());
+        if sieve.has_guessed() {
+            self.tell_of_guesses();
+        }
+        let beginning =
+            (!begun_before(first, filter)).then(|| self.first_bytes(Bytes::copy_from_slice(stream.beginning())));
+        Ok(Tail { lines, beginning })
     }
 
     /// The last entries that are wanted, from ever larger parts of the file's end.
-    async fn read_end(&self, last: u64, dated: bool, filter: &mut Filter) -> Flow<Vec<Line>> {
+    async fn read_end(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Tail> {
+        let dated = want.dated || filter.has_window();
         let keep = usize::try_from(last).unwrap_or(usize::MAX);
         let mut size = FIRST_END.max(last.saturating_mul(512).min(8 << 20));
         loop {
@@ -145,20 +202,23 @@ impl<'a> File<'a> {
             let whole = ending.from == 0;
             let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, Some(keep));
             // A part begins inside a line, and inside an entry: the first one with a time is the first whole one.
+            let beginning = whole.then(|| ending.bytes.slice(..ending.bytes.len().min(BEGINNING as usize)));
             let bytes = if whole { ending.bytes } else { from_first_entry(ending.bytes) };
             sieve.push(bytes);
             sieve.finish();
             let (lines, wanted, first, guessed) =
                 (sieve.remainder(), sieve.wanted(), sieve.first(), sieve.has_guessed());
-            let begun_before = matches!((first, filter.since), (Some(first), Some(since)) if first < since);
+            let begun_before = begun_before(first, filter);
             if whole || wanted >= last || begun_before {
-                self.tell_of_guesses(guessed);
-                return Ok(lines);
+                if guessed {
+                    self.tell_of_guesses();
+                }
+                return Ok(Tail { lines, beginning: beginning.filter(|_| !begun_before) });
             }
             size = size.saturating_mul(GROWTH);
             if size > MOST_END {
                 // Too much to hold at once for so few: one pass over all of it instead.
-                return self.read_whole(Some(last), dated, filter, None).await;
+                return self.read_whole(Some(last), want, filter, None).await;
             }
         }
     }
@@ -212,19 +272,38 @@ impl<'a> File<'a> {
         Calendar::new(offset.unwrap_or(0), Anchor::NotAfter(modified)).not_after(modified)
     }
 
-    fn tell_of_guesses(&self, guessed: bool) {
-        if guessed {
-            let (node, name) = (self.node.name, self.name);
-            self.node.notices.warning(format_args!(
-                "{node}: the times in {name} go back by months or span more than a year, and name no year: their years are guesses"
-            ));
+    /// A file's first bytes, unpacked, from those that came first. What is no gzip is told when it is read.
+    fn first_bytes(&self, mut raw: Bytes) -> Bytes {
+        let mut plain = BytesMut::new();
+        if self.packing == Packing::Gzip {
+            let mut unpack = Gunzip::new();
+            while plain.len() < BEGINNING as usize
+                && !raw.is_empty()
+                && let Ok(piece) = unpack.step(&mut raw)
+            {
+                plain.extend_from_slice(&piece);
+            }
+            raw = plain.freeze();
         }
+        raw.truncate(BEGINNING as usize);
+        raw
+    }
+
+    fn tell_of_guesses(&self) {
+        let (node, name) = (self.node.name, self.name);
+        self.node.notices.warning(format_args!(
+            "{node}: the times in {name} go back by months or span more than a year, and name no year: their years are guesses"
+        ));
+    }
+
+    fn modified_or_now(&self, modified: Option<Timestamp>) -> Timestamp {
+        modified.unwrap_or_else(|| self.node.clock.now())
     }
 
     fn calendar_without_zone(&self, modified: Option<Timestamp>) -> Calendar {
         let (node, name) = (self.node.name, self.name);
         self.node.notices.note(format_args!("{node}: times in {name} that name no zone are taken as UTC"));
-        Calendar::new(0, Anchor::NotAfter(modified.unwrap_or_else(|| self.node.clock.now())))
+        Calendar::new(0, Anchor::NotAfter(self.modified_or_now(modified)))
     }
 
     /// One request for the file or a part of it, told apart from everything else the server may answer.
@@ -237,7 +316,7 @@ impl<'a> File<'a> {
         let answer = self.node.get(request).await?;
         let hint = format!("kubectl kubelet-logs ls {}:{}", self.node.name, self.name.trim_end_matches('/'));
         match answer.status {
-            200 | 206 if is_listing(answer.content_type(), answer.header("accept-ranges").is_some()) => {
+            200 | 206 if is_listing(&answer) => {
                 expect_listing(answer).await?;
                 let words = format!("/var/log/{} is a directory", self.name);
                 Err(Error::usage(words).hint(format!("list it: {hint}")).into())
@@ -271,124 +350,6 @@ impl<'a> File<'a> {
     }
 }
 
-/// A file's body from its beginning, continued where it broke.
-struct Stream<'f> {
-    file: &'f File<'f>,
-    body: Body,
-    modified: Option<Timestamp>,
-    /// Bytes taken from the server, before unpacking.
-    offset: u64,
-    beginning: Vec<u8>,
-    unpack: Option<Gunzip>,
-    /// Bytes not yet unpacked.
-    packed: Bytes,
-    fruitless: u32,
-    over: bool,
-}
-
-impl<'f> Stream<'f> {
-    async fn open(file: &'f File<'f>) -> Flow<Stream<'f>> {
-        let answer = file.ask(None).await?;
-        let unpack = (file.packing == Packing::Gzip).then(Gunzip::new);
-        let modified = modified(&answer);
-        Ok(Stream {
-            file,
-            body: answer.body,
-            modified,
-            offset: 0,
-            beginning: Vec::new(),
-            unpack,
-            packed: Bytes::new(),
-            fruitless: 0,
-            over: false,
-        })
-    }
-
-    async fn next(&mut self) -> Flow<Option<Bytes>> {
-        loop {
-            if let Some(unpack) = &mut self.unpack {
-                while !self.packed.is_empty() {
-                    let plain = unpack.step(&mut self.packed).map_err(|_| {
-                        Error::new(
-                            Kind::Failed,
-                            format!("unpacking {}: it is no gzip data, or damaged", self.file.name),
-                        )
-                        .hint("--no-decompress reads its bytes as they are")
-                    })?;
-                    if !plain.is_empty() {
-                        return Ok(Some(plain));
-                    }
-                }
-            }
-            if self.over {
-                break;
-            }
-            let frame = match self.body.frame().await {
-                Some(Ok(frame)) => frame,
-                Some(Err(cut)) if cut.ended().resumable() && self.fruitless < MOST_FRUITLESS => {
-                    self.fruitless += 1;
-                    self.go_on().await?;
-                    continue;
-                }
-                Some(Err(cut)) => return Err(self.partial(cut.to_string()).into()),
-                None => {
-                    self.over = true;
-                    continue;
-                }
-            };
-            self.fruitless = 0;
-            self.offset += frame.len() as u64;
-            if self.beginning.len() < BEGINNING as usize {
-                let missing = BEGINNING as usize - self.beginning.len();
-                self.beginning.extend(frame.iter().take(missing));
-            }
-            if self.unpack.is_none() {
-                return Ok(Some(frame));
-            }
-            self.packed = frame;
-        }
-        let Some(mut unpack) = self.unpack.take() else { return Ok(None) };
-        match unpack.finish() {
-            Ok(rest) => Ok((!rest.is_empty()).then_some(rest)),
-            Err(_) => Err(self.partial("its gzip data ends early or is damaged".into()).into()),
-        }
-    }
-
-    /// Asks for what follows, if the file is still the one that was begun.
-    async fn go_on(&mut self) -> Flow<()> {
-        if self.offset > 0 {
-            let mut first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
-            let first = first.body.beginning(BEGINNING as usize).await;
-            if !first.starts_with(&self.beginning) {
-                return Err(self
-                    .partial("it was replaced while it was read; the rest of the old one is gone".into())
-                    .into());
-            }
-            let answer = self.file.ask(Some(ByteRange::From(self.offset))).await?;
-            match answer.status {
-                206 if range_start(&answer) == self.offset => self.body = answer.body,
-                416 if size(&answer).is_none_or(|size| size >= self.offset) => self.over = true,
-                416 => {
-                    return Err(self.partial("it was truncated while it was read; the rest is gone".into()).into());
-                }
-                _ => {
-                    return Err(self
-                        .partial("the connection broke and the server does not serve the rest by itself".into())
-                        .into());
-                }
-            }
-        } else {
-            self.body = self.file.ask(None).await?.body;
-        }
-        Ok(())
-    }
-
-    fn partial(&self, why: String) -> Error {
-        Error::new(Kind::Partial, format!("reading {}: {why}", self.file.name))
-            .hint("what was printed is incomplete; run it again")
-    }
-}
-
 /// The start in `Content-Range: bytes START-END/TOTAL`.
 fn range_start(answer: &Response) -> u64 {
     let range = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
@@ -418,6 +379,11 @@ fn http_date(text: &str) -> Option<Timestamp> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let month = MONTHS.find(month).filter(|at| at % 3 == 0 && month.len() == 3)? / 3 + 1;
     Timestamp::parse_rfc3339(&format!("{year}-{month:02}-{day}T{clock}Z"))
+}
+
+/// Whether what begins like this begins before the window does, so that nothing wanted lies before it.
+fn begun_before(first: Option<Timestamp>, filter: &Filter) -> bool {
+    matches!((first, filter.since), (Some(first), Some(since)) if first < since)
 }
 
 /// What of a file's end begins with a whole entry: from its first line with a time, or its second line if none has one.

@@ -2,6 +2,15 @@
 //!
 //! Every entry is `<a href="HREF">NAME</a>`; the href is percent-encoded and then HTML-escaped, directories end in `/`.
 
+use crate::error::{Error, Kind};
+use crate::http::{Encoding, Request, Response};
+use crate::kube::{path, status};
+use crate::logs::outlet::Flow;
+use crate::logs::source::{JOURNAL_FOLDER, Node, expect_listing, is_file_servers};
+
+/// A listing is smaller.
+const LONGEST: usize = 32 << 20;
+
 /// At most this many entries are taken from one listing.
 pub const MOST: usize = 100_000;
 
@@ -14,9 +23,53 @@ pub struct Entry {
     pub directory: bool,
 }
 
+/// Lists a directory under /var/log; `""` is /var/log itself.
+pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
+    let url = if directory.is_empty() { path::logs_root(node.name) } else { path::logs_dir(node.name, directory) };
+    let answer = node.get(Request::get(url).encoding(Encoding::Identity)).await?;
+    let shown = format!("/var/log/{}", directory.trim_end_matches('/'));
+    let no_directory = |words: String| {
+        let hint =
+            format!("read a file with: kubectl kubelet-logs {} --path {}", node.name, directory.trim_end_matches('/'));
+        Error::new(Kind::Usage, words).hint(hint)
+    };
+    match answer.status {
+        200 if is_listing(&answer) => {
+            let html = expect_listing(answer).await?.body.collect(LONGEST).await;
+            let html = html.map_err(|cut| Error::new(Kind::Partial, format!("listing {shown}: {cut}")))?;
+            Ok(parse(&String::from_utf8_lossy(&html)))
+        }
+        200 if answer.content_type().starts_with("text/html") => {
+            let words = format!("{shown} holds an index.html, which the kubelet shows instead of a listing");
+            let hint = format!("kubectl kubelet-logs {} --path {directory}/FILE reads a file in it", node.name);
+            Err(Error::new(Kind::Failed, words).hint(hint).into())
+        }
+        200 if !is_file_servers(&answer) => {
+            let hint = format!(
+                "its files are in {shown}/MACHINE-ID, with the id that kubectl get node {} -o yaml shows as machineID; -u reads the log of a unit",
+                node.name
+            );
+            Err(Error::usage(format!("{shown} is a directory, {JOURNAL_FOLDER}")).hint(hint).into())
+        }
+        200 | 301 | 307 => Err(no_directory(format!("{shown} is no directory")).into()),
+        404 => {
+            let error = status::error_of(answer).await;
+            if error.to_string().contains("page not found") {
+                let hint = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
+                return Err(Error::new(Kind::NotFound, format!("no directory {shown}"))
+                    .because(error)
+                    .hint(hint)
+                    .into());
+            }
+            Err(error.into())
+        }
+        _ => Err(status::error_of(answer).await.into()),
+    }
+}
+
 /// Whether an answer is a listing: text/html without `Accept-Ranges` (an HTML file has that header).
-pub fn is_listing(content_type: &str, accepts_ranges: bool) -> bool {
-    content_type.starts_with("text/html") && !accepts_ranges
+pub fn is_listing(answer: &Response) -> bool {
+    answer.content_type().starts_with("text/html") && answer.header("accept-ranges").is_none()
 }
 
 /// Whether a body begins as Go's file server begins a listing: with `<pre>`, or since Go 1.23 with a viewport first.

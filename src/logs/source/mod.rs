@@ -13,7 +13,11 @@ use crate::notice::Notices;
 pub mod trail;
 pub mod listing;
 pub mod query;
+pub mod home;
 pub mod file;
+pub mod rotation;
+pub mod rotated;
+pub mod text;
 pub mod pick;
 
 /// One node, and what is needed to read from it.
@@ -81,4 +85,13 @@ fn check_time_was_seen(filter: &Filter, log: &str) -> Flow<()> {
     }
     let words = format!("no line of {log} begins with a time that can be read, so a time window can't be applied");
     Err(Error::new(Kind::Usage, words).hint("leave --since and --until out, or use --grep").into())
+}
+
+/// A severity filter over lines that show no severity would silently drop everything.
+fn check_severity_was_seen(filter: &Filter) -> Flow<()> {
+    if filter.severity.is_none() || filter.saw_severity || !filter.saw_entry {
+        return Ok(());
+    }
+    let words = "no line shows a severity, so --priority can't be answered: this log has no klog headers";
+    Err(Error::usage(words).hint("leave --priority out, or use --grep").into())
 }

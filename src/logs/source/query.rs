@@ -21,11 +21,14 @@ use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
 use crate::logs::source::{Node, Want, expect_listing, no_kubelets};
 use crate::logs::split::Continuation;
+use crate::logs::unit;
 use crate::logs::verdict::{End, Judge, Words};
 use crate::time::Timestamp;
 
 mod stream;
+mod lookup;
 
+pub use lookup::Newest;
 use stream::Stream;
 
 /// The kubelet refuses more.
@@ -59,7 +62,8 @@ pub enum Found {
     },
     /// The query option is off: the kubelet listed /var/log instead.
     Listing(Bytes),
-    /// The unit is a text file under /var/log, for which the kubelet takes no options.
+    /// The unit is a text file under /var/log, for which the kubelet takes no options and has a limit of time, and whose
+    /// predecessors it does not know.
     TextFile(String),
     /// No journal knows the unit, and /var/log has no file of its name.
     Absent(String),
@@ -72,6 +76,19 @@ pub struct Query<'a> {
     units: &'a [String],
     /// The node's offset from UTC in seconds, once it was looked for.
     offset: Option<Option<i32>>,
+    /// When the newest entry was written that was seen, wanted or not.
+    newest: Option<Timestamp>,
+    texts: Texts,
+}
+
+/// What becomes of a unit that is a text file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// It is read like a unit.
+    #[default]
+    Read,
+    /// It is left to somebody who reads files, where its first line shows what it is.
+    Left,
 }
 
 /// The parameters of one request.
@@ -103,27 +120,46 @@ struct Pass {
 enum Passed {
     Log(Pass),
     Listing(Bytes),
+    Text,
 }
 
 impl<'a> Query<'a> {
     /// For these units, without `.service`: at most four.
     pub fn new(node: &'a Node<'a>, units: &'a [String]) -> Self {
-        Query { node, units, offset: None }
+        Query { node, units, offset: None, newest: None, texts: Texts::default() }
+    }
+
+    /// With text files treated like this.
+    pub fn texts(self, texts: Texts) -> Self {
+        Query { texts, ..self }
     }
 
     /// Reads what is wanted and hands it on.
     pub async fn read(&mut self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Found> {
+        let (lines, found) = self.gather(want, filter, out).await?;
+        out.lines(lines).await?;
+        found
+    }
+
+    /// The same, but where only the last entries are wanted they are given back, beside what became of the reading.
+    pub(super) async fn gather(
+        &mut self,
+        want: Want,
+        filter: &mut Filter,
+        out: &mut Outlet,
+    ) -> Flow<(Vec<Line>, Flow<Found>)> {
         let passed = match want.last {
             // Nothing is to be printed, but the node must answer and know the unit.
-            Some(0) => return self.known().await,
+            Some(0) => return Ok((Vec::new(), self.known().await)),
             Some(last) if last <= MOST_TAIL_LINES && filter.until.is_none() && !filter.looks_at_content() => {
                 self.last_of_all(last, want, filter).await?
             }
             Some(last) => self.last_of_window(last, want, filter).await?,
             None => {
-                // Whether the log shows severities at all is told by lines that don't match, too.
+                // Whether the log shows severities at all is told by lines that don't match, too;
+                // and a line that continues another is the kubelet's only if that one is.
                 let pattern = match filter.grep.as_slice() {
-                    [one] if filter.severity.is_none() => one.for_server(),
+                    [one] if filter.severity.is_none() && filter.kubelet.is_none() => one.for_server(),
                     _ => None,
                 };
                 let parameters = Parameters { since: filter.since, pattern, ..Parameters::default() };
@@ -132,11 +168,16 @@ impl<'a> Query<'a> {
         };
         let pass = match passed {
             Passed::Log(pass) => pass,
-            Passed::Listing(listing) => return Ok(Found::Listing(listing)),
+            Passed::Listing(listing) => return Ok((Vec::new(), Ok(Found::Listing(listing)))),
+            Passed::Text => return Ok((Vec::new(), Ok(Found::TextFile(self.units.join(", "))))),
         };
         let Pass { end, wanted, lines, .. } = pass;
         let anything = wanted > 0 || out.has_spoken();
-        out.lines(lines).await?;
+        Ok((lines, self.judge(end, anything, filter).await))
+    }
+
+    /// What the end of an answer means for the reading.
+    async fn judge(&mut self, end: End, anything: bool, filter: &Filter) -> Flow<Found> {
         match end {
             End::Whole | End::MidLine => Ok(Found::Log { anything }),
             End::Empty if anything => Ok(Found::Log { anything }),
@@ -274,18 +315,24 @@ impl<'a> Query<'a> {
             Ok(stream) => stream,
             Err(listing) => return Ok(Passed::Listing(listing)),
         };
+        let first = stream.next(self).await?;
+        if self.texts == Texts::Left && first.as_deref().and_then(Head::of).is_some_and(|head| !is_journals(&head)) {
+            return Ok(Passed::Text);
+        }
         if want.raw && !dated && filter.is_empty() && last.is_none() {
             let mut anything = 0;
-            while let Some(piece) = stream.next(self).await? {
+            let mut next = first;
+            while let Some(piece) = next {
                 anything = 1;
                 if let Some(out) = &mut out {
                     out.bytes(piece).await?;
                 }
+                next = stream.next(self).await?;
             }
+            self.note(stream.head());
             let end = stream.end();
             return Ok(Passed::Log(Pass { end, read: anything, wanted: anything, first: None, lines: Vec::new() }));
         }
-        let first = stream.next(self).await?;
         let calendar = match &first {
             Some(piece) if dated => Some(self.calendar(parameters, piece).await?),
             _ => None,
@@ -312,7 +359,8 @@ impl<'a> Query<'a> {
         {
             out.lines(std::mem::take(&mut lines)).await?;
         }
-        let (read, wanted, first) = (sieve.read(), sieve.wanted(), sieve.first());
+        let (read, wanted, first, last) = (sieve.read(), sieve.wanted(), sieve.first(), sieve.end());
+        self.note(last);
         Ok(Passed::Log(Pass { end, read, wanted, first, lines }))
     }
 
@@ -425,8 +473,9 @@ impl<'a> Query<'a> {
         if let Some(known) = self.offset {
             return Ok(known);
         }
-        let kubelet = ["kubelet".to_owned()];
-        let probe = Query { node: self.node, units: &kubelet, offset: Some(None) };
+        let home = self.units.iter().find(|name| unit::home(name).is_some());
+        let probed = [home.map_or(unit::KUBELET, String::as_str).to_owned()];
+        let probe = Query { node: self.node, units: &probed, offset: Some(None), newest: None, texts: Texts::Read };
         let parameters = Parameters { tail: Some(50), ..Parameters::default() };
         let mut offset = None;
         let mut breaks = 0;
@@ -434,6 +483,9 @@ impl<'a> Query<'a> {
             match body.collect(4 << 20).await {
                 Ok(text) => {
                     offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
+                    if *self.units == probed {
+                        self.note(text.split(|b| *b == b'\n').rev().find_map(Head::of));
+                    }
                     break;
                 }
                 Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
@@ -466,13 +518,12 @@ impl<'a> Query<'a> {
         if answer.status != 200 {
             return Err(status::error_of(answer).await.into());
         }
-        let content_type = answer.content_type().to_owned();
-        if is_listing(&content_type, answer.header("accept-ranges").is_some()) {
+        if is_listing(&answer) {
             let mut listing = expect_listing(answer).await?;
             return Ok(Asked::Listing(listing.body.beginning(LONGEST_LISTING).await));
         }
-        if !content_type.starts_with("text/plain") {
-            return Err(no_kubelets(&content_type).into());
+        if !answer.content_type().starts_with("text/plain") {
+            return Err(no_kubelets(answer.content_type()).into());
         }
         Ok(Asked::Answer(Box::new(answer.body)))
     }

@@ -61,6 +61,11 @@ impl Stream {
         self.end.take().unwrap_or(End::Whole)
     }
 
+    /// How the last entry begins that was handed on.
+    pub(super) fn head(&self) -> Option<Head> {
+        self.trail.head()
+    }
+
     pub(super) async fn next(&mut self, query: &mut Query<'_>) -> Flow<Option<Bytes>> {
         loop {
             if let Some(piece) = self.queue.pop_front() {

@@ -1,0 +1,414 @@
+//! Tokens of an OpenID Connect provider, as client-go's `auth-provider: oidc` gets them: the id-token until shortly before
+//! its end, then a new one against the refresh token, written back to the kubeconfig.
+//!
+//! Whatever the provider answers is hostile: bounded, and searched for our secrets before a word of it is shown.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use hyper::Uri;
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+use crate::config::{self, Store, Tokens, quoted};
+use crate::document::read_json;
+use crate::error::{Doing, Error, Kind, Result};
+use crate::http::{Origin, Pool, Protocol, Request, Response, Roots, Settings, Trust};
+use crate::notice::Notices;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// How long before its end an id-token is no longer used: client-go's allowance for clocks that differ.
+const LEEWAY: Duration = Duration::from_secs(10);
+
+/// How long the provider may take for all it is asked, where nothing else is said.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The largest answer read: what golang.org/x/oauth2 takes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// The longest token; API servers take no header near that size.
+const MAX_TOKEN: usize = 128 << 10;
+
+/// The most of the provider's own words that is shown.
+const MAX_WORDS: usize = 300;
+
+/// Redirects of its configuration followed in a row: Go's number.
+const REDIRECTS: usize = 10;
+
+/// A provider with the tokens it gave last.
+pub(super) struct Provider {
+    issuer: String,
+    client_id: String,
+    client_secret: Secret,
+    trust: Trust,
+    store: Store,
+    proxy: Option<&'static str>,
+    notices: Notices,
+    limit: Duration,
+    /// Held while tokens are refreshed, so that it happens once for all who wait.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tokens: Tokens,
+    /// What the kubeconfig held when it was last looked at.
+    seen: Tokens,
+    /// The id-token as it is sent, and its end.
+    header: Option<(HeaderValue, Timestamp)>,
+    /// Counts the id-tokens.
+    generation: u64,
+    /// How the provider takes the client's name and secret, once that is known.
+    style: Option<Style>,
+}
+
+/// Where the client's name and secret stand in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Header,
+    Form,
+}
+
+impl Provider {
+    /// Nothing is asked yet.
+    pub(super) fn new(oidc: &config::Oidc, notices: Notices) -> Self {
+        let roots = match &oidc.trust {
+            config::Trust::Ca(authorities) => Roots::Authorities(authorities.clone()),
+            config::Trust::System => Roots::System,
+            config::Trust::Insecure => Roots::InsecureAcceptAnyCertificate,
+        };
+        let state = State { tokens: oidc.tokens.clone(), seen: oidc.tokens.clone(), ..State::default() };
+        Provider {
+            issuer: oidc.issuer.clone(),
+            client_id: oidc.client_id.clone(),
+            client_secret: oidc.client_secret.clone(),
+            trust: Trust { roots, server_name: None },
+            store: oidc.store.clone(),
+            proxy: oidc.proxy,
+            notices,
+            limit: LIMIT,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// How long the provider may take.
+    pub(super) fn limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// The header to send now.
+    pub(super) async fn current(&self, clock: &Clock) -> Result<(HeaderValue, u64)> {
+        let mut state = self.state.lock().await;
+        if state.header.is_none() {
+            state.take(clock);
+        }
+        match &state.header {
+            Some((header, end)) if is_before(clock, *end) => Ok((header.clone(), state.generation)),
+            _ => Ok((self.refresh(&mut state, clock).await?, state.generation)),
+        }
+    }
+
+    /// Gets another token because the server refused that of `generation`; whether there is another now.
+    pub(super) async fn renew(&self, generation: u64, clock: &Clock) -> bool {
+        let mut state = self.state.lock().await;
+        if state.generation == generation
+            && let Err(error) = self.refresh(&mut state, clock).await
+        {
+            // The server's own 401 is the better error.
+            self.notices.verbose(4, || format!("the id-token was refused, and there is no other: {}", error.chain()));
+        }
+        state.generation != generation
+    }
+
+    /// A new token: somebody else's from the kubeconfig, else one asked for.
+    async fn refresh(&self, state: &mut State, clock: &Clock) -> Result<HeaderValue> {
+        // With a provider that gives each refresh token once, two programs that ask at a time would log each other out.
+        let _turn = self.store.turn(clock).await;
+        if let Some(header) = self.look(state, clock) {
+            return Ok(header);
+        }
+        let asked = match self.ask(state, clock).await {
+            // kubectl takes no turns: it may have been faster with the same token.
+            Err(_) if self.look(state, clock).is_some() => None,
+            asked => Some(asked?),
+        };
+        if let Some(new) = asked {
+            let header = super::bearer(new.id.as_ref().map_or("", |id| id.expose()))?;
+            let end = new.id.as_ref().and_then(expiry).unwrap_or(clock.now());
+            match self.store.save(&state.seen, &new, clock).await {
+                Ok(()) => state.seen = new.clone(),
+                Err(error) => {
+                    let words = "the new tokens can't be saved, so the next run may ask for a new login";
+                    self.notices.warning(format_args!("{words}: {}", error.chain()));
+                    if let Some(remedy) = error.remedy() {
+                        self.notices.hint(remedy);
+                    }
+                }
+            }
+            state.tokens = new;
+            state.header = Some((header, end));
+            state.generation += 1;
+        }
+        match &state.header {
+            Some((header, _)) => Ok(header.clone()),
+            None => Err(self.fault("no id-token")),
+        }
+    }
+
+    /// Takes what the kubeconfig holds by now, if that has changed; the header, if it serves.
+    fn look(&self, state: &mut State, clock: &Clock) -> Option<HeaderValue> {
+        let now = self.store.read().ok().filter(|now| *now != state.seen)?;
+        state.seen = now.clone();
+        state.tokens = now;
+        state.take(clock);
+        state.header.as_ref().map(|(header, _)| header.clone())
+    }
+
+    async fn ask(&self, state: &mut State, clock: &Clock) -> Result<Tokens> {
+        let Some(refresh) = state.tokens.refresh.clone() else {
+            return Err(self
+                .fault("the id-token has expired or is not there, and there is no refresh-token to get another with")
+                .hint("log in again with the tool that wrote this user entry"));
+        };
+        if let Some(variable) = self.proxy {
+            return Err(self.fault(&format!("{variable} names a proxy, and proxies are not supported yet")));
+        }
+        self.notices.verbose(6, || format!("refreshing the id-token at {}", quoted(&self.issuer)));
+        let seconds = self.limit.as_secs_f32();
+        let asked = clock.within(Some(self.limit), self.exchange(&refresh, &mut state.style, clock)).await;
+        asked.unwrap_or_else(|| Err(self.unreachable(&format!("no answer within {seconds} s"))))
+    }
+
+    /// The provider's token endpoint, then its answer to the refresh token.
+    async fn exchange(&self, refresh: &Secret, known: &mut Option<Style>, clock: &Clock) -> Result<Tokens> {
+        let endpoint = self.discover(clock).await?;
+        let pool = self.pool(&endpoint.origin, clock)?;
+        // As golang.org/x/oauth2: first as the standard wants it, then as some providers do.
+        let mut answer = None;
+        for style in [Style::Header, Style::Form] {
+            if known.is_some_and(|known| known != style) {
+                continue;
+            }
+            let request = self.form(&endpoint.path, refresh, style)?;
+            let sent = pool.send(&request).await.map_err(|failure| self.within(failure.into()))?;
+            let read = self.read(sent, refresh).await;
+            if read.is_ok() {
+                *known = Some(style);
+            }
+            answer = Some(read);
+            if matches!(answer, Some(Ok(_))) {
+                break;
+            }
+        }
+        let answer = answer.unwrap_or_else(|| Err(self.fault("nothing was asked")))?;
+        let token = |name| answer.get(name).and_then(Value::as_str).filter(|token| !token.is_empty());
+        let Some(id) = token("id_token") else {
+            return Err(self
+                .fault("the provider gave no id_token against the refresh token")
+                .hint("log in again with the scope openid; some providers never give one when refreshing"));
+        };
+        let new = Tokens {
+            id: Some(id.into()),
+            refresh: Some(token("refresh_token").map_or_else(|| refresh.clone(), Secret::from)),
+        };
+        let is_odd = |token: &Secret| {
+            token.expose().len() > MAX_TOKEN || !token.expose().bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        };
+        if new.id.iter().chain(&new.refresh).any(is_odd) {
+            return Err(self.fault("the provider gave a token that is no token: too long, or with odd characters"));
+        }
+        if new.id.as_ref().and_then(expiry).is_none() {
+            return Err(self.fault("the provider gave an id_token that is no JWT with an end"));
+        }
+        Ok(new)
+    }
+
+    /// Where to ask: `token_endpoint` of the provider's configuration.
+    async fn discover(&self, clock: &Clock) -> Result<Endpoint> {
+        let issuer = self.issuer.trim_end_matches('/');
+        let mut endpoint = self.endpoint(&format!("{issuer}/.well-known/openid-configuration"), "idp-issuer-url")?;
+        for _ in 0..=REDIRECTS {
+            let request =
+                Request::get(endpoint.path.as_str()).header(ACCEPT, HeaderValue::from_static("application/json"));
+            let pool = self.pool(&endpoint.origin, clock)?;
+            let answer = pool.send(&request).await.map_err(|failure| self.within(failure.into()))?;
+            if let (301 | 302 | 303 | 307 | 308, Some(to)) = (answer.status, answer.header(LOCATION)) {
+                // Nothing secret goes with it.
+                endpoint = match endpoint.origin.resolve(&endpoint.path, to) {
+                    Some(path) => Endpoint { path, ..endpoint },
+                    None => self.endpoint(to, "a redirect")?,
+                };
+                continue;
+            }
+            let configuration = self.read(answer, &Secret::default()).await?;
+            let text = |name| configuration.get(name).and_then(Value::as_str);
+            if let Some(named) = text("issuer")
+                && named.trim_end_matches('/') != issuer
+            {
+                return Err(self
+                    .fault(&format!("the provider calls itself {}", quoted(named)))
+                    .hint("correct idp-issuer-url: it must be the issuer that the API server is configured with"));
+            }
+            return match text("token_endpoint") {
+                Some(url) => self.endpoint(url, "its token_endpoint"),
+                None => Err(self.fault("the provider's configuration has no token_endpoint")),
+            };
+        }
+        Err(self.fault("the provider's configuration is redirected for ever"))
+    }
+
+    /// Splits a URL that may be asked: https, unless all of it stays on this machine.
+    fn endpoint(&self, url: &str, what: &str) -> Result<Endpoint> {
+        let (origin, _) = Origin::parse(url)
+            .doing(Kind::Failed, || format!("{what} can't be asked"))
+            .map_err(|error| self.within(error))?;
+        if !(origin.is_secure() || self.issuer.starts_with("http://") && origin.is_loopback()) {
+            return Err(self.fault(&format!("{what} is not https: {}", quoted(url))));
+        }
+        let path = url.trim().parse::<Uri>().ok().and_then(|uri| Some(uri.path_and_query()?.as_str().to_owned()));
+        Ok(Endpoint { origin, path: path.unwrap_or_else(|| "/".to_owned()) })
+    }
+
+    fn pool(&self, origin: &Origin, clock: &Clock) -> Result<Pool> {
+        let settings = Settings { protocol: Protocol::Http1, clock: *clock, ..Settings::new(self.notices.clone()) };
+        Pool::new(origin.clone(), &self.trust, None, settings).map_err(|error| self.within(error))
+    }
+
+    fn form(&self, path: &str, refresh: &Secret, style: Style) -> Result<Request> {
+        let mut form = format!("grant_type=refresh_token&refresh_token={}", escape(refresh.expose()));
+        let (id, secret) = (escape(&self.client_id), escape(self.client_secret.expose()));
+        if style == Style::Form {
+            form.push_str(&format!("&client_id={id}"));
+            if !secret.is_empty() {
+                form.push_str(&format!("&client_secret={secret}"));
+            }
+        }
+        let request = Request::post(path, Secret::new(Bytes::from(form)))
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(match style {
+            Style::Form => request,
+            Style::Header => {
+                let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+                request.header(AUTHORIZATION, super::sensitive(basic, "client-secret")?)
+            }
+        })
+    }
+
+    /// A JSON object, or the provider's own words for why there is none.
+    async fn read(&self, answer: Response, refresh: &Secret) -> Result<Value> {
+        let status = answer.status;
+        let body = answer.body.collect(MAX_ANSWER).await.map_err(|cut| self.unreachable(&cut.to_string()))?;
+        let said: Option<Value> = read_json(&body).ok().filter(Value::is_object);
+        let words = |name| {
+            let words = said.as_ref()?.get(name)?.as_str()?;
+            Some(self.scrub(words, refresh))
+        };
+        match (words("error"), &said) {
+            (None, Some(_)) if (200..300).contains(&status) => Ok(said.unwrap_or_default()),
+            (None, None) if (200..300).contains(&status) => {
+                Err(self.fault("what the provider answered is no JSON object"))
+            }
+            (Some(error), _) => {
+                let more = words("error_description").map(|words| format!(" ({words})")).unwrap_or_default();
+                Err(self
+                    .fault(&format!("the provider answered {status}: {error}{more}"))
+                    .hint("log in again with the tool that wrote this user entry, if the refresh token has ended"))
+            }
+            (None, _) => {
+                let text = self.scrub(&String::from_utf8_lossy(body.get(..MAX_WORDS).unwrap_or(&body)), refresh);
+                let text = text.lines().next().unwrap_or_default().trim();
+                Err(self.fault(&format!("the provider answered {status}: {}", quoted(text))))
+            }
+        }
+    }
+
+    /// The provider's words without our secrets, which it may repeat.
+    fn scrub(&self, words: &str, refresh: &Secret) -> String {
+        let mut words = words.to_owned();
+        let secret = self.client_secret.expose();
+        for secret in [refresh.expose().as_str(), secret, &escape(refresh.expose()), &escape(secret)] {
+            if !secret.is_empty() {
+                words = words.replace(secret, "(redacted)");
+            }
+        }
+        words.chars().take(MAX_WORDS).collect()
+    }
+
+    fn fault(&self, what: &str) -> Error {
+        self.within(Error::new(Kind::Denied, what))
+    }
+
+    fn unreachable(&self, what: &str) -> Error {
+        self.within(Error::new(Kind::Unreachable, what))
+    }
+
+    fn within(&self, error: Error) -> Error {
+        error.within(format!("auth-provider oidc, {}", quoted(&self.issuer)))
+    }
+}
+
+impl State {
+    /// Makes the header of the id-token at hand, if that is still good.
+    fn take(&mut self, clock: &Clock) {
+        let id = self.tokens.id.as_ref();
+        let good = id.and_then(|id| Some((id, expiry(id).filter(|end| is_before(clock, *end))?)));
+        let header = good.and_then(|(id, end)| Some((super::bearer(id.expose()).ok()?, end)));
+        if header.is_some() {
+            self.generation += 1;
+        }
+        self.header = header;
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// Where a request goes.
+struct Endpoint {
+    origin: Origin,
+    /// With its query.
+    path: String,
+}
+
+fn is_before(clock: &Clock, end: Timestamp) -> bool {
+    clock.now().saturating_add(LEEWAY) < end
+}
+
+/// The end a JWT gives itself. Nothing else of it is looked at: whether it is true is the API server's business.
+fn expiry(token: &Secret) -> Option<Timestamp> {
+    let token = token.expose();
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || token.len() > MAX_TOKEN {
+        return None;
+    }
+    let claims: Value = read_json(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let end = claims.get("exp")?;
+    // The standard allows fractions.
+    let seconds = end.as_i64().or_else(|| end.as_f64().map(|seconds| seconds as i64))?;
+    Some(Timestamp::from_micros(seconds.saturating_mul(1_000_000)))
+}
+
+/// As forms are written.
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut escaped, byte| {
+        match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'.' | b'~' => escaped.push(byte as char),
+            b' ' => escaped.push('+'),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+        escaped
+    })
+}

@@ -1,0 +1,169 @@
+//! One JSON object a line for each entry, for scripts: time, node, writer, message, and klog's parts.
+
+use std::ops::ControlFlow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::args::Severity;
+use crate::logs::line::Line;
+use crate::logs::outlet::Event;
+use crate::logs::record::{Klog, Record};
+use crate::output::Output;
+use crate::output::quote::quote;
+
+/// Writes entries as JSON lines.
+pub struct Jsonl<'o> {
+    output: &'o mut Output,
+    nodes: &'o [String],
+    /// The unit all entries are of, where one was asked for.
+    unit: Option<String>,
+    buffer: Vec<u8>,
+}
+
+impl<'o> Jsonl<'o> {
+    /// For these nodes.
+    pub fn new(output: &'o mut Output, nodes: &'o [String], unit: Option<String>) -> Self {
+        Jsonl { output, nodes, unit, buffer: Vec::new() }
+    }
+
+    /// What has come of the node at this place in the list.
+    pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
+        let Event::Lines(lines) = event else { return ControlFlow::Continue(()) };
+        let name = self.nodes.get(node).map(String::as_str).unwrap_or_default();
+        // journalctl's own lines between boots are no entries.
+        for line in lines.iter().filter(|line| !line.is_marker()) {
+            self.buffer.clear();
+            object(line, name, self.unit.as_deref(), &mut self.buffer);
+            self.buffer.push(b'\n');
+            self.output.put(&self.buffer);
+        }
+        self.output.state()
+    }
+
+    /// Writes out what is buffered.
+    pub fn flush(&mut self) -> ControlFlow<()> {
+        self.output.flush()
+    }
+}
+
+/// An entry as an object. What is not known is left out.
+fn object(line: &Line, node: &str, unit: Option<&str>, into: &mut Vec<u8>) {
+    let record = Record::of(line);
+    into.push(b'{');
+    if let Some(at) = line.at {
+        text("time", at.rfc3339().to_string(), into);
+    }
+    text("node", node, into);
+    if let Some(unit) = unit {
+        text("unit", unit, into);
+    }
+    if let Some(identifier) = &record.identifier {
+        text("identifier", &**identifier, into);
+    }
+    if let Some(pid) = record.pid {
+        number("pid", pid, into);
+    }
+    if let Some(stream) = record.stream {
+        text("stream", stream, into);
+    }
+    if let Some(severity) = record.severity {
+        text("severity", word(severity), into);
+    }
+    text("message", &record.message, into);
+    if std::str::from_utf8(&record.message).is_err() {
+        text("messageBase64", STANDARD.encode(&record.message), into);
+    }
+    if let Some(klog) = &record.klog {
+        key("klog", into);
+        parts(klog, into);
+    }
+    into.push(b'}');
+}
+
+fn parts(klog: &Klog, into: &mut Vec<u8>) {
+    into.push(b'{');
+    text("severity", word(klog.severity), into);
+    if let Some(thread) = klog.thread {
+        number("thread", thread, into);
+    }
+    text("file", &klog.file, into);
+    number("line", klog.line, into);
+    text("msg", &klog.msg, into);
+    key("fields", into);
+    into.push(b'{');
+    for (name, value) in &klog.fields {
+        match value {
+            Value::String(words) => text(name, words, into),
+            other => {
+                key(name, into);
+                into.extend_from_slice(other.to_string().as_bytes());
+            }
+        }
+    }
+    into.extend_from_slice(b"}}");
+}
+
+fn key(name: &str, into: &mut Vec<u8>) {
+    if into.last() != Some(&b'{') {
+        into.push(b',');
+    }
+    quote(name, into);
+    into.push(b':');
+}
+
+fn text(name: &str, value: impl AsRef<[u8]>, into: &mut Vec<u8>) {
+    key(name, into);
+    quote(value, into);
+}
+
+fn number(name: &str, value: u64, into: &mut Vec<u8>) {
+    key(name, into);
+    into.extend_from_slice(value.to_string().as_bytes());
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+        Severity::Fatal => "fatal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::layout::Head;
+    use crate::time::Timestamp;
+    use bytes::Bytes;
+
+    fn shown(text: &[u8]) -> String {
+        let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
+        let line = Line { at, head: Head::of(text), text: Bytes::copy_from_slice(text) };
+        let mut object = Vec::new();
+        super::object(&line, "node-7", Some("kubelet"), &mut object);
+        let object = String::from_utf8(object).unwrap();
+        serde_json::from_str::<Value>(&object).unwrap_or_else(|why| panic!("{object}: {why}"));
+        object
+    }
+
+    #[test]
+    fn an_entry_is_an_object_with_what_is_known() {
+        assert_eq!(
+            shown(b"Nov 21 03:07:12.500000 node-7 kubelet[974]: E1121 03:07:12.120000     974 a.go:1301] \"m\" err=\"x\" n=3\n"),
+            "{\"time\":\"2026-11-21T03:07:12.500000Z\",\"node\":\"node-7\",\"unit\":\"kubelet\",\"identifier\":\"kubelet\",\"pid\":974,\
+             \"severity\":\"error\",\"message\":\"E1121 03:07:12.120000     974 a.go:1301] \\\"m\\\" err=\\\"x\\\" n=3\",\
+             \"klog\":{\"severity\":\"error\",\"thread\":974,\"file\":\"a.go\",\"line\":1301,\"msg\":\"m\",\
+             \"fields\":{\"err\":\"x\",\"n\":\"3\"}}}"
+        );
+        assert!(shown(b"plain\n").ends_with("\"unit\":\"kubelet\",\"message\":\"plain\"}"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_kept_beside_the_message() {
+        let object = shown(b"Nov 21 03:07:12.500000 node-7 a: \xff\x00z\n");
+        assert!(object.ends_with("\"message\":\"\u{fffd}\\u0000z\",\"messageBase64\":\"/wB6\"}"), "{object}");
+    }
+}

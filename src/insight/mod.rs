@@ -1,0 +1,3 @@
+//! What the lines of many nodes say together.
+
+pub mod digest;

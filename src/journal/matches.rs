@@ -1,0 +1,168 @@
+//! Which entries are wanted, in the terms journalctl makes of its options.
+
+use super::Id;
+use super::entry::Field;
+
+/// journald's message id of a core dump.
+const CORE_DUMP: &str = "fc2e22bc6ee647b6b90729ab34a250b1";
+
+/// Entries that satisfy each of several conditions; all entries where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matches {
+    conditions: Vec<AnyOf>,
+}
+
+/// A condition: one of its terms holds, each of which asks for all of its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnyOf {
+    terms: Vec<Vec<Vec<u8>>>,
+}
+
+impl Matches {
+    /// All entries.
+    pub fn all() -> Matches {
+        Matches::default()
+    }
+
+    /// Asks for this besides.
+    pub fn and(mut self, condition: AnyOf) -> Matches {
+        self.conditions.push(condition);
+        self
+    }
+
+    pub(super) fn conditions(&self) -> &[AnyOf] {
+        &self.conditions
+    }
+
+    /// Whether an entry with these fields is wanted.
+    pub fn accept(&self, fields: &[Field]) -> bool {
+        let has = |value: &Vec<u8>| fields.iter().any(|field| field.bytes() == value);
+        self.conditions.iter().all(|any| any.terms.iter().any(|all| all.iter().all(has)))
+    }
+}
+
+impl AnyOf {
+    /// What `journalctl -u` shows: the unit's own entries, and what systemd, core dumps and others say of it.
+    ///
+    /// `.service` is added to a name without a suffix.
+    pub fn unit(name: &str) -> AnyOf {
+        let unit = match has_suffix(name) {
+            true => name.to_owned(),
+            false => format!("{name}.service"),
+        };
+        let slice = unit.ends_with(".slice").then(|| vec![format!("_SYSTEMD_SLICE={unit}")]);
+        let terms = [
+            vec![format!("_SYSTEMD_UNIT={unit}")],
+            vec![format!("MESSAGE_ID={CORE_DUMP}"), "_UID=0".into(), format!("COREDUMP_UNIT={unit}")],
+            vec!["_UID=0".into(), format!("OBJECT_SYSTEMD_UNIT={unit}")],
+        ];
+        AnyOf::terms(terms.into_iter().chain(AnyOf::of_systemd(&unit)).chain(slice))
+    }
+
+    /// What systemd says of a unit, whose name has its suffix.
+    pub(super) fn systemd_about(unit: &str) -> AnyOf {
+        AnyOf::terms(AnyOf::of_systemd(unit))
+    }
+
+    /// As 257 selects it, and as earlier ones do.
+    fn of_systemd(unit: &str) -> [Vec<String>; 2] {
+        ["_PID=1", "_SYSTEMD_CGROUP=/init.scope"].map(|systemd| vec![systemd.to_owned(), format!("UNIT={unit}")])
+    }
+
+    /// What a program says of itself under this name: `SYSLOG_IDENTIFIER`.
+    pub fn identifier(name: &str) -> AnyOf {
+        AnyOf::terms([vec![format!("SYSLOG_IDENTIFIER={name}")]])
+    }
+
+    /// This syslog priority and the more urgent ones: 0 (emergency) to 7 (debug).
+    pub fn priority(least: u8) -> AnyOf {
+        AnyOf::terms((0..=least.min(7)).map(|priority| vec![format!("PRIORITY={priority}")]))
+    }
+
+    /// Everything of a boot.
+    pub fn boot(id: Id) -> AnyOf {
+        AnyOf::terms([vec![format!("_BOOT_ID={id}")]])
+    }
+
+    /// What the kernel says.
+    pub fn kernel() -> AnyOf {
+        AnyOf::terms([vec!["_TRANSPORT=kernel".to_owned()]])
+    }
+
+    /// One run of a unit, and what systemd says of that run.
+    pub fn invocation(id: Id) -> AnyOf {
+        AnyOf::terms([
+            vec![format!("_SYSTEMD_INVOCATION_ID={id}")],
+            vec!["_PID=1".into(), format!("INVOCATION_ID={id}")],
+        ])
+    }
+
+    /// A field with exactly this value.
+    pub fn field(name: &str, value: &[u8]) -> AnyOf {
+        AnyOf { terms: vec![vec![[name.as_bytes(), b"=", value].concat()]] }
+    }
+
+    /// This or that.
+    pub fn or(mut self, other: AnyOf) -> AnyOf {
+        self.terms.extend(other.terms);
+        self
+    }
+
+    fn terms(terms: impl IntoIterator<Item = Vec<String>>) -> AnyOf {
+        AnyOf { terms: terms.into_iter().map(|term| term.into_iter().map(String::into_bytes).collect()).collect() }
+    }
+
+    pub(super) fn all_terms(&self) -> &[Vec<Vec<u8>>] {
+        &self.terms
+    }
+}
+
+/// Whether a unit's name says of which kind it is.
+fn has_suffix(name: &str) -> bool {
+    const KINDS: [&str; 11] =
+        ["service", "socket", "target", "device", "mount", "automount", "swap", "timer", "path", "slice", "scope"];
+    name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && KINDS.contains(&kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn fields(texts: &[&'static str]) -> Vec<Field> {
+        texts.iter().map(|text| Field::parse(Bytes::from_static(text.as_bytes()), false).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_unit_is_what_it_says_and_what_systemd_says_of_it() {
+        let unit = Matches::all().and(AnyOf::unit("kubelet"));
+        for (texts, wanted) in [
+            (&["_SYSTEMD_UNIT=kubelet.service"][..], true),
+            (&["_SYSTEMD_UNIT=kubelet"], false),
+            (&["_PID=1", "UNIT=kubelet.service"], true),
+            (&["_PID=2", "UNIT=kubelet.service"], false),
+            (&["_SYSTEMD_CGROUP=/init.scope", "UNIT=kubelet.service"], true),
+            (&["_UID=0", "OBJECT_SYSTEMD_UNIT=kubelet.service"], true),
+            (&[], false),
+        ] {
+            assert_eq!(unit.accept(&fields(texts)), wanted, "{texts:?}");
+        }
+        assert!(Matches::all().and(AnyOf::unit("a.slice")).accept(&fields(&["_SYSTEMD_SLICE=a.slice"])));
+        assert!(
+            Matches::all()
+                .and(AnyOf::unit("snap.kubelet.daemon"))
+                .accept(&fields(&["_SYSTEMD_UNIT=snap.kubelet.daemon.service"]))
+        );
+    }
+
+    #[test]
+    fn conditions_add_up_and_terms_are_alternatives() {
+        let matches = Matches::all().and(AnyOf::identifier("a").or(AnyOf::identifier("b"))).and(AnyOf::priority(3));
+        assert!(matches.accept(&fields(&["SYSLOG_IDENTIFIER=b", "PRIORITY=0"])));
+        assert!(!matches.accept(&fields(&["SYSLOG_IDENTIFIER=b", "PRIORITY=4"])));
+        assert!(!matches.accept(&fields(&["PRIORITY=3"])));
+        assert!(Matches::all().accept(&[]));
+        assert!(!Matches::all().and(AnyOf::default()).accept(&[]));
+    }
+}

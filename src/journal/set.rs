@@ -1,0 +1,583 @@
+//! Several files read as one journal: opened together, merged as journalctl merges them, what is in two of them once.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+
+use super::corrupt::Stop;
+use super::entry::{Entry, Position};
+use super::file::{File, Sizes};
+use super::header::{Header, KNOWN};
+use super::member::{Closed, Member, State, ends_before, find_ends, is_outside, may_precede, prefix};
+use super::query::{Limits, Order, Query};
+use super::reader::Reader;
+use super::survey::{Inquiry, Survey};
+use super::{Corrupt, Id};
+
+/// Header and field table; the first piece of any file.
+const OPENING: u64 = 8192;
+/// Files read at the same time at most, where the first of them had too little.
+const ABREAST: usize = 4;
+/// Behind this many entries a reader gets on with the next ones.
+const LOW: usize = 256;
+
+/// A file of a [`Journal`]: counts from 0 in the order they were given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub usize);
+
+/// Bytes of one file without which reading can't go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Whose.
+    pub file: FileId,
+    /// Rising, apart from each other. The first piece of a file may reach past its end; of a file that is written to the
+    /// header is the first range each time, to notice when another file has got its name.
+    pub ranges: Vec<Range<u64>>,
+}
+
+/// What reading has come to.
+#[derive(Debug)]
+pub enum Step {
+    /// Bytes are missing: [`Journal::provide`] them and step again.
+    Need(Vec<Need>),
+    /// The next entry.
+    Entry(Entry),
+    /// The next value that was asked for.
+    Value(Value),
+    /// Something to know; reading goes on.
+    Notice(Notice),
+    /// There is no more.
+    End,
+}
+
+/// A field's value, in all files together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// `NAME=value`.
+    pub bytes: Vec<u8>,
+    /// How many entries have it; those in two files count twice.
+    pub entries: u64,
+    /// The first of them.
+    pub first: Position,
+    /// The last of them.
+    pub last: Position,
+}
+
+impl Value {
+    /// What stands behind `NAME=`.
+    pub fn value(&self) -> &[u8] {
+        let name = self.bytes.iter().position(|byte| *byte == b'=').map_or(0, |at| at.saturating_add(1));
+        self.bytes.get(name..).unwrap_or_default()
+    }
+
+    /// The value as an id.
+    pub fn id(&self) -> Option<Id> {
+        std::str::from_utf8(self.value()).ok()?.parse().ok()
+    }
+}
+
+/// What could not be read, and other news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The rest of this file, or all of it.
+    FileSkipped {
+        /// Which.
+        file: FileId,
+        /// Why.
+        why: Corrupt,
+    },
+    /// One entry of it.
+    EntrySkipped {
+        /// In which file.
+        file: FileId,
+        /// Why.
+        why: Corrupt,
+    },
+    /// The writer archived a file while it was read: it goes on under its new name, and another file has its old one.
+    Rotated {
+        /// The file that was being read.
+        file: FileId,
+        /// Its name from now on.
+        name: String,
+        /// The file that has the old name now.
+        successor: FileId,
+    },
+    /// So many files were beyond the limit.
+    TooManyFiles {
+        /// How many are not read.
+        left_out: usize,
+    },
+}
+
+/// Journal files of one machine, read as one.
+#[derive(Debug)]
+pub struct Journal {
+    files: Vec<Member>,
+    query: Query,
+    inquiry: Option<Inquiry>,
+    /// What an inquiry found.
+    values: VecDeque<Value>,
+    found: HashMap<Vec<u8>, Value>,
+    limits: Limits,
+    notices: VecDeque<Notice>,
+    /// Rounds since the last entry.
+    rounds: usize,
+    /// Entries given so far.
+    given: usize,
+    /// How many files are begun when those begun have too little.
+    abreast: usize,
+}
+
+impl Journal {
+    /// A journal in files of these names, which tell what they hold and whether they are still written to.
+    ///
+    /// Before it is asked something there is nothing in it: see [`Journal::read`], [`Journal::list`], [`Journal::find`].
+    pub fn new(names: impl IntoIterator<Item = String>, limits: Limits) -> Journal {
+        let mut files: Vec<Member> = names.into_iter().map(Member::new).collect();
+        let left_out = files.len().saturating_sub(limits.files);
+        files.truncate(limits.files);
+        find_ends(&mut files);
+        Journal {
+            files,
+            query: Query::default(),
+            inquiry: Some(Inquiry::Values(Vec::new())),
+            values: VecDeque::new(),
+            found: HashMap::new(),
+            limits,
+            notices: (left_out > 0).then_some(Notice::TooManyFiles { left_out }).into_iter().collect(),
+            rounds: 0,
+            given: 0,
+            abreast: 1,
+        }
+    }
+
+    /// Asks for entries. What was asked before is forgotten, what is known of the files is not.
+    pub fn read(&mut self, query: Query) {
+        self.reopen();
+        self.inquiry = None;
+        let at_once;
+        (self.abreast, at_once) = if query.order == Order::OldestFirst { (2, 2) } else { (1, 0) };
+        // The first files together with those that have to be opened anyway.
+        let mut first: Vec<(u64, &mut Member)> = self
+            .files
+            .iter_mut()
+            .filter(|member| matches!(member.state, State::Named))
+            .filter_map(|member| Some((member.span.filter(|span| !span.is_outside(&query))?.head_realtime, member)))
+            .collect();
+        first.sort_unstable_by_key(|(realtime, _)| *realtime);
+        first.into_iter().take(at_once).for_each(|(_, member)| member.state = State::Unopened);
+        self.query = query;
+    }
+
+    /// Asks which values a field has: [`Step::Value`]s by the time of their first entry, of each file the newest `most`.
+    ///
+    /// This opens all files, and takes about as many rounds as there are values in one.
+    pub fn list(&mut self, field: &str, most: usize) {
+        self.inquire(Inquiry::Field(field.as_bytes().to_vec(), most));
+    }
+
+    /// Asks for all boots: like [`Journal::list`], see [`Value::id`].
+    pub fn list_boots(&mut self) {
+        self.list("_BOOT_ID", 4096);
+    }
+
+    /// Asks which of these are in the files, as `NAME=value`: [`Step::Value`]s by the time of their first entry.
+    ///
+    /// This opens all files.
+    pub fn find(&mut self, values: Vec<Vec<u8>>) {
+        self.inquire(Inquiry::Values(values));
+    }
+
+    /// Asks for what was written since the entries were asked for, or since this was last called: the matches stay, and
+    /// every entry is given once. To be called at [`Step::End`].
+    pub fn poll(&mut self) {
+        for member in &mut self.files {
+            member.close();
+            member.passed |= matches!(member.state, State::Named);
+            if member.live
+                && let State::Closed(_) = member.state
+            {
+                let State::Closed(closed) = std::mem::replace(&mut member.state, State::Lost) else { continue };
+                member.state = State::Polling(closed);
+            }
+        }
+        self.query.order = Order::OldestFirst;
+        (self.query.limit, self.query.expect, self.query.before) = (None, None, None);
+        (self.rounds, self.given, self.inquiry) = (0, 0, None);
+        self.abreast = 2;
+    }
+
+    /// Adds a file that has come up meanwhile; whether it was not known yet.
+    pub fn add(&mut self, name: &str) -> Option<FileId> {
+        if self.files.len() >= self.limits.files || self.files.iter().any(|member| member.name == name) {
+            return None;
+        }
+        let file = FileId(self.files.len());
+        self.files.push(Member::new(name.to_owned()));
+        Some(file)
+    }
+
+    /// The name of a file, as it is now.
+    pub fn name(&self, file: FileId) -> Option<&str> {
+        self.files.get(file.0).map(|file| file.name.as_str())
+    }
+
+    /// The header of a file, once it is read.
+    pub fn header(&self, file: FileId) -> Option<&Header> {
+        self.files.get(file.0)?.header()
+    }
+
+    /// How many files there are.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Adds bytes of one answer about one file, whose length is `total`: pieces by offset, the file's beginning first if it
+    /// is among them. More or fewer than were asked for do no harm.
+    pub fn provide<'a>(&mut self, file: FileId, total: u64, pieces: impl IntoIterator<Item = (u64, &'a [u8])>) {
+        for (at, bytes) in pieces {
+            let Some(member) = self.files.get_mut(file.0) else { return };
+            if at == 0
+                && let Some(known) = member.header()
+                && Header::parse(bytes).is_ok_and(|header| header.file_id != known.file_id)
+            {
+                // The rest of the answer is of that other file.
+                self.rotate(file);
+                return;
+            }
+            match &mut member.state {
+                State::Unopened if at == 0 => self.open(file, total, bytes),
+                State::Opened(opened) => opened.provide(at, bytes, total),
+                State::Reading(reader) => reader.provide(at, bytes, total),
+                State::Surveying(survey) => survey.file.provide(at, bytes, total),
+                State::Polling(_) if at == 0 => self.grow(file, total, bytes),
+                State::Named | State::Unopened | State::Closed(_) | State::Polling(_) | State::Lost => {}
+            }
+        }
+    }
+
+    /// Goes on without this file, which can't be had any more.
+    pub fn gone(&mut self, file: FileId) {
+        if let Some(member) = self.files.get_mut(file.0) {
+            member.state = State::Lost;
+        }
+    }
+
+    /// Goes on as far as the bytes at hand allow. An error is the end: the files would cost more than the limits allow.
+    pub fn step(&mut self) -> Result<Step, Corrupt> {
+        if self.inquiry.is_some() {
+            return self.survey();
+        }
+        if let Some(notice) = self.notices.pop_front() {
+            return Ok(Step::Notice(notice));
+        }
+        if self.query.limit.is_some_and(|limit| self.given >= limit) {
+            return Ok(Step::End);
+        }
+        loop {
+            if self.files.iter().any(|member| matches!(member.state, State::Unopened | State::Polling(_))) {
+                let needs = self.missing();
+                return self.need(needs);
+            }
+            self.advance();
+            if let Some(notice) = self.notices.pop_front() {
+                return Ok(Step::Notice(notice));
+            }
+            let best = self.best();
+            if self.begin(best.as_ref().map(|(_, position)| position)) {
+                continue;
+            }
+            let waiting = self.readers().any(|(_, reader)| {
+                let blocks =
+                    best.as_ref().is_none_or(|(_, best)| may_precede(&reader.file.header, best, self.query.order));
+                reader.ready() == 0 && !reader.is_done() && blocks
+            });
+            if waiting {
+                let mut needs = self.missing();
+                if needs.is_empty() {
+                    // Asked for already, and not provided.
+                    self.readers_mut().for_each(Reader::ask_again);
+                    self.advance();
+                    needs = self.missing();
+                }
+                return self.need(needs);
+            }
+            let Some((file, position)) = best else { return Ok(Step::End) };
+            if let Some(entry) = self.take(file, &position) {
+                self.rounds = 0;
+                self.given = self.given.saturating_add(1);
+                return Ok(Step::Entry(entry));
+            }
+        }
+    }
+
+    /// What will be needed soon, though there are entries to step through yet: fetching it meanwhile saves the wait.
+    pub fn needs_ahead(&mut self) -> Vec<Need> {
+        let query = &self.query;
+        let mut low = false;
+        for member in &mut self.files {
+            if let State::Reading(reader) = &mut member.state
+                && reader.ready() < LOW
+                && !reader.is_done()
+            {
+                low |= matches!(reader.advance(query), Err(Stop::Missing));
+            }
+        }
+        if low { self.missing() } else { Vec::new() }
+    }
+
+    /// Like [`Journal::find`], in the files opened so far.
+    pub(super) fn find_in_opened(&mut self, values: Vec<Vec<u8>>) {
+        self.reopen();
+        self.inquiry = Some(Inquiry::Values(values));
+    }
+
+    fn inquire(&mut self, inquiry: Inquiry) {
+        self.reopen();
+        self.inquiry = Some(inquiry);
+        for member in &mut self.files {
+            if matches!(member.state, State::Named) {
+                member.state = State::Unopened;
+            }
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.files.iter_mut().for_each(Member::reopen);
+        self.values.clear();
+        self.found.clear();
+        (self.rounds, self.given) = (0, 0);
+    }
+
+    /// Steps towards the values that were asked for.
+    fn survey(&mut self) -> Result<Step, Corrupt> {
+        let Some(inquiry) = &self.inquiry else { return Ok(Step::End) };
+        let mut missing = false;
+        for (file, member) in self.files.iter_mut().enumerate() {
+            if let State::Opened(_) = member.state
+                && let State::Opened(opened) = std::mem::replace(&mut member.state, State::Lost)
+            {
+                member.state = State::Surveying(Box::new(Survey::new(*opened, inquiry.clone())));
+            }
+            missing |= matches!(member.state, State::Unopened);
+            let State::Surveying(survey) = &mut member.state else { continue };
+            match survey.advance() {
+                Ok(()) => {}
+                Err(Stop::Missing) => missing = true,
+                Err(Stop::Corrupt(why)) => {
+                    self.notices.push_back(Notice::FileSkipped { file: FileId(file), why });
+                }
+            }
+            if survey.is_done() {
+                for (bytes, entries, first, last) in survey.take() {
+                    let value = self.found.entry(bytes.clone()).or_insert(Value { bytes, entries: 0, first, last });
+                    value.entries = value.entries.saturating_add(entries);
+                    value.first = if first.compare(&value.first).is_lt() { first } else { value.first };
+                    value.last = if last.compare(&value.last).is_gt() { last } else { value.last };
+                }
+                member.close();
+            }
+        }
+        if let Some(notice) = self.notices.pop_front() {
+            return Ok(Step::Notice(notice));
+        }
+        if missing {
+            let needs = self.missing();
+            return self.need(needs);
+        }
+        let mut found: Vec<Value> = self.found.drain().map(|(_, value)| value).collect();
+        found.sort_unstable_by(|a, b| (a.first.realtime, &a.bytes).cmp(&(b.first.realtime, &b.bytes)));
+        self.values.extend(found);
+        Ok(self.values.pop_front().map_or(Step::End, Step::Value))
+    }
+
+    /// Lets every reader work that has nothing ready.
+    fn advance(&mut self) {
+        for (file, member) in self.files.iter_mut().enumerate() {
+            let State::Reading(reader) = &mut member.state else { continue };
+            if reader.ready() == 0
+                && let Err(Stop::Corrupt(why)) = reader.advance(&self.query)
+            {
+                reader.stop();
+                self.notices.push_back(Notice::FileSkipped { file: FileId(file), why });
+            }
+            let skipped = reader.take_skipped().into_iter();
+            self.notices.extend(skipped.map(|why| Notice::EntrySkipped { file: FileId(file), why }));
+            if reader.ready() == 0 && reader.is_done() {
+                member.close();
+            }
+        }
+    }
+
+    /// The entry that comes next among those that are ready.
+    fn best(&self) -> Option<(FileId, Position)> {
+        let ready = self.readers().filter_map(|(file, reader)| Some((file, reader.peek()?.position)));
+        ready.min_by(|(_, a), (_, b)| match self.query.order {
+            Order::OldestFirst => a.compare(b),
+            Order::NewestFirst => b.compare(a),
+        })
+    }
+
+    /// Begins with files that may hold an entry before the best one; whether there were any.
+    fn begin(&mut self, best: Option<&Position>) -> bool {
+        let waiting = self.readers().any(|(_, reader)| !reader.is_done());
+        if best.is_none() && waiting {
+            return false;
+        }
+        let order = self.query.order;
+        let mut next: Vec<(u64, usize)> = Vec::new();
+        for (file, member) in self.files.iter_mut().enumerate() {
+            let (outside, precedes, key) = match (&member.state, &member.span) {
+                (State::Opened(opened), _) => {
+                    let header = &opened.header;
+                    let precedes = best.is_none_or(|best| may_precede(header, best, order));
+                    (is_outside(header, &self.query), precedes, (header.head_realtime, header.tail_realtime))
+                }
+                (State::Named, Some(span)) => {
+                    let end = span.end.map_or(u64::MAX, |(_, realtime)| realtime);
+                    let precedes = best.is_none_or(|best| span.may_precede(best, order));
+                    // It may be asked for by another question.
+                    if member.passed || span.is_outside(&self.query) {
+                        continue;
+                    }
+                    (false, precedes, (span.head_realtime, end))
+                }
+                _ => continue,
+            };
+            if outside {
+                member.close();
+            } else if precedes {
+                let key = match order {
+                    Order::OldestFirst => key.0,
+                    Order::NewestFirst => u64::MAX.saturating_sub(key.1),
+                };
+                next.push((key, file));
+            }
+        }
+        next.sort_unstable();
+        if best.is_none() {
+            next.truncate(self.abreast);
+            if order == Order::NewestFirst {
+                self.abreast = self.abreast.saturating_mul(2).min(ABREAST);
+            }
+        }
+        for (_, file) in &next {
+            let Some(member) = self.files.get_mut(*file) else { continue };
+            member.state = match std::mem::replace(&mut member.state, State::Unopened) {
+                State::Opened(opened) => State::Reading(Box::new(Reader::new(*opened, &self.query))),
+                _ => State::Unopened,
+            };
+        }
+        !next.is_empty()
+    }
+
+    /// Takes an entry, and lets go of the same entry in other files.
+    fn take(&mut self, file: FileId, position: &Position) -> Option<Entry> {
+        let mut taken = None;
+        for (nth, member) in self.files.iter_mut().enumerate() {
+            let State::Reading(reader) = &mut member.state else { continue };
+            if nth == file.0 {
+                taken = reader.take();
+            } else if reader.peek().is_some_and(|entry| entry.position == *position) {
+                reader.take();
+            }
+        }
+        taken
+    }
+
+    fn missing(&self) -> Vec<Need> {
+        let ranges = |member: &Member| match &member.state {
+            State::Unopened => std::iter::once(0..OPENING).collect(),
+            State::Polling(_) => std::iter::once(0..KNOWN).collect(),
+            State::Reading(reader) => reader.file.take_missing(),
+            State::Surveying(survey) => survey.file.take_missing(),
+            State::Named | State::Opened(_) | State::Closed(_) | State::Lost => Vec::new(),
+        };
+        let mut needs = Vec::new();
+        for (file, member) in self.files.iter().enumerate() {
+            let mut ranges = ranges(member);
+            if let Some(first) = ranges.first() {
+                if member.live && first.start >= KNOWN {
+                    ranges.insert(0, 0..KNOWN);
+                }
+                needs.push(Need { file: FileId(file), ranges });
+            }
+        }
+        needs
+    }
+
+    fn need(&mut self, needs: Vec<Need>) -> Result<Step, Corrupt> {
+        self.rounds = self.rounds.saturating_add(1);
+        if self.rounds > self.limits.rounds || needs.is_empty() {
+            return Err(Corrupt::new(0, "reading does not come to an end"));
+        }
+        Ok(Step::Need(needs))
+    }
+
+    /// Reads a file's header.
+    fn open(&mut self, file: FileId, total: u64, bytes: &[u8]) {
+        let sizes = Sizes { cache: self.limits.cache / 4, value: self.limits.value };
+        let Some(member) = self.files.get_mut(file.0) else { return };
+        match Header::parse(bytes) {
+            Ok(header) => {
+                let mut opened = File::new(header.clone(), total, sizes);
+                opened.provide(0, bytes, total);
+                member.state = State::Opened(Box::new(opened));
+                let name = member.name.clone();
+                ends_before(&mut self.files, &name, &header);
+            }
+            Err(why) => {
+                member.state = State::Lost;
+                self.notices.push_back(Notice::FileSkipped { file, why });
+            }
+        }
+    }
+
+    /// Reads a file's header again, and goes on with the entries that came since.
+    fn grow(&mut self, file: FileId, total: u64, bytes: &[u8]) {
+        let Some(member) = self.files.get_mut(file.0) else { return };
+        let State::Polling(mut closed) = std::mem::replace(&mut member.state, State::Lost) else { return };
+        let header = match Header::parse(bytes) {
+            Ok(header) => header,
+            Err(why) => {
+                self.notices.push_back(Notice::FileSkipped { file, why });
+                return;
+            }
+        };
+        if header.entries <= closed.entries {
+            member.state = State::Closed(closed);
+            return;
+        }
+        closed.file.update(header, total);
+        let Closed { file, mut row, entries, last } = *closed;
+        row.grow(file.header.entries, file.header.tail_array);
+        member.state = State::Reading(Box::new(Reader::resume(file, row, entries, last)));
+    }
+
+    /// The file got a new name, and another one has its own.
+    fn rotate(&mut self, file: FileId) {
+        let successor = FileId(self.files.len());
+        let Some(member) = self.files.get_mut(file.0) else { return };
+        let Some(header) = member.header() else { return };
+        let name = header.archived_name(prefix(&member.name));
+        let old = std::mem::replace(&mut member.name, name.clone());
+        member.live = false;
+        if self.files.len() < self.limits.files.saturating_mul(2) {
+            self.files.push(Member::new(old));
+        }
+        self.notices.push_back(Notice::Rotated { file, name, successor });
+    }
+
+    fn readers_mut(&mut self) -> impl Iterator<Item = &mut Reader> {
+        self.files.iter_mut().filter_map(|member| match &mut member.state {
+            State::Reading(reader) => Some(&mut **reader),
+            _ => None,
+        })
+    }
+
+    fn readers(&self) -> impl Iterator<Item = (FileId, &Reader)> {
+        self.files.iter().enumerate().filter_map(|(file, member)| match &member.state {
+            State::Reading(reader) => Some((FileId(file), &**reader)),
+            _ => None,
+        })
+    }
+}

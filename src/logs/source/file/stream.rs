@@ -1,0 +1,152 @@
+//! A file's body from its beginning, continued where it broke, unpacked on the way.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{BEGINNING, File, MOST_FRUITLESS, Packing, modified, range_start, size};
+use crate::error::{Error, Kind};
+use crate::http::gzip::Gunzip;
+use crate::http::{Body, ByteRange};
+use crate::logs::outlet::Flow;
+use crate::time::Timestamp;
+
+/// A file's body from its beginning, continued where it broke.
+pub(in crate::logs::source) struct Stream<'f> {
+    file: &'f File<'f>,
+    body: Body,
+    /// When the file was last changed.
+    pub(super) modified: Option<Timestamp>,
+    /// Bytes taken from the server, before unpacking.
+    offset: u64,
+    beginning: Vec<u8>,
+    unpack: Option<Gunzip>,
+    /// Bytes not yet unpacked.
+    packed: Bytes,
+    /// Unpacked bytes that were looked at before they were asked for.
+    ahead: Option<Bytes>,
+    fruitless: u32,
+    over: bool,
+}
+
+impl<'f> Stream<'f> {
+    pub(in crate::logs::source) async fn open(file: &'f File<'f>) -> Flow<Stream<'f>> {
+        let answer = file.ask(None).await?;
+        let unpack = (file.packing == Packing::Gzip).then(Gunzip::new);
+        let modified = modified(&answer);
+        Ok(Stream {
+            file,
+            body: answer.body,
+            modified,
+            offset: 0,
+            beginning: Vec::new(),
+            unpack,
+            packed: Bytes::new(),
+            ahead: None,
+            fruitless: 0,
+            over: false,
+        })
+    }
+
+    /// Whether what is read begins like this; nothing is taken by it.
+    pub(in crate::logs::source) async fn begins_with(&mut self, beginning: &[u8]) -> Flow<bool> {
+        let mut ahead = BytesMut::new();
+        while ahead.len() < beginning.len() {
+            let Some(piece) = self.next().await? else { break };
+            ahead.extend_from_slice(&piece);
+        }
+        let begins = ahead.starts_with(beginning);
+        self.ahead = (!ahead.is_empty()).then(|| ahead.freeze());
+        Ok(begins)
+    }
+
+    /// The file's first bytes as far as they were read, before unpacking: 64 of them tell one file from another.
+    pub(super) fn beginning(&self) -> &[u8] {
+        &self.beginning
+    }
+
+    pub(in crate::logs::source) async fn next(&mut self) -> Flow<Option<Bytes>> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
+        loop {
+            if let Some(unpack) = &mut self.unpack {
+                while !self.packed.is_empty() {
+                    let plain = unpack.step(&mut self.packed).map_err(|_| {
+                        Error::new(
+                            Kind::Failed,
+                            format!("unpacking {}: it is no gzip data, or damaged", self.file.name),
+                        )
+                        .hint("--no-decompress reads its bytes as they are")
+                    })?;
+                    if !plain.is_empty() {
+                        return Ok(Some(plain));
+                    }
+                }
+            }
+            if self.over {
+                break;
+            }
+            let frame = match self.body.frame().await {
+                Some(Ok(frame)) => frame,
+                Some(Err(cut)) if cut.ended().resumable() && self.fruitless < MOST_FRUITLESS => {
+                    self.fruitless += 1;
+                    self.go_on().await?;
+                    continue;
+                }
+                Some(Err(cut)) => return Err(self.partial(cut.to_string()).into()),
+                None => {
+                    self.over = true;
+                    continue;
+                }
+            };
+            self.fruitless = 0;
+            self.offset += frame.len() as u64;
+            if self.beginning.len() < BEGINNING as usize {
+                let missing = BEGINNING as usize - self.beginning.len();
+                self.beginning.extend(frame.iter().take(missing));
+            }
+            if self.unpack.is_none() {
+                return Ok(Some(frame));
+            }
+            self.packed = frame;
+        }
+        let Some(mut unpack) = self.unpack.take() else { return Ok(None) };
+        match unpack.finish() {
+            Ok(rest) => Ok((!rest.is_empty()).then_some(rest)),
+            Err(_) => Err(self.partial("its gzip data ends early or is damaged".into()).into()),
+        }
+    }
+
+    /// Asks for what follows, if the file is still the one that was begun.
+    async fn go_on(&mut self) -> Flow<()> {
+        if self.offset > 0 {
+            let mut first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
+            let first = first.body.beginning(BEGINNING as usize).await;
+            if !first.starts_with(&self.beginning) {
+                return Err(self
+                    .partial("it was replaced while it was read; the rest of the old one is gone".into())
+                    .into());
+            }
+            let answer = self.file.ask(Some(ByteRange::From(self.offset))).await?;
+            match answer.status {
+                206 if range_start(&answer) == self.offset => self.body = answer.body,
+                416 if size(&answer).is_none_or(|size| size >= self.offset) => self.over = true,
+                416 => {
+                    return Err(self.partial("it was truncated while it was read; the rest is gone".into()).into());
+                }
+                _ => {
+                    return Err(self
+                        .partial("the connection broke and the server does not serve the rest by itself".into())
+                        .into());
+                }
+            }
+        } else {
+            self.body = self.file.ask(None).await?.body;
+        }
+        Ok(())
+    }
+
+    fn partial(&self, why: String) -> Error {
+        Error::new(Kind::Partial, format!("reading {}: {why}", self.file.name))
+            .hint("what was printed is incomplete; run it again")
+    }
+}

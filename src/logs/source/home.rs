@@ -1,0 +1,191 @@
+//! The kubelet's log where no unit was named: in the unit `kubelet`, or in that of a distribution that runs one.
+//!
+//! `kubelet` is read as it always was, which costs a node that has it nothing. Only where the journal does not know it, or
+//! its newest entry is old, the other units are looked up, a few small requests; of several, the one with the newest entry
+//! wins. The kubelet that answers runs: if its log is old, it either has had nothing to say, or logs elsewhere.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+use crate::logs::filter::Filter;
+use crate::logs::kubelet::Among;
+use crate::logs::outlet::{Flow, Halt, Outlet};
+use crate::logs::source::query::{Found, Query, Texts};
+use crate::logs::source::{Node, Want};
+use crate::logs::unit::{self, Holds, Home, KUBELET, LOOKED_UP, RKE2_LINK, RKE2_LOGS};
+use crate::time::Timestamp;
+
+/// A kubelet at work is rarely silent for so long.
+const QUIET: Duration = Duration::from_secs(3 * 3600);
+
+/// What the query told of the kubelet's log.
+#[derive(Debug)]
+pub enum Taken {
+    /// It was read, or is nowhere in the journal.
+    Found(Found),
+    /// The node runs this, whose kubelet does not log to the journal.
+    Supervised(&'static Home),
+}
+
+/// Reads the kubelet through the query, wherever in the journal it logs.
+pub async fn read(node: &Node<'_>, texts: Texts, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
+    let units = [KUBELET.to_owned()];
+    let mut query = Query::new(node, &units).texts(texts);
+    if let (None, Some(since)) = (want.last, filter.since) {
+        // What a window needs to know of the node anyway tells whether its kubelet is at work, before anything is printed.
+        query.prepare().await?;
+        if query.newest().is_some_and(|newest| newest < since && is_old(node, newest, filter))
+            && let Some(home) = newer(node, query.newest()).await
+        {
+            return take(node, home, want, filter, out).await;
+        }
+    }
+    let (lines, found) = query.gather(want, filter, out).await?;
+    let newest = query.newest();
+    match &found {
+        Ok(Found::Absent(_)) => {
+            if let Some((home, _)) = at_work(node, None).await? {
+                return take(node, home, want, filter, out).await;
+            }
+        }
+        // Lines without the journal's time are none of a journal's: a Windows node's.
+        Ok(Found::Log { anything: true }) if newest.is_none() => {}
+        Ok(Found::Log { .. }) if want.last != Some(0) && newest.is_none_or(|newest| is_old(node, newest, filter)) => {
+            match newer(node, newest).await {
+                Some(home) if out.has_spoken() => return go_on(node, home, newest, want, filter, out).await,
+                Some(home) => return take(node, home, want, filter, out).await,
+                None => {}
+            }
+        }
+        _ => {}
+    }
+    out.lines(lines).await?;
+    found.map(Taken::Found)
+}
+
+/// Says whose kubelet is shown, and shows only its lines.
+pub(super) fn choose(node: &Node<'_>, home: &Home, place: &str, filter: &mut Filter) {
+    let (name, unit, distribution) = (node.name, home.unit, home.distribution);
+    if home.holds.others() {
+        filter.kubelet = Some(Among::Unit(home.holds));
+        node.notices.note(format_args!(
+            "{name} runs {distribution}: showing the lines of its kubelet from {place}; -u {unit} shows all"
+        ));
+    } else {
+        node.notices.note(format_args!("{name} runs {distribution}: showing {place}"));
+    }
+}
+
+/// What to say of a node whose kubelet logs out of reach.
+pub(super) fn out_of_reach(node: &Node<'_>, home: &Home) -> Error {
+    let (name, distribution) = (node.name, home.distribution);
+    let words = format!(
+        "{name} runs {distribution}, whose kubelet logs to {RKE2_LOGS}/kubelet.log, out of /var/log and so out of reach"
+    );
+    Error::new(Kind::NotFound, words).hint(format!(
+        "link it in, on the node: ln -s {RKE2_LOGS} /var/log/{RKE2_LINK}\n\
+         then: kubectl kubelet-logs {name} --path {RKE2_LINK}/kubelet.log\n\
+         the supervisor's own log: kubectl kubelet-logs {name} -u {}",
+        home.unit
+    ))
+}
+
+/// Reads the unit of a distribution.
+async fn take(node: &Node<'_>, home: &'static Home, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
+    if home.holds == Holds::Supervisor {
+        return Ok(Taken::Supervised(home));
+    }
+    choose(node, home, &format!("unit {}", home.unit), filter);
+    filter.past = 0;
+    let units = [home.unit.to_owned()];
+    Query::new(node, &units).read(want, filter, out).await.map(Taken::Found)
+}
+
+/// The log of the unit `kubelet`, which was printed, has ended long ago: that of a distribution follows it.
+async fn go_on(
+    node: &Node<'_>,
+    home: &'static Home,
+    newest: Option<Timestamp>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Taken> {
+    let ended = newest.map_or_else(String::new, |at| format!(" at {}", at.rfc3339()));
+    node.notices.note(format_args!("{}: the log of unit {KUBELET} ended{ended}; what follows is newer", node.name));
+    let from = newest.map(|at| at.saturating_add(Duration::from_micros(1)));
+    filter.since = filter.since.max(from);
+    match take(node, home, want, filter, out).await? {
+        Taken::Supervised(home) => Err(Error::new(Kind::Partial, "what was printed is of a kubelet that runs no more")
+            .because(out_of_reach(node, home))
+            .into()),
+        // There was something, whatever the rest is.
+        Taken::Found(_) => Ok(Taken::Found(Found::Log { anything: true })),
+    }
+}
+
+/// Whether a kubelet at work would have written something since, as far as the window reaches.
+fn is_old(node: &Node<'_>, newest: Timestamp, filter: &Filter) -> bool {
+    let now = node.clock.now();
+    newest < filter.until.unwrap_or(now).min(now).saturating_sub(QUIET)
+}
+
+/// A unit at work whose newest entry is newer. What can't be told is not worth an error: there is a log to print.
+async fn newer(node: &Node<'_>, than: Option<Timestamp>) -> Option<&'static Home> {
+    match at_work(node, than).await {
+        Ok(found) => found.filter(|(_, at)| *at > than).map(|(home, _)| home),
+        Err(Halt::Failed(error)) => {
+            let name = node.name;
+            node.notices.verbose(4, || format!("{name}: other units could not be looked up: {}", error.chain()));
+            None
+        }
+        Err(Halt::Stopped) => None,
+    }
+}
+
+/// The unit with the newest entry, and when it wrote that; the last group is asked for only where that is not newer than
+/// what is known.
+async fn at_work(node: &Node<'_>, than: Option<Timestamp>) -> Flow<Option<(&'static Home, Option<Timestamp>)>> {
+    let mut best: Option<(&'static Home, Option<Timestamp>)> = None;
+    for (number, names) in LOOKED_UP.into_iter().enumerate() {
+        if number + 1 == LOOKED_UP.len() && best.is_some_and(|(_, at)| at > than) {
+            break;
+        }
+        for (home, at) in known(node, names).await? {
+            if best.is_none_or(|(_, newest)| at > newest) {
+                best = Some((home, at));
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// Which of these units the journal knows, and when they last wrote.
+async fn known(node: &Node<'_>, names: &[&str]) -> Flow<Vec<(&'static Home, Option<Timestamp>)>> {
+    let mut units: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let newest = loop {
+        match Query::new(node, &units).look_up().await {
+            // Kubelets of 1.27 take no dot in a unit's name.
+            Err(Halt::Failed(error))
+                if error.chain().contains("unsupported characters") && units.iter().any(|unit| unit.contains('.')) =>
+            {
+                units.retain(|unit| !unit.contains('.'));
+            }
+            other => break other?,
+        }
+    };
+    if newest.at.is_none() && newest.absent.is_empty() {
+        // Nothing was written by any, and yet none is unknown: no journal says so.
+        return Ok(Vec::new());
+    }
+    units.retain(|unit| !newest.absent.contains(unit));
+    let homes: Vec<&'static Home> = units.iter().filter_map(|unit| unit::home(unit)).collect();
+    let mut known = Vec::new();
+    for home in &homes {
+        let at = match homes.len() {
+            1 => newest.at,
+            _ => Query::new(node, &[home.unit.to_owned()]).look_up().await?.at,
+        };
+        known.push((*home, at));
+    }
+    Ok(known)
+}

@@ -1,0 +1,457 @@
+//! A log file and its rotated predecessors, read as one log.
+//!
+//! A rotation may happen at any time: then names mean other files than before. So every part is known by its first bytes,
+//! looked at before anything is handed on, the current file's first of all and before the folder is listed: a part that
+//! begins otherwise when it is read is looked for under its new name.
+
+use bytes::Bytes;
+
+use crate::error::{Error, Kind};
+use crate::logs::calendar::{Anchor, Calendar};
+use crate::logs::filter::Filter;
+use crate::logs::layout::Head;
+use crate::logs::line::Line;
+use crate::logs::outlet::{Flow, Halt, Outlet, whole};
+use crate::logs::sieve::Sieve;
+use crate::logs::source::file::{File, Look, Packing, Stream};
+use crate::logs::source::listing::{Entry, list};
+use crate::logs::source::rotation::{Rotation, Rotations, rotations};
+use crate::logs::source::{Node, Want, check_time_was_seen};
+use crate::logs::split::Continuation;
+use crate::time::Timestamp;
+
+/// How often a log may be rotated while it is read.
+const MOST_SHIFTS: u32 = 4;
+
+/// Seconds from the westernmost zone to UTC: no local time is later.
+const WESTERNMOST: i32 = -12 * 3600;
+
+/// A log file, and whether it has predecessors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Under /var/log.
+    path: String,
+    packing: Packing,
+    rotated: bool,
+}
+
+/// One file of a log.
+#[derive(Clone, Debug)]
+struct Part {
+    path: String,
+    packing: Option<Packing>,
+    beginning: Bytes,
+    modified: Option<Timestamp>,
+}
+
+/// How a pass over one part ended.
+enum Passed {
+    Whole,
+    /// The window's end is past.
+    Enough,
+    /// Another file has its name now; nothing of it was handed on.
+    Replaced,
+}
+
+/// The last entries of a log.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    /// Oldest first.
+    pub(super) lines: Vec<Line>,
+    /// What could not be read.
+    pub(super) lost: Option<Error>,
+}
+
+impl Log {
+    /// One file by its path under /var/log, and nothing else.
+    pub fn alone(path: &str, packing: Packing) -> Log {
+        Log { path: path.to_owned(), packing, rotated: false }
+    }
+
+    /// A plain file with the predecessors that the entries of its folder show.
+    pub fn of(path: &str, entries: &[Entry]) -> Log {
+        let (_, name) = split(path);
+        let rotated = !rotations(entries, name).all.is_empty();
+        Log { path: path.to_owned(), packing: Packing::Plain, rotated }
+    }
+
+    /// The newest predecessor of a file.
+    pub async fn previous(node: &Node<'_>, path: &str) -> Flow<Option<String>> {
+        let log = Log { path: path.to_owned(), packing: Packing::Plain, rotated: true };
+        let newest = log.predecessors(node).await?.pop();
+        Ok(newest.map(|(rotation, _)| log.sibling(&rotation.name)))
+    }
+
+    /// Its path under /var/log.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Reads all that is wanted and hands it on; tells whether there was anything.
+    pub async fn read(&self, node: &Node<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
+        if !self.rotated {
+            return File::new(node, &self.path, self.packing).read(want, filter, out).await;
+        }
+        let mut parts = self.parts(node, filter.since).await?;
+        let calendar = match (want.dated || filter.has_window(), parts.first()) {
+            (true, Some(oldest)) => {
+                let anchor = Anchor::NotAfter(oldest.modified.unwrap_or_else(|| node.clock.now()));
+                Some(clock(node, &parts).await?.anchored(anchor))
+            }
+            _ => None,
+        };
+        let raw = want.raw && calendar.is_none() && filter.is_empty();
+        let since = filter.since;
+        // One for all parts: an entry may go on in the next.
+        let mut sieve = (!raw).then(|| Sieve::new(Continuation::Timeless, calendar, filter, None));
+        let mut lost = None;
+        let (mut at, mut shifts) = (0, 0);
+        while let Some(part) = parts.get(at) {
+            let is_last = at + 1 == parts.len();
+            match self.pass(node, part, sieve.as_mut(), out).await {
+                Ok(Passed::Whole) => {
+                    at += 1;
+                    if !is_last {
+                        self.end_line(sieve.as_mut(), out).await?;
+                    }
+                }
+                Ok(Passed::Enough) => break,
+                Ok(Passed::Replaced) if shifts < MOST_SHIFTS => {
+                    shifts += 1;
+                    node.notices.verbose(4, || format!("{}: {} was rotated meanwhile", node.name, self.path));
+                    let wanted = part.beginning.clone();
+                    let before = at.checked_sub(1).and_then(|n| parts.get(n)).map(|part| part.beginning.clone());
+                    parts = self.parts(node, since).await?;
+                    let found = |beginning: &Bytes| parts.iter().position(|part| same(&part.beginning, beginning));
+                    at = match (found(&wanted), before.as_ref().and_then(found)) {
+                        (Some(at), _) => at,
+                        // It is gone: with what follows the one before it, or with what there is, it goes on.
+                        (None, before) => {
+                            lost.get_or_insert_with(|| self.deleted());
+                            before.map_or(0, |at| at + 1)
+                        }
+                    };
+                }
+                Ok(Passed::Replaced) => return Err(self.deleted().into()),
+                Err(Halt::Failed(error)) if !is_last && matches!(error.kind(), Kind::Failed | Kind::Partial) => {
+                    node.notices.warning(format_args!("{}: {}: {}", node.name, part.path, error.chain()));
+                    lost.get_or_insert(error);
+                    self.end_line(sieve.as_mut(), out).await?;
+                    at += 1;
+                }
+                Err(halt) => return Err(halt),
+            }
+        }
+        if let Some(mut sieve) = sieve {
+            sieve.finish();
+            let rest = sieve.remainder();
+            if sieve.has_guessed() {
+                node.notices.warning(format_args!(
+                    "{}: the years of some times in {} are guesses: they go back by months and name no year",
+                    node.name, self.path
+                ));
+            }
+            out.last_lines(rest).await?;
+        }
+        check_time_was_seen(filter, &self.path)?;
+        match lost {
+            Some(error) => Err(self.incomplete(error).into()),
+            None => Ok(out.has_spoken()),
+        }
+    }
+
+    /// The last `last` entries that are wanted.
+    pub(super) async fn last(&self, node: &Node<'_>, last: u64, want: Want, filter: &mut Filter) -> Flow<Last> {
+        let current = File::new(node, &self.path, self.packing).last(last, want, filter).await?;
+        let mut left = last.saturating_sub(count(&current.lines));
+        let mut parts = vec![current.lines];
+        let mut lost = None;
+        if let (true, true, Some(beginning)) = (self.rotated, left > 0, current.beginning) {
+            self.look_back(node, beginning, want, filter, |tail, error| {
+                left = left.saturating_sub(count(&tail));
+                parts.push(tail);
+                lost = lost.take().or(error);
+                left
+            })
+            .await?;
+        }
+        check_time_was_seen(filter, &self.path)?;
+        parts.reverse();
+        if let Some((_, before)) = parts.split_last_mut() {
+            before.iter_mut().for_each(|lines| whole(lines));
+        }
+        Ok(Last { lines: parts.concat(), lost: lost.map(|error| self.incomplete(error)) })
+    }
+
+    /// Reads the ends of predecessors, the newest first, until `take` wants no more entries.
+    async fn look_back(
+        &self,
+        node: &Node<'_>,
+        current: Bytes,
+        want: Want,
+        filter: &mut Filter,
+        mut take: impl FnMut(Vec<Line>, Option<Error>) -> u64,
+    ) -> Flow<()> {
+        // Listed only now: what was rotated since the current file was read is among them.
+        let mut names = self.predecessors(node).await?;
+        let mut calendar = None;
+        let (mut read, mut left, mut shifts) = (current, take(Vec::new(), None), 0);
+        while left > 0
+            && let Some((rotation, look)) = names.pop()
+        {
+            let path = self.sibling(&rotation.name);
+            let file = File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain));
+            let look = match look {
+                Some(look) => Ok(look),
+                None => file.look().await,
+            };
+            let look = match look {
+                Ok(look) => look,
+                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => {
+                    if shifts < MOST_SHIFTS {
+                        shifts += 1;
+                        names = self.before(node, &read).await?;
+                    } else {
+                        left = take(Vec::new(), Some(error));
+                    }
+                    continue;
+                }
+                Err(halt) => return Err(halt),
+            };
+            if same(&look.beginning, &read) {
+                // What was read already has this name now: the others have moved as well.
+                if shifts < MOST_SHIFTS {
+                    shifts += 1;
+                    names = self.before(node, &read).await?;
+                }
+                continue;
+            }
+            if older(look.modified, filter.since) {
+                break;
+            }
+            if rotation.packing.is_none() {
+                left = take(Vec::new(), Some(foreign(&path)));
+                continue;
+            }
+            let dated = want.dated || filter.has_window();
+            if dated && rotation.packing == Some(Packing::Gzip) && calendar.is_none() {
+                calendar = File::new(node, &self.path, Packing::Plain).clock().await?;
+            }
+            let file = file.with(calendar.clone());
+            match file.last(left, want, filter).await {
+                Ok(tail) => {
+                    // Of what was read only the end is known, mostly: was it still the file that was looked at?
+                    let still = match tail.beginning.as_ref().filter(|beginning| !beginning.is_empty()) {
+                        Some(beginning) => same(beginning, &look.beginning),
+                        None => file.look().await.is_ok_and(|again| same(&again.beginning, &look.beginning)),
+                    };
+                    if !still && !look.beginning.is_empty() && shifts < MOST_SHIFTS {
+                        shifts += 1;
+                        names = self.before(node, &read).await?;
+                        continue;
+                    }
+                    left = take(tail.lines, None);
+                    if tail.beginning.is_none() {
+                        break;
+                    }
+                }
+                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && shifts < MOST_SHIFTS => {
+                    shifts += 1;
+                    names = self.before(node, &read).await?;
+                    continue;
+                }
+                Err(Halt::Failed(error)) if matches!(error.kind(), Kind::Failed | Kind::Partial) => {
+                    node.notices.warning(format_args!("{}: {path}: {}", node.name, error.chain()));
+                    left = take(Vec::new(), Some(error));
+                }
+                Err(halt) => return Err(halt),
+            }
+            read = look.beginning;
+        }
+        Ok(())
+    }
+
+    /// The predecessors that are older than the file that begins like this; all, if none of them does.
+    async fn before(&self, node: &Node<'_>, beginning: &Bytes) -> Flow<Vec<(Rotation, Option<Look>)>> {
+        let mut names = self.predecessors(node).await?;
+        for at in (0..names.len()).rev() {
+            let Some((rotation, look)) = names.get_mut(at) else { break };
+            if look.is_none() {
+                let path = self.sibling(&rotation.name);
+                let file = File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain));
+                *look = file.look().await.ok();
+            }
+            if look.as_ref().is_some_and(|look| same(&look.beginning, beginning)) {
+                names.truncate(at);
+                break;
+            }
+        }
+        Ok(names)
+    }
+
+    /// The parts that may hold lines of the window, oldest first, the current file last.
+    async fn parts(&self, node: &Node<'_>, since: Option<Timestamp>) -> Flow<Vec<Part>> {
+        let part = |path: String, packing, look: Look| Part {
+            path,
+            packing,
+            beginning: look.beginning,
+            modified: look.modified,
+        };
+        let mut shifts = 0;
+        'again: loop {
+            let current = File::new(node, &self.path, Packing::Plain).look().await?;
+            if begins_before(&current, since) {
+                return Ok(vec![part(self.path.clone(), Some(Packing::Plain), current)]);
+            }
+            let mut names = self.predecessors(node).await?;
+            let mut parts = vec![part(self.path.clone(), Some(Packing::Plain), current)];
+            while let Some((rotation, look)) = names.pop() {
+                let path = self.sibling(&rotation.name);
+                let look = match look {
+                    Some(look) => look,
+                    None => match File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain)).look().await {
+                        Ok(look) => look,
+                        Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && shifts < MOST_SHIFTS => {
+                            shifts += 1;
+                            continue 'again;
+                        }
+                        Err(halt) => return Err(halt),
+                    },
+                };
+                if parts.iter().any(|part| same(&part.beginning, &look.beginning)) && shifts < MOST_SHIFTS {
+                    // It was rotated since the one before was looked at.
+                    shifts += 1;
+                    continue 'again;
+                }
+                if older(look.modified, since) {
+                    break;
+                }
+                parts.push(part(path, rotation.packing, look));
+            }
+            parts.reverse();
+            return Ok(parts);
+        }
+    }
+
+    /// Its predecessors, oldest first; with a look at each where their names don't tell the order.
+    async fn predecessors(&self, node: &Node<'_>) -> Flow<Vec<(Rotation, Option<Look>)>> {
+        let (folder, name) = split(&self.path);
+        let Rotations { all, mixed } = rotations(&list(node, folder).await?, name);
+        let mut found: Vec<(Rotation, Option<Look>)> = all.into_iter().map(|rotation| (rotation, None)).collect();
+        if mixed {
+            for (rotation, look) in &mut found {
+                let path = self.sibling(&rotation.name);
+                *look = File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain)).look().await.ok();
+            }
+            found.sort_by_key(|(_, look)| look.as_ref().and_then(|look| look.modified));
+        }
+        Ok(found)
+    }
+
+    /// One pass over one part.
+    async fn pass(
+        &self,
+        node: &Node<'_>,
+        part: &Part,
+        mut sieve: Option<&mut Sieve<'_>>,
+        out: &mut Outlet,
+    ) -> Flow<Passed> {
+        let Some(packing) = part.packing else { return Err(foreign(&part.path).into()) };
+        let file = File::new(node, &part.path, packing);
+        let mut stream = match Stream::open(&file).await {
+            Ok(stream) => stream,
+            Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => return Ok(Passed::Replaced),
+            Err(halt) => return Err(halt),
+        };
+        if !stream.begins_with(&part.beginning).await? {
+            return Ok(Passed::Replaced);
+        }
+        while let Some(piece) = stream.next().await? {
+            match &mut sieve {
+                None => out.bytes(piece).await?,
+                Some(sieve) => {
+                    let more = sieve.push(piece);
+                    out.lines(sieve.ready()).await?;
+                    if !more {
+                        return Ok(Passed::Enough);
+                    }
+                }
+            }
+        }
+        Ok(Passed::Whole)
+    }
+
+    /// A part is over and another follows, which begins on a line of its own.
+    async fn end_line(&self, sieve: Option<&mut Sieve<'_>>, out: &mut Outlet) -> Flow<()> {
+        match sieve {
+            None => out.end_line().await,
+            Some(sieve) => {
+                sieve.end_line();
+                Ok(())
+            }
+        }
+    }
+
+    /// A file beside it, by its name.
+    fn sibling(&self, name: &str) -> String {
+        match split(&self.path).0 {
+            "" => name.to_owned(),
+            folder => format!("{folder}/{name}"),
+        }
+    }
+
+    fn deleted(&self) -> Error {
+        Error::new(Kind::Partial, format!("{} was rotated away while it was read", self.path))
+    }
+
+    fn incomplete(&self, error: Error) -> Error {
+        let words =
+            format!("not all of {} and what it was before its rotations could be read; lines are missing", self.path);
+        Error::new(Kind::Partial, words).because(error)
+    }
+}
+
+/// What the parts tell of the times in them: the newest that shows it.
+async fn clock(node: &Node<'_>, parts: &[Part]) -> Flow<Calendar> {
+    let bound = parts.last().and_then(|part| part.modified).unwrap_or_else(|| node.clock.now());
+    for part in parts.iter().rev().filter(|part| part.packing == Some(Packing::Plain)) {
+        if let Some(calendar) = File::new(node, &part.path, Packing::Plain).clock().await? {
+            return Ok(calendar.not_after(bound));
+        }
+    }
+    node.notices.note(format_args!("{}: times that name no zone are taken as UTC", node.name));
+    Ok(Calendar::new(0, Anchor::NotAfter(bound)).not_after(bound))
+}
+
+/// Whether two files are one by their first bytes, of which it may have had fewer at first.
+fn same(one: &Bytes, other: &Bytes) -> bool {
+    !one.is_empty() && !other.is_empty() && (one.starts_with(other) || other.starts_with(one))
+}
+
+/// Whether a file's first line is older than the window, in whatever zone it was written.
+fn begins_before(look: &Look, since: Option<Timestamp>) -> bool {
+    let (Some(since), Some(modified), Some(head)) = (since, look.modified, Head::of(&look.beginning)) else {
+        return false;
+    };
+    Calendar::new(WESTERNMOST, Anchor::NotAfter(modified)).resolve(&head).is_some_and(|at| at < since)
+}
+
+/// Whether a file was last changed before the window.
+fn older(modified: Option<Timestamp>, since: Option<Timestamp>) -> bool {
+    // Times of change have whole seconds.
+    matches!((modified, since), (Some(modified), Some(since)) if modified.as_seconds() < since.as_seconds())
+}
+
+fn foreign(path: &str) -> Error {
+    Error::new(Kind::Failed, format!("{path} is packed in a way that can't be unpacked here"))
+}
+
+/// Entries, journalctl's own lines not counted.
+fn count(lines: &[Line]) -> u64 {
+    lines.iter().filter(|line| !line.is_marker()).count() as u64
+}
+
+/// The folder and the name of a path.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}

@@ -1,0 +1,301 @@
+//! Units in text files under /var/log: in files of their own, or among others' lines in a syslog file.
+
+use crate::error::{Error, Kind};
+use crate::logs::filter::Filter;
+use crate::logs::kubelet::Among;
+use crate::logs::line::Line;
+use crate::logs::outlet::{Ends, Flow, Outlet, whole};
+use crate::logs::source::file::{File, Packing};
+use crate::logs::source::home;
+use crate::logs::source::listing::{Entry, list};
+use crate::logs::source::rotated::{Last, Log};
+use crate::logs::source::{Node, Want, check_severity_was_seen};
+use crate::logs::unit::{HOMES, Holds, Home, KUBELET, RKE2_LINK};
+use crate::time::Timestamp;
+
+/// What to paste where the query is off.
+pub(super) const QUERY_OFF: &str = "to switch the query on, put into the kubelet's configuration and restart it:
+enableSystemLogHandler: true
+enableSystemLogQuery: true
+featureGates: {NodeLogQuery: true}   # kubelets 1.27 to 1.35; older ones have no query";
+
+/// Files that hold many programs' lines.
+const COMMON: [&str; 3] = ["messages", "syslog", "daemon.log"];
+
+/// What is known when text files are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// The query is off.
+    QueryOff,
+    /// The query is on, and no journal knows the unit.
+    NoUnit,
+    /// The query is on, and the unit is a text file to it.
+    TextFile,
+    /// Nothing: it was not asked.
+    Nothing,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted<'a> {
+    /// The kubelet, wherever it logs.
+    Kubelet,
+    /// These units, without `.service`.
+    Units(&'a [String]),
+}
+
+impl Wanted<'_> {
+    /// For people.
+    pub(super) fn names(self) -> String {
+        match self {
+            Wanted::Kubelet => KUBELET.to_owned(),
+            Wanted::Units(units) => units.join(", "),
+        }
+    }
+}
+
+/// /var/log, as its listing shows it.
+#[derive(Clone, Copy, Debug)]
+struct Folder<'a> {
+    node: &'a Node<'a>,
+    entries: &'a [Entry],
+}
+
+/// Reads units from the text files that a listing of /var/log shows.
+pub(super) async fn read(
+    node: &Node<'_>,
+    wanted: Wanted<'_>,
+    entries: &[Entry],
+    known: Known,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<bool> {
+    let folder = Folder { node, entries };
+    if !filter.identifiers.is_empty() {
+        // Only syslog's lines carry an identifier.
+        let Some(common) = folder.common() else {
+            let words =
+                "--identifier can't be answered: /var/log has no syslog file, and the query selects by unit only";
+            return Err(Error::usage(words).hint("name a unit with -u instead").into());
+        };
+        node.notices.note(format_args!("{}: reading /var/log/{common} (for --identifier)", node.name));
+        return read_logs(node, &[Log::of(common, entries)], want, filter, out).await;
+    }
+    let mut logs = Vec::new();
+    let mut shared: Vec<String> = Vec::new();
+    match wanted {
+        Wanted::Kubelet => match folder.kubelet().await? {
+            Some((home, log)) => {
+                if home.unit != KUBELET {
+                    home::choose(node, home, &format!("/var/log/{}", log.path()), filter);
+                }
+                logs.push(log);
+            }
+            None => shared.push(KUBELET.to_owned()),
+        },
+        Wanted::Units(units) => {
+            for unit in units {
+                match folder.own(unit).await? {
+                    Some(log) => logs.push(log),
+                    None => shared.push(unit.clone()),
+                }
+            }
+        }
+    }
+    if let Some(first) = shared.first() {
+        let Some(common) = folder.common() else {
+            return Err(no_log(node, shared.join(", "), entries, known).into());
+        };
+        if let Some(log) = logs.first() {
+            let words = format!(
+                "{first} has no file of its own beside /var/log/{}; its lines may be among others in /var/log/{common}",
+                log.path()
+            );
+            return Err(Error::usage(words).hint("is the name right? then ask for each unit by itself").into());
+        }
+        match wanted {
+            Wanted::Kubelet => {
+                filter.kubelet = Some(Among::Syslog);
+                let programs = HOMES.iter().filter(|home| home.holds != Holds::Supervisor);
+                filter.identifiers.extend(programs.map(|home| home.identifier.to_owned()));
+                filter.identifiers.dedup();
+            }
+            Wanted::Units(_) => filter.identifiers.extend(shared.iter().cloned()),
+        }
+        logs.push(Log::of(common, entries));
+    }
+    let why = match known {
+        Known::QueryOff => "the kubelet's query option is off",
+        Known::NoUnit => "the journal does not know the unit",
+        Known::TextFile => "the unit is a text file",
+        Known::Nothing => "as asked",
+    };
+    let among = match wanted {
+        _ if shared.is_empty() => String::new(),
+        Wanted::Kubelet => ", the lines of the kubelet, by itself or in k3s, k0s, MicroK8s or MicroShift".to_owned(),
+        Wanted::Units(_) => format!(", the lines of {}", wanted.names()),
+    };
+    let paths: Vec<&str> = logs.iter().map(Log::path).collect();
+    node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, paths.join(", /var/log/")));
+    let anything = read_logs(node, &logs, want, filter, out).await?;
+    // Known nowhere, or only filtered away?
+    if !anything && !shared.is_empty() && !filter.saw_identifier {
+        if filter.saw_supervisor
+            && let Some(home) = HOMES.iter().find(|home| home.holds == Holds::Supervisor)
+        {
+            return Err(home::out_of_reach(node, home).into());
+        }
+        return Err(no_log(node, wanted.names(), entries, known).into());
+    }
+    check_severity_was_seen(filter)?;
+    Ok(anything)
+}
+
+/// Reads logs one after another; the last N are those of all of them together.
+pub(super) async fn read_logs(
+    node: &Node<'_>,
+    logs: &[Log],
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<bool> {
+    let Some(mut left) = want.last else {
+        let mut anything = false;
+        for (number, log) in logs.iter().enumerate() {
+            let follows = number + 1 < logs.len();
+            out.treat_ends(if follows { Ends::Whole } else { Ends::AsTheyAre });
+            anything |= log.read(node, want, filter, out).await?;
+            if follows {
+                out.end_line().await?;
+            }
+        }
+        return Ok(anything);
+    };
+    let (mut parts, mut incomplete): (Vec<Vec<Line>>, _) = (Vec::new(), None);
+    for log in logs.iter().rev() {
+        // Asked even when nothing of it is wanted: a file that isn't there is an error.
+        let Last { lines, lost } = log.last(node, left, want, filter).await?;
+        left = left.saturating_sub(lines.iter().filter(|line| !line.is_marker()).count() as u64);
+        incomplete = incomplete.or(lost);
+        parts.push(lines);
+    }
+    let anything = parts.iter().any(|lines| !lines.is_empty());
+    parts.iter_mut().skip(1).for_each(|lines| whole(lines));
+    for lines in parts.into_iter().rev() {
+        out.lines(lines).await?;
+    }
+    match incomplete {
+        Some(error) => Err(error.into()),
+        None => Ok(anything),
+    }
+}
+
+/// RKE2's kubelet log, if somebody linked it into /var/log.
+pub(super) async fn linked(node: &Node<'_>, entries: &[Entry]) -> Flow<Option<Log>> {
+    if !entries.iter().any(|entry| entry.name == RKE2_LINK) {
+        return Ok(None);
+    }
+    let Some(inside) = folder_of(node, RKE2_LINK).await? else { return Ok(None) };
+    let log = inside.iter().any(|entry| entry.name == "kubelet.log" && !entry.directory);
+    Ok(log.then(|| Log::of(&format!("{RKE2_LINK}/kubelet.log"), &inside)))
+}
+
+/// What a folder holds; `None` if it is none, or is not there.
+async fn folder_of(node: &Node<'_>, name: &str) -> Flow<Option<Vec<Entry>>> {
+    use crate::logs::outlet::Halt;
+    match list(node, name).await {
+        Ok(entries) => Ok(Some(entries)),
+        Err(Halt::Failed(error)) if matches!(error.kind(), Kind::Usage | Kind::NotFound) => Ok(None),
+        Err(halt) => Err(halt),
+    }
+}
+
+impl Folder<'_> {
+    fn has_file(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| !entry.directory && entry.name == name)
+    }
+
+    fn has_folder(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.directory && entry.name == name)
+    }
+
+    /// A file of many programs.
+    fn common(&self) -> Option<&'static str> {
+        COMMON.into_iter().find(|name| self.has_file(name))
+    }
+
+    /// A unit's own file, in the kubelet's own order of places.
+    async fn own(&self, unit: &str) -> Flow<Option<Log>> {
+        let own = format!("{unit}.log");
+        if self.has_file(unit) {
+            return Ok(Some(Log::of(unit, self.entries)));
+        }
+        if self.has_file(&own) {
+            return Ok(Some(Log::of(&own, self.entries)));
+        }
+        if self.has_folder(unit) {
+            let inside = list(self.node, unit).await?;
+            if inside.iter().any(|entry| entry.name == own && !entry.directory) {
+                return Ok(Some(Log::of(&format!("{unit}/{own}"), &inside)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The own file of whatever runs the kubelet here; of several, the one that was written to last.
+    async fn kubelet(&self) -> Flow<Option<(&'static Home, Log)>> {
+        let mut found: Vec<(&'static Home, Log)> = Vec::new();
+        for home in HOMES.iter().filter(|home| home.holds != Holds::Supervisor) {
+            if let Some(log) = self.own(home.unit).await? {
+                found.push((home, log));
+            }
+        }
+        if found.is_empty() {
+            let rke2 = HOMES.iter().find(|home| home.holds == Holds::Supervisor);
+            if let (Some(log), Some(_)) = (linked(self.node, self.entries).await?, rke2) {
+                // Its file holds its kubelet's lines alone.
+                return Ok(HOMES.first().map(|home| (home, log)));
+            }
+        }
+        if found.len() < 2 {
+            return Ok(found.pop());
+        }
+        let mut newest: Option<(Option<Timestamp>, &'static Home, Log)> = None;
+        for (home, log) in found {
+            let at = File::new(self.node, log.path(), Packing::Plain).look().await?.modified;
+            if newest.as_ref().is_none_or(|(best, ..)| at > *best) {
+                newest = Some((at, home, log));
+            }
+        }
+        Ok(newest.map(|(_, home, log)| (home, log)))
+    }
+}
+
+pub(super) fn no_unit(unit: &str) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("no log of unit {unit}: the node's journal does not know it, and /var/log has no file of that name"),
+    )
+    .hint("unit names are those of `systemctl list-units`; files are listed by: kubectl kubelet-logs ls NODE")
+}
+
+fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Error {
+    if known == Known::NoUnit {
+        return no_unit(&units);
+    }
+    let journal = entries.iter().any(|e| e.directory && e.name == "journal");
+    let holds = if journal {
+        "its log is in the journal, and /var/log has no text file of it"
+    } else {
+        "/var/log has no text file of it"
+    };
+    let off = if known == Known::QueryOff {
+        format!("the kubelet of {} offers no log query; ", node.name)
+    } else {
+        String::new()
+    };
+    let list = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
+    let hint = if known == Known::QueryOff { format!("{list}\n{QUERY_OFF}") } else { list };
+    Error::new(Kind::NotFound, format!("no log of {units}: {off}{holds}")).hint(hint)
+}

@@ -1,0 +1,193 @@
+//! What programs read: documents and JSON lines, by this project's own parsers and by Python's.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, Health, Mode, Node, Reader, Setup, User};
+use crate::support::{run, skipped};
+
+/// What must survive: control characters, what is no UTF-8, separators, a long line.
+fn odd_log(long: usize) -> Vec<u8> {
+    let mut log = b"I1114 22:13:20.000001    1 a.go:1] \"quotes\" key=\"v\\\"alue\" \\ \t tab\n".to_vec();
+    log.extend_from_slice(
+        "I1114 22:13:21.000001    1 a.go:2] nul \0 esc \x1b[2J nel \u{85} ls \u{2028} bom \u{feff} \u{1f4a9}\n"
+            .as_bytes(),
+    );
+    log.extend_from_slice(b"I1114 22:13:22.000001    1 a.go:3] \xff\xfe not text \xe2\x82\n");
+    log.extend_from_slice(b"I1114 22:13:23.000001    1 a.go:4] ");
+    log.extend(std::iter::repeat_n(b'x', long));
+    log.extend_from_slice(b"\nI1114 22:13:24.000001    1 a.go:5] --- : # & * ! | > ' \" % @ `\nno line end");
+    log
+}
+
+fn start(folder: &Path, long: usize) -> Cluster {
+    std::fs::write(folder.join("odd.log"), odd_log(long)).expect("a file");
+    Setup::new(vec![
+        Node::new("odd", Mode::QUERY_OFF).files(folder),
+        Node::new("same", Mode::QUERY_OFF).files(folder),
+        Node::new("plain", Mode::QUERY_ON).reader(Reader::Recorded),
+        Node::new("down", Mode::QUERY_ON).health(Health::Down),
+    ])
+    .start()
+}
+
+/// The document as Python reads it, handed back as JSON; `None` where there is no Python, or no yaml for it.
+fn python(module: &str, load: &str, document: &[u8]) -> Option<Value> {
+    let code = format!("import sys, json, {module}\njson.dump({load}, sys.stdout)");
+    let mut child = Command::new("python3")
+        .args(["-c", &code])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(document).ok()?;
+    let out = child.wait_with_output().ok()?;
+    out.status.success().then(|| serde_json::from_slice(&out.stdout).expect("Python's JSON"))
+}
+
+fn has(module: &str) -> bool {
+    let found = Command::new("python3").args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
+    let found = found.is_ok_and(|status| status.success());
+    if !found {
+        skipped(&format!("what Python's {module} reads is not compared: it is not here"));
+    }
+    found
+}
+
+/// A document, checked to read the same everywhere.
+#[track_caller]
+fn read(format: &str, document: &[u8]) -> Value {
+    let value: Value = match format {
+        "json" => serde_json::from_slice(document).expect("JSON"),
+        _ => serde_yaml::from_slice(document).expect("YAML"),
+    };
+    let (module, load) = match format {
+        "json" => ("json", "json.load(sys.stdin)"),
+        _ => ("yaml", "yaml.load(sys.stdin.buffer, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))"),
+    };
+    if has(module) {
+        assert_eq!(python(module, load, document).as_ref(), Some(&value), "Python reads {format} differently");
+    }
+    value
+}
+
+#[test]
+fn documents_hold_whole_logs_whatever_is_in_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Parsers of YAML are slow.
+    let cluster = start(folder.path(), 50_000);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let log = String::from_utf8_lossy(&odd_log(50_000)).into_owned();
+    for format in ["json", "yaml"] {
+        let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", format]);
+        let document = read(format, &ran.expect(0, &[]).stdout);
+        let keys: Vec<&str> = document.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(keys, ["logs", "nodeName", "timestamp"]);
+        assert_eq!((document["nodeName"].as_str(), document["logs"].as_str()), (Some("odd"), Some(&*log)));
+        assert!(document["timestamp"].as_str().is_some_and(|at| at.ends_with('Z') && at.len() == 27));
+
+        // A node that fails is a document, too, and an exit code.
+        let ran = run(&kubeconfig, ["down", "-o", format]);
+        assert_eq!(ran.code, 6);
+        let document = read(format, &ran.stdout);
+        assert!(document["error"].as_str().is_some_and(|error| error.contains("connection refused")), "{document}");
+        assert_eq!(document["logs"], "");
+
+        let ran = run(&kubeconfig, ["odd,down,same,nosuch", "--path=odd.log", "-o", format]);
+        assert_eq!(ran.code, 3);
+        let document = read(format, &ran.stdout);
+        let names: Vec<_> = document["responses"].as_array().expect("a list").iter().map(|r| &r["nodeName"]).collect();
+        assert_eq!(names, ["odd", "same"]);
+        assert!(document["responses"].as_array().expect("a list").iter().all(|response| response["logs"] == log));
+        let failed: Vec<_> = document["errors"].as_array().expect("a list").iter().map(|e| &e["nodeName"]).collect();
+        assert_eq!(failed, ["down", "nosuch"]);
+        let summary = &document["summary"];
+        assert_eq!(
+            (&summary["totalNodes"], &summary["successNodes"], &summary["errorNodes"]),
+            (&4.into(), &2.into(), &2.into())
+        );
+        assert!(summary["executionTime"].as_str().is_some_and(|took| took.ends_with('s')), "{summary}");
+
+        // A list is a list, of one node too; and of none that could be read.
+        let ran = run(&kubeconfig, ["od*", "--path=odd.log", "--tail=1", "-o", format, "--limit-bytes=10"]);
+        let document = read(format, &ran.expect(0, &["stopped after 0 bytes"]).stdout);
+        assert_eq!(
+            (&document["responses"][0]["logs"], document["errors"].as_array().map(Vec::len)),
+            (&"".into(), Some(0))
+        );
+        let ran = run(&kubeconfig, ["down,nosuch", "-o", format]);
+        assert_eq!((ran.code, read(format, &ran.stdout)["responses"].as_array().map(Vec::len)), (1, Some(0)));
+    }
+}
+
+#[test]
+fn json_lines_tell_the_parts_of_each_entry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = start(folder.path(), 1 << 20);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let lines = |stdout: &[u8]| -> Vec<Value> {
+        let text = std::str::from_utf8(stdout).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{line}: {why}"))).collect()
+    };
+    let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", "jsonl"]);
+    let entries = lines(&ran.expect(0, &[]).stdout);
+    assert_eq!(entries.len(), 5);
+    assert_eq!(entries[0]["klog"]["msg"], "\"quotes\" key=\"v\\\"alue\" \\ \t tab");
+    assert_eq!((&entries[1]["klog"]["line"], &entries[1]["klog"]["severity"]), (&2.into(), &"info".into()));
+    assert!(entries[2]["messageBase64"].is_string() && entries[1]["messageBase64"].is_null());
+    assert!(entries[3]["message"].as_str().is_some_and(|message| message.len() > 1 << 20));
+    assert!(
+        entries[4]["message"].as_str().is_some_and(|message| message.ends_with("`\nno line end")),
+        "{}",
+        entries[4]
+    );
+
+    // The same entries as text, with their times; journalctl's own lines between boots are no entries.
+    let text = run(&kubeconfig, ["plain", "--timestamps"]);
+    let text: Vec<&str> = text.expect(0, &[]).text().lines().filter(|line| !line.contains("Z -- ")).collect();
+    let ran = run(&kubeconfig, ["plain", "-o", "jsonl"]);
+    let entries = lines(&ran.expect(0, &[]).stdout);
+    let first: Vec<&str> = text.iter().copied().filter(|line| line.get(28..31) == Some("Nov")).collect();
+    assert_eq!(entries.len(), first.len());
+    for (entry, line) in entries.iter().zip(first) {
+        let (time, line) = line.split_once(' ').expect("a time");
+        assert_eq!(entry["time"], time);
+        assert_eq!((&entry["node"], &entry["unit"]), (&"plain".into(), &"kubelet".into()));
+        let message = entry["message"].as_str().expect("a message").lines().next().unwrap_or_default();
+        assert!(line.ends_with(message), "{line:?} {message:?}");
+    }
+    // Several nodes are merged by time.
+    let ran = run(&kubeconfig, ["odd,same", "--path=odd.log", "-o", "jsonl"]);
+    let nodes: Vec<Value> = lines(&ran.expect(0, &[]).stdout).into_iter().map(|entry| entry["node"].clone()).collect();
+    assert_eq!(nodes, ["odd", "same"].repeat(5));
+}
+
+#[test]
+fn a_digest_counts_what_is_said_alike_on_all_nodes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = |node: usize| {
+        (0..200)
+            .map(|n| format!("E1114 22:13:{:02}.{n:06}    1 a.go:1] \"Failed\" pod=\"ns/p{node}-{n}\"\n", n % 60))
+            .collect::<String>()
+    };
+    let nodes: Vec<Node> = (0..3)
+        .map(|node| {
+            let folder = folder.path().join(node.to_string());
+            std::fs::create_dir(&folder)
+                .and_then(|()| std::fs::write(folder.join("x.log"), log(node)))
+                .expect("a file");
+            Node::new(&format!("node-{node}"), Mode::QUERY_OFF).files(&folder)
+        })
+        .collect();
+    let cluster = Setup::new(nodes).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let ran = run(&kubeconfig, ["node-*", "--path=x.log", "-o", "digest", "--tail=-1"]);
+    let text = ran.expect(0, &[]).text();
+    assert!(text.starts_with("600 entries of 3 nodes, 1 template\n"), "{text}");
+    let row: Vec<&str> = text.lines().nth(2).expect("a row").split_whitespace().collect();
+    assert_eq!((row[0], row[1], &row[4..]), ("600", "error", &["node-0,node-1,node-2", "a.go:1", "Failed"][..]));
+}

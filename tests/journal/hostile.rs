@@ -1,0 +1,98 @@
+//! Files that are broken, or made to break a reader: no panic, no hang, no more memory than is allowed.
+
+use std::sync::Arc;
+
+use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Query, Step};
+
+use super::driver::{Files, answer, fixtures, read_with};
+use super::generate::Random;
+
+/// Reads in several ways with tight limits; how many entries there were.
+fn read_all_ways(files: &Files) -> usize {
+    let limits = Limits { rounds: 400, cache: 1 << 20, ..Limits::default() };
+    let kubelet = Matches::all().and(AnyOf::unit("kubelet"));
+    let window = Query { since: Some(1_700_000_100_000_000), until: Some(1_700_000_200_000_000), ..Query::default() };
+    let mut entries = 0;
+    for query in [Query::default(), Query::tail(kubelet.clone(), 50), Query { matches: kubelet, ..window }] {
+        let run = read_with(files, query, limits, |_, journal, files, need| answer(journal, files, need));
+        // No entry comes twice, so a file has no more than it has bytes for.
+        assert!(run.entries.len() * 64 <= files.iter().map(|(_, bytes)| bytes.len()).sum());
+        entries += run.entries.len();
+        run.text();
+    }
+    let mut journal = Journal::new(files.iter().map(|(name, _)| name.clone()), limits);
+    journal.list("_SYSTEMD_UNIT", 100);
+    loop {
+        match journal.step() {
+            Ok(Step::Need(needs)) => needs.iter().for_each(|need| answer(&mut journal, files, need)),
+            Ok(Step::End) | Err(_) => return entries,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Changes some bits, words or stretches, preferably where the format's structure is.
+fn mutate(bytes: &mut Vec<u8>, objects: &[usize], random: &mut Random) {
+    for _ in 0..1 + random.below(8) {
+        let object = objects[random.below(objects.len() as u64) as usize];
+        let at = match random.below(4) {
+            0 => random.below(272) as usize,
+            1 => random.below(bytes.len() as u64) as usize,
+            _ => object + random.below(72) as usize,
+        };
+        let word = at & !7;
+        if word + 8 > bytes.len() {
+            continue;
+        }
+        match random.below(6) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.next() as u8,
+            // Points somewhere else: at itself, at another object, nowhere.
+            2 => bytes[word..word + 8].copy_from_slice(&(object as u64).to_le_bytes()),
+            3 => {
+                let other = objects[random.below(objects.len() as u64) as usize] as u64;
+                bytes[word..word + 8].copy_from_slice(&other.to_le_bytes());
+            }
+            4 => bytes[word..word + 8]
+                .copy_from_slice(&[0, u64::MAX, 1 << 62, 8][random.below(4) as usize].to_le_bytes()),
+            _ if random.below(20) == 0 => bytes.truncate(at),
+            _ => bytes[word..word + 8].fill(0),
+        }
+    }
+}
+
+/// The places of a file's objects.
+fn objects(bytes: &[u8]) -> Vec<usize> {
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let (mut at, last) = (word(88), word(136));
+    let mut places = Vec::new();
+    while at <= last {
+        places.push(at);
+        at = (at + word(at + 8) + 7) & !7;
+    }
+    places
+}
+
+#[test]
+fn mutated_files_do_no_harm() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |n| n.parse().expect("a number"));
+    let (seed, count) = (number("JOURNAL_SEED", 5), number("JOURNAL_MUTATIONS", 2000));
+    let originals: Vec<(Vec<u8>, Vec<usize>)> = ["c1k1ZSTD", "c0k0XZ", "c0k0LZ4", "c0k00"]
+        .iter()
+        .map(|name| Vec::clone(&fixtures(&format!("{name}.journal"))[0].1))
+        .map(|bytes| (objects(&bytes), bytes))
+        .map(|(objects, bytes)| (bytes, objects))
+        .collect();
+    let mut entries = 0;
+    for nth in 0..count {
+        let mut random = Random(seed.wrapping_add(nth.wrapping_mul(0x1000_0001)));
+        let (original, objects) = &originals[(nth % originals.len() as u64) as usize];
+        let mut bytes = original.clone();
+        mutate(&mut bytes, objects, &mut random);
+        let files = vec![("system.journal".to_owned(), Arc::new(bytes))];
+        let read = std::panic::catch_unwind(|| read_all_ways(&files));
+        entries += read.unwrap_or_else(|_| panic!("mutation {nth} with JOURNAL_SEED={seed} broke the reader"));
+    }
+    println!("JOURNAL_SEED={seed}: {count} files, {entries} entries");
+    assert!(entries > 100 * count as usize, "most of most files can be read");
+}
