@@ -329,6 +329,10 @@ fn describe(cluster: &Cluster) -> Value {
     if let Some(pem) = &cluster.certificate_authority_data {
         info.insert("certificate-authority-data".into(), STANDARD.encode(pem).into());
     }
+    // Only the kubeconfig's own: a proxy of the environment is in the plugin's environment too.
+    if let Some(proxy) = cluster.proxy.as_ref().filter(|proxy| proxy.set_by == "proxy-url") {
+        info.insert("proxy-url".into(), proxy.given.expose().as_str().into());
+    }
     if cluster.disable_compression {
         info.insert("disable-compression".into(), true.into());
     }

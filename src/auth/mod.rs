@@ -19,9 +19,9 @@ use self::file::TokenFile;
 use self::oidc::Provider;
 use self::pair::Pair;
 use crate::clock::Clock;
-use crate::config::{Config, Env, Impersonate};
+use crate::config::{self, Config, Env, Impersonate};
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::Identity;
+use crate::http::{Identity, Proxy, ProxyKind};
 use crate::notice::Notices;
 
 /// What standard input is: only a terminal has a person to ask.
@@ -158,6 +158,22 @@ impl Auth {
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Headers").field("map", &self.map).finish_non_exhaustive()
+    }
+}
+
+impl From<&config::Proxy> for Proxy {
+    fn from(proxy: &config::Proxy) -> Self {
+        Proxy {
+            kind: match proxy.scheme {
+                config::ProxyScheme::Http => ProxyKind::Http,
+                config::ProxyScheme::Https => ProxyKind::Https,
+                config::ProxyScheme::Socks5 => ProxyKind::Socks5,
+            },
+            host: proxy.host.clone(),
+            port: proxy.port,
+            credentials: proxy.credentials.clone(),
+            set_by: proxy.set_by,
+        }
     }
 }
 

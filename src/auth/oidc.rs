@@ -18,10 +18,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-use crate::config::{self, Store, Tokens, quoted};
+use crate::config::{self, Env, Scheme, Server, Store, Tokens, quoted};
 use crate::document::read_json;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Request, Response, Roots, Settings, Trust};
+use crate::http::{Origin, Pool, Protocol, Proxy, Request, Response, Roots, Settings, Trust};
 use crate::notice::Notices;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -51,7 +51,7 @@ pub(super) struct Provider {
     client_secret: Secret,
     trust: Trust,
     store: Store,
-    proxy: Option<&'static str>,
+    env: Env,
     notices: Notices,
     limit: Duration,
     /// Held while tokens are refreshed, so that it happens once for all who wait.
@@ -93,7 +93,7 @@ impl Provider {
             client_secret: oidc.client_secret.clone(),
             trust: Trust { roots, server_name: None },
             store: oidc.store.clone(),
-            proxy: oidc.proxy,
+            env: oidc.env.clone(),
             notices,
             limit: LIMIT,
             state: Mutex::new(state),
@@ -179,12 +179,11 @@ impl Provider {
                 .fault("the id-token has expired or is not there, and there is no refresh-token to get another with")
                 .hint("log in again with the tool that wrote this user entry"));
         };
-        if let Some(variable) = self.proxy {
-            return Err(self.fault(&format!("{variable} names a proxy, and proxies are not supported yet")));
-        }
         self.notices.verbose(6, || format!("refreshing the id-token at {}", quoted(&self.issuer)));
         let seconds = self.limit.as_secs_f32();
-        let asked = clock.within(Some(self.limit), self.exchange(&refresh, &mut state.style, clock)).await;
+        // Boxed: it is large and seldom, and all that want headers would hold room for it.
+        let exchange = Box::pin(self.exchange(&refresh, &mut state.style, clock));
+        let asked = clock.within(Some(self.limit), exchange).await;
         asked.unwrap_or_else(|| Err(self.unreachable(&format!("no answer within {seconds} s"))))
     }
 
@@ -271,7 +270,8 @@ impl Provider {
         let (origin, _) = Origin::parse(url)
             .doing(Kind::Failed, || format!("{what} can't be asked"))
             .map_err(|error| self.within(error))?;
-        if !(origin.is_secure() || self.issuer.starts_with("http://") && origin.is_loopback()) {
+        let stays_here = self.issuer.starts_with("http://") && origin.is_loopback();
+        if !(origin.is_secure() || stays_here) {
             return Err(self.fault(&format!("{what} is not https: {}", quoted(url))));
         }
         let path = url.trim().parse::<Uri>().ok().and_then(|uri| Some(uri.path_and_query()?.as_str().to_owned()));
@@ -279,8 +279,21 @@ impl Provider {
     }
 
     fn pool(&self, origin: &Origin, clock: &Clock) -> Result<Pool> {
-        let settings = Settings { protocol: Protocol::Http1, clock: *clock, ..Settings::new(self.notices.clone()) };
+        let proxy = self.proxy(origin).map_err(|error| self.within(error))?;
+        let settings =
+            Settings { protocol: Protocol::Http1, clock: *clock, proxy, ..Settings::new(self.notices.clone()) };
         Pool::new(origin.clone(), &self.trust, None, settings).map_err(|error| self.within(error))
+    }
+
+    /// The environment's proxy for this place.
+    fn proxy(&self, origin: &Origin) -> Result<Option<Proxy>> {
+        let mut warnings = Vec::new();
+        let server = Server::parse(&origin.to_string(), Scheme::Https)?;
+        let proxy = config::Proxy::from_environment(&self.env, &server, &mut warnings)?;
+        for warning in warnings {
+            self.notices.warning(warning);
+        }
+        Ok(proxy.as_ref().map(Proxy::from))
     }
 
     fn form(&self, path: &str, refresh: &Secret, style: Style) -> Result<Request> {

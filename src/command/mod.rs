@@ -9,7 +9,7 @@ use crate::auth::{Auth, Stdin};
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Protocol, Roots, Trust};
+use crate::http::{Protocol, Proxy, Roots, Trust};
 use crate::interrupt::Interrupt;
 use crate::kube::{self, Client};
 use crate::notice::Notices;
@@ -90,6 +90,8 @@ impl Context {
         options.request_timeout = said.connection.request_timeout;
         options.print_as = said.print_requests.then(|| kubectl(&said.connection));
         options.disable_compression = cluster.disable_compression;
+        options.proxy = cluster.proxy.as_ref().map(Proxy::from);
+        options.authority_source = cluster.authority_source.clone();
         options.clock = self.clock;
         Client::new(&server, auth, options)
     }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use super::fields::{Encoded, Location, encoded, hidden, location, text};
+use super::proxy::{BadProxy, Proxy};
 use super::select::Choice;
-use super::{Interactive, kubeconfig, proxy, quoted};
+use super::{Interactive, kubeconfig, quoted};
 use crate::error::{Error, Kind, Result};
 
 impl Choice {
@@ -20,10 +21,16 @@ impl Choice {
         if let Some(path) = location(&cluster.certificate_authority) {
             openable(path, "certificate-authority", &self.cluster_place)?;
         }
-        if hidden(&cluster.proxy_url).is_some_and(|url| !proxy::is_supported(url.expose())) {
-            return at_cluster("proxy-url is not one of http, https, socks5", "write it as http://HOST:PORT");
-        }
+        self.proxy_url()?;
         self.validate_user()
+    }
+
+    /// The kubeconfig's proxy, which no variable overrides or exempts from.
+    pub(super) fn proxy_url(&self) -> Result<Option<Proxy>> {
+        let Some(url) = hidden(&self.cluster.proxy_url) else { return Ok(None) };
+        let proxy = Proxy::parse(url.expose(), None, "proxy-url");
+        let wrong = |bad: BadProxy| fault(&self.cluster_place, &format!("proxy-url {bad}")).hint(bad.remedy());
+        proxy.map(Some).map_err(wrong)
     }
 
     fn validate_user(&self) -> Result<()> {

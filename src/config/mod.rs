@@ -24,6 +24,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::env::Env;
 pub use self::kuberc::PluginPolicy;
+pub use self::proxy::{Proxy, ProxyScheme};
 pub(crate) use self::resolve::MAX_PEM;
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
@@ -56,6 +57,10 @@ pub struct Cluster {
     pub trust: Trust,
     /// The PEM text behind [`Trust::Ca`], which credential plugins may be told.
     pub certificate_authority_data: Option<Vec<u8>>,
+    /// Where the trusted authorities were read from, for words; empty but for [`Trust::Ca`].
+    pub authority_source: String,
+    /// The proxy to go through, by the kubeconfig or the environment.
+    pub proxy: Option<Proxy>,
     /// Do not ask for compressed answers.
     pub disable_compression: bool,
     /// What the cluster tells credential plugins: its extension `client.authentication.k8s.io/exec`.
@@ -130,8 +135,8 @@ pub struct Oidc {
     pub(crate) tokens: Tokens,
     /// Where new ones go.
     pub(crate) store: Store,
-    /// The environment variable that names a proxy for it.
-    pub(crate) proxy: Option<&'static str>,
+    /// The environment, which may name a proxy for it; the kubeconfig's is for the API server alone.
+    pub(crate) env: Env,
 }
 
 /// A credential plugin.

@@ -1,36 +1,198 @@
 //! Which proxy, if any, stands between us and a server: the kubeconfig's, or the environment's by Go's rules.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::env::Env;
-use super::server::Server;
+use super::server::{Server, bracketed, split_authority};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 
-/// The variable whose proxy Go's HTTP client would use for this server; `None` means a direct connection.
-///
-/// HTTPS_PROXY or HTTP_PROXY by the server's scheme, upper case first, unless NO_PROXY names the server. Loopback is
-/// never proxied. ALL_PROXY is no such variable in Go.
-pub(super) fn from_environment(env: &Env, server: &Server) -> Option<&'static str> {
-    let names = if server.is_https() { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
-    let name = names.into_iter().find(|name| env.var(name).is_some())?;
-    // In a CGI script the client chooses HTTP_PROXY (it is its `Proxy:` header).
-    if !server.is_https() && env.var("REQUEST_METHOD").is_some() {
-        return None;
-    }
-    let exempt = env.text("NO_PROXY").or(env.text("no_proxy")).unwrap_or_default();
-    (!is_exempt(exempt, &server.host, server.port)).then_some(name)
+/// A proxy, as a `proxy-url` or a variable names it. `Display` leaves the credentials out.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// How it is spoken to.
+    pub scheme: ProxyScheme,
+    /// A DNS name or an address; an IPv6 address without brackets. Lower case.
+    pub host: String,
+    /// Never 0.
+    pub port: u16,
+    /// User name and password, percent-decoded.
+    pub credentials: Option<(Secret, Secret)>,
+    /// What names it: `proxy-url`, or the variable.
+    pub set_by: &'static str,
+    /// As it was written: what a credential plugin is told.
+    pub given: Secret,
 }
 
-/// Whether a `proxy-url` is one a kubeconfig may hold.
-pub(super) fn is_supported(url: &str) -> bool {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            ["http", "https", "socks5", "socks5h"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-                && !rest.is_empty()
-                && !rest.starts_with(['/', '?', '#'])
-                && !url.contains(|c: char| c.is_whitespace() || c.is_control())
+/// How a proxy is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyScheme {
+    /// HTTP: CONNECT to servers with TLS, whole URLs to others.
+    Http,
+    /// The same over TLS.
+    Https,
+    /// SOCKS 5. The proxy resolves the server's name, for socks5 as for socks5h, as Go has it.
+    Socks5,
+}
+
+/// Why a text is no proxy's URL; never quotes it, for it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadProxy {
+    Scheme,
+    NoHost,
+    Host,
+    Port,
+    Credentials,
+}
+
+impl Proxy {
+    /// The proxy that Go's HTTP client would use for this server; `None` means a direct connection.
+    ///
+    /// HTTPS_PROXY or HTTP_PROXY by the server's scheme, upper case first, unless NO_PROXY names the server. Loopback is
+    /// never proxied. ALL_PROXY is no such variable in Go. A value that Go can't read is passed over, here with a warning.
+    pub fn from_environment(env: &Env, server: &Server, warnings: &mut Vec<String>) -> Result<Option<Proxy>> {
+        let names = if server.is_https() { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
+        let Some(name) = names.into_iter().find(|name| env.var(name).is_some()) else { return Ok(None) };
+        let parsed = match env.text(name) {
+            Some(url) => Proxy::parse(url, Some(ProxyScheme::Http), name),
+            None => Err(BadProxy::Host),
+        };
+        // In a CGI script the client chooses HTTP_PROXY (it is its `Proxy:` header).
+        if parsed.is_ok() && !server.is_https() && env.var("REQUEST_METHOD").is_some() {
+            let words = format!("{name} is not to be trusted where REQUEST_METHOD is set, as in a CGI script");
+            return Err(Error::new(Kind::Failed, words).hint(format!("unset {name}, or name the proxy by proxy-url")));
         }
-        None => false,
+        let exempt = env.text("NO_PROXY").or(env.text("no_proxy")).unwrap_or_default();
+        if is_exempt(exempt, &server.host, server.port) {
+            return Ok(None);
+        }
+        match parsed {
+            Ok(proxy) => Ok(Some(proxy)),
+            Err(bad @ (BadProxy::Scheme | BadProxy::NoHost)) => Err(Error::new(Kind::Failed, format!("{name} {bad}"))
+                .hint(format!("{}, or unset it; NO_PROXY={} goes past it", bad.remedy(), server.host))),
+            Err(bad) => {
+                warnings.push(format!("{name} {bad}: going without a proxy, as kubectl does"));
+                Ok(None)
+            }
+        }
     }
+
+    /// Reads `scheme://[user[:password]@]host[:port]`; path, query and fragment are dropped. Without a scheme it gets
+    /// `otherwise`, if there is one.
+    pub(super) fn parse(url: &str, otherwise: Option<ProxyScheme>, set_by: &'static str) -> Result<Proxy, BadProxy> {
+        if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(BadProxy::Host);
+        }
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) => (ProxyScheme::named(scheme), rest),
+            None => (otherwise, url),
+        };
+        let scheme = scheme.ok_or(BadProxy::Scheme)?;
+        let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+        let (credentials, authority) = match authority.rsplit_once('@') {
+            Some((userinfo, authority)) => (Some(credentials(userinfo).ok_or(BadProxy::Credentials)?), authority),
+            None => (None, authority),
+        };
+        if authority.is_empty() || authority.starts_with(':') {
+            return Err(BadProxy::NoHost);
+        }
+        let (host, port) = split_authority(authority).ok_or(BadProxy::Host)?;
+        let port = match port {
+            None | Some("") => scheme.usual_port(),
+            Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => match port.parse() {
+                Ok(port) if port > 0 => port,
+                _ => return Err(BadProxy::Port),
+            },
+            Some(_) => return Err(BadProxy::Port),
+        };
+        Ok(Proxy { scheme, host, port, credentials, set_by, given: url.into() })
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", self.scheme.name(), bracketed(&self.host), self.port)
+    }
+}
+
+impl ProxyScheme {
+    fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "http" => Some(ProxyScheme::Http),
+            "https" => Some(ProxyScheme::Https),
+            "socks5" | "socks5h" => Some(ProxyScheme::Socks5),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            ProxyScheme::Http => "http",
+            ProxyScheme::Https => "https",
+            ProxyScheme::Socks5 => "socks5",
+        }
+    }
+
+    fn usual_port(self) -> u16 {
+        match self {
+            ProxyScheme::Http => 80,
+            ProxyScheme::Https => 443,
+            ProxyScheme::Socks5 => 1080,
+        }
+    }
+}
+
+impl BadProxy {
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            BadProxy::Credentials | BadProxy::Port => {
+                "write it as http://USER:PASSWORD@HOST:PORT, special characters of the password percent-encoded"
+            }
+            _ => "write it as http://HOST:PORT",
+        }
+    }
+}
+
+impl fmt::Display for BadProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BadProxy::Scheme => "is not one of http, https, socks5",
+            BadProxy::NoHost => "has no host",
+            BadProxy::Host => "has no valid host",
+            BadProxy::Port => "has no valid port",
+            BadProxy::Credentials => "has a user name or password with characters that must be percent-encoded",
+        })
+    }
+}
+
+/// User name and password of a URL.
+fn credentials(userinfo: &str) -> Option<(Secret, Secret)> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%@".contains(&b);
+    if !userinfo.bytes().all(allowed) {
+        return None;
+    }
+    let (name, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    Some((unescape(name)?.into(), unescape(password)?.into()))
+}
+
+/// Percent-decodes; `None` for a broken escape, or one that leads to no text.
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        bytes.push(match first {
+            b'%' => {
+                let (digits, tail) = rest.split_at_checked(2)?;
+                rest = tail;
+                let digit = |at: usize| char::from(digits[at]).to_digit(16);
+                u8::try_from(digit(0)? << 4 | digit(1)?).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// NO_PROXY: `*`, addresses, CIDR blocks, `name` (with its subdomains), `.name` and `*.name` (subdomains only), each but
@@ -46,6 +208,7 @@ fn is_exempt(no_proxy: &str, host: &str, port: u16) -> bool {
         }
         if let Some((block, bits)) = entry.split_once('/')
             && let (Ok(block), Ok(bits)) = (block.parse::<IpAddr>(), bits.parse::<u32>())
+            && !entry.contains('+')
         {
             return address.is_some_and(|address| in_block(address, block, bits));
         }
@@ -56,6 +219,10 @@ fn is_exempt(no_proxy: &str, host: &str, port: u16) -> bool {
         if let Ok(exempt) = name.parse::<IpAddr>() {
             return address.is_some_and(|address| address.to_canonical() == exempt.to_canonical());
         }
+        // A name is never the end of an address.
+        if address.is_some() {
+            return false;
+        }
         let name = name.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(name);
         match name.strip_prefix('.') {
             _ if name.is_empty() => false,
@@ -65,15 +232,14 @@ fn is_exempt(no_proxy: &str, host: &str, port: u16) -> bool {
     })
 }
 
-/// `name:port`, `[v6]:port`, or neither.
+/// `name:port` and `[v6]:port`; an empty port is any. Whatever else stays whole, brackets too, and so fits no server.
 fn split_port(entry: &str) -> (&str, Option<&str>) {
-    if let Some(rest) = entry.strip_prefix('[')
-        && let Some((v6, port)) = rest.split_once(']')
-    {
-        return (v6, port.strip_prefix(':'));
-    }
-    match entry.split_once(':') {
-        Some((name, port)) if !port.contains(':') => (name, Some(port)),
+    let split = match entry.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:"),
+        None => entry.split_once(':'),
+    };
+    match split {
+        Some((name, port)) if !port.contains([':', '[', ']']) => (name, Some(port).filter(|port| !port.is_empty())),
         _ => (entry, None),
     }
 }
@@ -87,6 +253,10 @@ fn in_block(address: IpAddr, block: IpAddr, bits: u32) -> bool {
         (IpAddr::V6(address), IpAddr::V6(block)) if bits <= 128 => {
             let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
             address.to_bits() & mask == block.to_bits() & mask
+        }
+        // A block of mapped addresses is one of IPv4.
+        (address @ IpAddr::V4(_), IpAddr::V6(block)) if (96..=128).contains(&bits) => {
+            block.to_ipv4_mapped().is_some_and(|block| in_block(address, IpAddr::V4(block), bits - 96))
         }
         _ => false,
     }
@@ -108,22 +278,41 @@ mod tests {
             ("https://a.b.example:6443", ".b.example", false),
             ("https://a.b.example:6443", "*.b.example", false),
             ("https://b.example:6443", "*.b.example", true),
+            ("https://a.b.example:6443", "*.b.example:6443", false),
+            ("https://a.b.example:6443", "*b.example", true),
+            ("https://a.b.example:6443", "a.*.example", true),
             ("https://a.b.example:6443", "B.Example:6443", false),
+            ("https://A.B.example:6443", "\t b.EXAMPLE \t", false),
             ("https://a.b.example:6443", "b.example:443", true),
             ("https://a.b.example", "b.example:443", false),
+            ("https://a.b.example", "b.example:", false),
+            ("https://a.b.example", "b.example:https", true),
+            ("https://a.b.example", "b.example:443:1", true),
+            ("https://a.b.example", "https://b.example", true),
             ("https://xb.example", "b.example", true),
             ("https://10.255.0.1", "10.0.0.0/8", false),
             ("https://11.255.0.1", "10.0.0.0/8", true),
+            ("https://11.255.0.1", "10.0.0.0/40,10.0.0.0/x", true),
+            ("https://10.255.0.1", "10.0.0.0/+8", true),
+            ("https://10.255.0.1", "10.0.0.0/08", false),
             ("https://11.255.0.1", "0.0.0.0/0", false),
+            ("https://10.255.0.1", "::/0", true),
+            ("https://10.255.0.1", "::ffff:10.0.0.0/104", false),
             ("https://10.255.0.1", "10.255.0.1", false),
+            ("https://10.255.0.1", "::ffff:10.255.0.1", false),
             ("https://10.255.0.1:6443", "10.255.0.1:443", true),
+            ("https://10.255.0.1:6443", "10.255.0.1:6443", false),
             ("https://10.255.0.1", "10.", true),
+            ("https://10.255.0.1", ".0.1", true),
             ("https://[fd00::1]", "fd00::/8", false),
             ("https://[fd00::1]", "[fd00::1]:443", false),
+            ("https://[fd00::1]", "[fd00::1]:80", true),
+            ("https://[fd00::1]", "[fd00::1]", true),
             ("https://[fd00::1]", "fd00::1", false),
             ("https://[fd00::2]", "fd00::1", true),
             ("https://a.example", "*", false),
             ("https://a.example", "foo, *", false),
+            ("https://a.example", "*:443", true),
             ("https://a.example", ",, :80", true),
             ("https://a.example.", "a.example", true),
             ("https://a.example", "a.example.", true),
@@ -131,10 +320,12 @@ mod tests {
             ("https://foo.localhost:1", "", true),
             ("https://127.1.2.3:1", "", false),
             ("https://[::1]:1", "", false),
+            ("https://[::ffff:127.0.0.1]:1", "", false),
         ] {
             let env = Env::new([("HTTPS_PROXY", "http://proxy.example"), ("NO_PROXY", no_proxy)]);
             let server = Server::parse(server, Scheme::Http).unwrap();
-            assert_eq!(from_environment(&env, &server).is_some(), proxied, "{server} with NO_PROXY={no_proxy}");
+            let chosen = Proxy::from_environment(&env, &server, &mut Vec::new()).unwrap();
+            assert_eq!(chosen.is_some(), proxied, "{server} with NO_PROXY={no_proxy}");
         }
     }
 
@@ -143,27 +334,92 @@ mod tests {
         let https = Server::parse("https://a.example", Scheme::Http).unwrap();
         let http = Server::parse("http://a.example", Scheme::Http).unwrap();
         for (variables, server, expected) in [
-            (vec![("HTTPS_PROXY", "p")], &https, Some("HTTPS_PROXY")),
-            (vec![("https_proxy", "p")], &https, Some("https_proxy")),
-            (vec![("https_proxy", "p"), ("HTTPS_PROXY", "q")], &https, Some("HTTPS_PROXY")),
-            (vec![("HTTPS_PROXY", ""), ("https_proxy", "p")], &https, Some("https_proxy")),
-            (vec![("HTTP_PROXY", "p")], &https, None),
-            (vec![("ALL_PROXY", "p")], &https, None),
-            (vec![("http_proxy", "p")], &http, Some("http_proxy")),
-            (vec![("HTTP_PROXY", "p"), ("REQUEST_METHOD", "GET")], &http, None),
-            (vec![("HTTPS_PROXY", "p"), ("no_proxy", "a.example")], &https, None),
+            (vec![("HTTPS_PROXY", "p")], &https, "http://p:80 by HTTPS_PROXY"),
+            (vec![("https_proxy", "p:3128")], &https, "http://p:3128 by https_proxy"),
+            (vec![("https_proxy", "p"), ("HTTPS_PROXY", "q")], &https, "http://q:80 by HTTPS_PROXY"),
+            (vec![("HTTPS_PROXY", ""), ("https_proxy", "p")], &https, "http://p:80 by https_proxy"),
+            (vec![("HTTP_PROXY", "p")], &https, "none"),
+            (vec![("ALL_PROXY", "p")], &https, "none"),
+            (vec![("HTTPS_PROXY", "p")], &http, "none"),
+            (vec![("http_proxy", "https://p")], &http, "https://p:443 by http_proxy"),
+            (vec![("HTTPS_PROXY", "socks5h://P")], &https, "socks5://p:1080 by HTTPS_PROXY"),
+            (vec![("HTTPS_PROXY", "p"), ("REQUEST_METHOD", "GET")], &https, "http://p:80 by HTTPS_PROXY"),
+            (
+                vec![("HTTP_PROXY", "p"), ("REQUEST_METHOD", "GET"), ("NO_PROXY", "*")],
+                &http,
+                "error: HTTP_PROXY is not to be trusted where REQUEST_METHOD is set, as in a CGI script",
+            ),
+            (vec![("HTTPS_PROXY", "p"), ("no_proxy", "a.example")], &https, "none"),
+            (
+                vec![("HTTPS_PROXY", "p"), ("NO_PROXY", "x"), ("no_proxy", "a.example")],
+                &https,
+                "http://p:80 by HTTPS_PROXY",
+            ),
+            (vec![("HTTPS_PROXY", "ftp://p:1")], &https, "error: HTTPS_PROXY is not one of http, https, socks5"),
+            (vec![("HTTPS_PROXY", "ftp://p:1"), ("NO_PROXY", "*")], &https, "none"),
+            (vec![("HTTPS_PROXY", "http://")], &https, "error: HTTPS_PROXY has no host"),
+            (
+                vec![("HTTPS_PROXY", "http://u:s3cr3t%zz@p")],
+                &https,
+                "none, HTTPS_PROXY has a user name or password with characters that must be percent-encoded: going \
+                 without a proxy, as kubectl does",
+            ),
         ] {
-            assert_eq!(from_environment(&Env::new(variables.clone()), server), expected, "{variables:?} {server}");
+            let mut warnings = Vec::new();
+            let mut said = match Proxy::from_environment(&Env::new(variables.clone()), server, &mut warnings) {
+                Ok(Some(proxy)) => format!("{proxy} by {}", proxy.set_by),
+                Ok(None) => "none".to_owned(),
+                Err(error) => format!("error: {}", error.chain()),
+            };
+            for warning in warnings {
+                said.push_str(&format!(", {warning}"));
+            }
+            assert_eq!(said, expected, "{variables:?} {server}");
         }
     }
 
     #[test]
-    fn proxy_urls_have_a_known_scheme_and_a_host() {
-        for good in ["http://p:3128", "https://u:p@p", "socks5://p", "SOCKS5h://p:1080"] {
-            assert!(is_supported(good), "{good}");
+    fn proxy_urls_and_their_credentials() {
+        let parse = |url| Proxy::parse(url, None, "proxy-url");
+        for (url, told, credentials) in [
+            ("http://p:3128", "http://p:3128", None),
+            ("http://p", "http://p:80", None),
+            ("https://P.Example:", "https://p.example:443", None),
+            ("SOCKS5h://p/x?y#z", "socks5://p:1080", None),
+            ("http://[FD00::1]:8080", "http://[fd00::1]:8080", None),
+            ("https://u:p@p", "https://p:443", Some(("u", "p"))),
+            ("http://u@p", "http://p:80", Some(("u", ""))),
+            ("http://:pw@p", "http://p:80", Some(("", "pw"))),
+            ("http://do%40main%5Cu:p%3aq%2F%25@p:1", "http://p:1", Some(("do@main\\u", "p:q/%"))),
+            ("http://u:a:b@c@p", "http://p:80", Some(("u", "a:b@c"))),
+        ] {
+            let proxy = parse(url).unwrap();
+            assert_eq!(proxy.to_string(), told, "{url}");
+            let got =
+                proxy.credentials.as_ref().map(|(name, password)| (name.expose().as_str(), password.expose().as_str()));
+            assert_eq!(got, credentials, "{url}");
         }
-        for bad in ["p:3128", "ftp://p", "http://", "http:///x", "http://a b", "://p"] {
-            assert!(!is_supported(bad), "{bad}");
+        for (url, bad) in [
+            ("p:3128", BadProxy::Scheme),
+            ("ftp://p", BadProxy::Scheme),
+            ("://p", BadProxy::Scheme),
+            ("http://", BadProxy::NoHost),
+            ("http:///x", BadProxy::NoHost),
+            ("http://u:p@", BadProxy::NoHost),
+            ("http://:3128", BadProxy::NoHost),
+            ("http://a b", BadProxy::Host),
+            ("http://a:b:1", BadProxy::Host),
+            ("http://p:99999", BadProxy::Port),
+            ("http://p:0", BadProxy::Port),
+            ("http://p:+1", BadProxy::Port),
+            ("http://u:s3#cr3t@p", BadProxy::Port),
+            ("http://u:%zz@p", BadProxy::Credentials),
+            ("http://u:%ff@p", BadProxy::Credentials),
+            ("http://u:pä@p", BadProxy::Credentials),
+        ] {
+            assert_eq!(parse(url).unwrap_err(), bad, "{url}");
         }
+        let shown = format!("{:?}", parse("http://u5er:s3cr3t@p").unwrap());
+        assert!(!shown.contains("s3cr3t") && !shown.contains("u5er"), "{shown}");
     }
 }

@@ -6,10 +6,10 @@ use super::check::{fault, has_certificate, interactive, unreadable};
 use super::fields::{Encoded, Hidden, Location, Text, encoded, hidden, location, switch, text};
 use super::select::Choice;
 use super::{
-    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Oidc, PluginPolicy, Scheme, Server, Store,
-    Trust, User, kubeconfig, kuberc, pem, proxy, quoted, read_file,
+    ClientCertificate, Cluster, Config, Env, Exec, ExecApi, Impersonate, Oidc, PluginPolicy, Proxy, Scheme, Server,
+    Store, Trust, User, kubeconfig, kuberc, pem, quoted, read_file,
 };
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// The largest certificate or key file read.
@@ -28,11 +28,14 @@ impl Choice {
             if has_authority || insecure || has_certificate(&self.user) { Scheme::Https } else { Scheme::Http };
         let given = text(&self.cluster.server).unwrap_or_default();
         let server = Server::parse(given, otherwise).map_err(|error| error.within(self.cluster_place.as_str()))?;
-        self.refuse_proxy(&server, env)?;
         let mut warnings = self.warnings.clone();
-        let (trust, authority) = match server.is_https() {
+        let proxy = match self.proxy_url()? {
+            Some(proxy) => Some(proxy),
+            None => Proxy::from_environment(env, &server, &mut warnings)?,
+        };
+        let (trust, authority, authority_source) = match server.is_https() {
             true => self.trust()?,
-            false => (Trust::System, None),
+            false => (Trust::System, None, String::new()),
         };
         if matches!(trust, Trust::Insecure) {
             warnings.push(format!(
@@ -61,6 +64,8 @@ impl Choice {
                 tls_server_name: text(&cluster.tls_server_name).map(str::to_owned),
                 trust,
                 certificate_authority_data: authority,
+                authority_source,
+                proxy,
                 disable_compression: switch(&cluster.disable_compression),
                 exec_extension,
             },
@@ -70,23 +75,8 @@ impl Choice {
         })
     }
 
-    /// Proxies are not built yet: better no connection than one past the proxy.
-    fn refuse_proxy(&self, server: &Server, env: &Env) -> Result<()> {
-        if hidden(&self.cluster.proxy_url).is_some() {
-            return Err(fault(&self.cluster_place, "proxy-url is not supported yet")
-                .hint("remove it where the server can be reached directly"));
-        }
-        match proxy::from_environment(env, server) {
-            None => Ok(()),
-            Some(variable) => Err(Error::new(
-                Kind::Failed,
-                format!("{variable} names a proxy for {}, and proxies are not supported yet", server.authority()),
-            )
-            .hint(format!("where the server can be reached directly: NO_PROXY={}", server.host))),
-        }
-    }
-
-    fn trust(&self) -> Result<(Trust, Option<Vec<u8>>)> {
+    /// Whom to trust, the PEM text and words for where it stands.
+    fn trust(&self) -> Result<(Trust, Option<Vec<u8>>, String)> {
         let cluster = &self.cluster;
         let pem = match (location(&cluster.certificate_authority), encoded(&cluster.certificate_authority_data)) {
             (Some(path), _) => Some((
@@ -102,11 +92,11 @@ impl Choice {
                 "insecure-skip-tls-verify and a certificate authority exclude each other",
             )
             .hint("remove insecure-skip-tls-verify to have the server verified")),
-            (None, true) => Ok((Trust::Insecure, None)),
-            (None, false) => Ok((Trust::System, None)),
+            (None, true) => Ok((Trust::Insecure, None, String::new())),
+            (None, false) => Ok((Trust::System, None, String::new())),
             (Some((pem, source)), false) => {
                 let authorities = pem::certificates(&pem).map_err(|error| at(error, &source, &self.cluster_place))?;
-                Ok((Trust::Ca(authorities), Some(pem)))
+                Ok((Trust::Ca(authorities), Some(pem), format!("{source} of {}", self.cluster_place)))
             }
         }
     }
@@ -217,7 +207,7 @@ impl Choice {
             trust,
             tokens: config.tokens(),
             store: Store::new(file, name),
-            proxy: proxy::from_environment(env, &server),
+            env: env.clone(),
             issuer,
         })
     }

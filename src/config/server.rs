@@ -56,11 +56,7 @@ impl Server {
             );
         }
         let (host, port) = split_port(authority).ok_or_else(|| bad("has no valid host and port"))?;
-        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            Some(v6) => v6.parse::<Ipv6Addr>().map_err(|_| bad("has no valid IPv6 address"))?.to_string(),
-            None if is_host(host) => host.to_ascii_lowercase(),
-            None => return Err(bad("has no valid host name")),
-        };
+        let host = plain_host(host).map_err(&bad)?;
         let port = match (port, scheme) {
             (None | Some(""), Scheme::Https) => 443,
             (None | Some(""), Scheme::Http) => 80,
@@ -114,6 +110,21 @@ pub(super) fn bracketed(host: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) => format!("[{v6}]"),
         _ => host.to_owned(),
+    }
+}
+
+/// Host and port of a URL; the host as in [`Server::host`], the port unread.
+pub(super) fn split_authority(authority: &str) -> Option<(String, Option<&str>)> {
+    let (host, port) = split_port(authority)?;
+    Some((plain_host(host).ok()?, port))
+}
+
+/// A host without brackets, in lower case, or what is wrong with it.
+fn plain_host(host: &str) -> Result<String, &'static str> {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(v6) => Ok(v6.parse::<Ipv6Addr>().map_err(|_| "has no valid IPv6 address")?.to_string()),
+        None if is_host(host) => Ok(host.to_ascii_lowercase()),
+        None => Err("has no valid host name"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Making connections: names to addresses, TCP to one of them, TLS on top, each with its time limit and its own words.
+//! Making connections: names to addresses, TCP to one of them, a proxy's consent, TLS on top, each with its time limit and
+//! its own words.
 
 use std::future::Future;
 use std::io;
@@ -11,24 +12,26 @@ use std::time::Duration;
 
 use hyper::{Uri, Version};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, MaybeHttpsStream};
-use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, ClientConfig};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
 use super::failure::{Failure, Stage, find, io_beneath, plain};
+use super::proxy::{Proxy, ProxyKind};
+use super::tls::Peer;
+use super::wire::Wire;
 use crate::clock::Clock;
 
 /// A connection, with TLS or without.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(super) type Stream = MaybeHttpsStream<Wire>;
 
 /// How long each step of making a connection may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Resolving and TCP together.
+    /// Resolving, TCP and what a proxy has to say, together.
     pub dial: Duration,
     /// The TLS handshake.
     pub handshake: Duration,
@@ -53,7 +56,11 @@ struct Server {
     host: String,
     port: u16,
     /// Without it, plain HTTP.
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<Secured>,
+    /// The way to it, where that is not direct.
+    proxy: Option<ByProxy>,
+    /// For words.
+    peer: Peer,
     limits: Limits,
     clock: Clock,
     /// A connection made ahead of its request.
@@ -62,18 +69,41 @@ struct Server {
     changed: AtomicBool,
 }
 
+/// How TLS is made, and with whom.
+pub(super) type Secured = (Arc<ClientConfig>, ServerName<'static>);
+
+/// A proxy, and TLS to it where it is spoken to so.
+#[derive(Clone)]
+pub(super) struct ByProxy {
+    pub(super) proxy: Proxy,
+    pub(super) tls: Option<Secured>,
+}
+
 impl Connector {
+    /// Connects to the server that `peer` describes.
     pub(super) fn new(
-        host: &str,
-        port: u16,
-        tls: Option<(ClientConfig, ServerName<'static>)>,
+        (host, port): (&str, u16),
+        tls: Option<Secured>,
+        proxy: Option<ByProxy>,
+        peer: Peer,
         limits: Limits,
         clock: Clock,
     ) -> Self {
         let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host).to_owned();
-        let tls = tls.map(|(config, name)| (Arc::new(config), name));
         let (ready, changed) = (Mutex::new(None), AtomicBool::new(false));
-        Connector { server: Arc::new(Server { host, port, tls, limits, clock, ready, changed }), only: None }
+        let server = Server { host, port, tls, proxy, peer, limits, clock, ready, changed };
+        Connector { server: Arc::new(server), only: None }
+    }
+
+    /// Whom it connects to, for words.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.server.peer
+    }
+
+    /// The HTTP proxy that is asked for each request, instead of for a way to the server.
+    pub(super) fn forwarding(&self) -> Option<&Proxy> {
+        let proxy = &self.server.proxy.as_ref()?.proxy;
+        (self.server.tls.is_none() && proxy.kind != ProxyKind::Socks5).then_some(proxy)
     }
 
     /// The same for a client made for this version: an HTTP/2 client can't speak HTTP/1.1.
@@ -89,25 +119,40 @@ impl Connector {
     /// Makes a connection.
     pub(super) async fn connect(&self) -> Result<Stream, Failure> {
         let server = &*self.server;
-        let limit = server.limits.dial;
-        let tcp = match server.clock.within(Some(limit), dial(&server.host, server.port, server.clock)).await {
-            Some(tcp) => tcp?,
-            None => {
-                let words = format!("connecting to {}: no answer within {} s", server.name(), limit.as_secs_f32());
-                return Err(Failure::new(Stage::Dial, words).hint(UNREACHABLE));
-            }
+        let wire = match &server.proxy {
+            None => Wire::tcp(server.dial(&server.host, server.port, "", UNREACHABLE).await?),
+            // Boxed, as most futures around hold room for it and few connections need it.
+            Some(by) => Box::pin(self.through(by)).await?,
         };
-        let tcp = TokioIo::new(tcp);
-        let Some((config, name)) = &server.tls else { return Ok(MaybeHttpsStream::Http(tcp)) };
-        let name = Arc::new(FixedServerNameResolver::new(name.clone()));
-        let mut tls = HttpsConnector::new(Connected(Some(tcp)), Arc::clone(config), true, name);
-        let limit = server.limits.handshake;
-        match server.clock.within(Some(limit), tls.call(Uri::from_static("https://handshake"))).await {
-            Some(Ok(stream)) => Ok(stream),
-            Some(Err(error)) => Err(server.tls_failure(&*error)),
+        match &server.tls {
+            None => Ok(MaybeHttpsStream::Http(wire)),
+            Some(tls) => server.secure(wire, tls, &server.peer).await,
+        }
+    }
+
+    /// A way to the server by a proxy.
+    async fn through(&self, by: &ByProxy) -> Result<Wire, Failure> {
+        let server = &*self.server;
+        let proxy = &by.proxy;
+        let started = server.clock.instant();
+        let tcp = server.dial(&proxy.host, proxy.port, "the proxy ", &proxy.remedy()).await?;
+        let mut wire = Wire::tcp(tcp);
+        if let Some(tls) = &by.tls {
+            let peer = Peer::proxy(proxy.to_string(), server.clock);
+            wire = Wire::secured(server.secure(wire, tls, &peer).await?);
+        }
+        if self.forwarding().is_some() {
+            return Ok(wire.forwarding());
+        }
+        let limit = server.limits.dial;
+        let left = limit.saturating_sub(server.clock.instant().saturating_duration_since(started));
+        let asking = proxy.open(&mut wire, &server.host, server.port, server.clock);
+        match server.clock.within(Some(left), asking).await {
+            Some(opened) => opened.map(|()| wire),
             None => {
-                let words = format!("TLS with {}: no handshake within {} s", server.name(), limit.as_secs_f32());
-                Err(Failure::new(Stage::Tls, words).hint(UNREACHABLE))
+                let name = host_and_port(&server.host, server.port);
+                let words = format!("did not connect to {name} within {} s", limit.as_secs_f32());
+                Err(proxy.failure(&words).hint(proxy.remedy()))
             }
         }
     }
@@ -131,28 +176,47 @@ pub(super) fn version(stream: &Stream) -> Version {
 const UNREACHABLE: &str = "is the server's address right, and can this machine reach it (VPN, firewall, proxy)?";
 
 impl Server {
-    /// `host:port`, as the words of an error name it.
-    fn name(&self) -> String {
-        host_and_port(&self.host, self.port)
+    /// TCP to the server, or to a proxy as `role` says.
+    async fn dial(&self, host: &str, port: u16, role: &str, hint: &str) -> Result<TcpStream, Failure> {
+        let limit = self.limits.dial;
+        let dialled = match self.clock.within(Some(limit), dial(host, port, self.clock)).await {
+            Some(dialled) => dialled,
+            None => Err((Stage::Dial, format!("no answer within {} s", limit.as_secs_f32()))),
+        };
+        dialled.map_err(|(stage, why)| {
+            let words = match stage {
+                Stage::Resolve => format!("resolving {role}{host}: {why}"),
+                _ => format!("connecting to {role}{}: {why}", host_and_port(host, port)),
+            };
+            Failure::new(stage, words).hint(hint)
+        })
     }
 
-    fn tls_failure(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
-        let server = self.name();
-        if let Some(tls) = find::<rustls::Error>(error) {
-            return super::tls::failure(tls, &server).at(stage_of(tls));
+    /// TLS on top of a connection.
+    async fn secure(&self, wire: Wire, (config, name): &Secured, peer: &Peer) -> Result<Stream, Failure> {
+        let name = Arc::new(FixedServerNameResolver::new(name.clone()));
+        let mut tls = HttpsConnector::new(Connected(Some(wire)), Arc::clone(config), true, name);
+        let limit = self.limits.handshake;
+        match self.clock.within(Some(limit), tls.call(Uri::from_static("https://handshake"))).await {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err(error)) => Err(tls_failure(&*error, peer)),
+            None => {
+                let words = format!("no handshake within {} s", limit.as_secs_f32());
+                Err(peer.failure(&words).hint(UNREACHABLE))
+            }
         }
-        let why = match io_beneath(error).map(io::Error::kind) {
-            Some(io::ErrorKind::UnexpectedEof) => "the server closed the connection during the handshake".to_owned(),
-            _ => super::failure::innermost(error),
-        };
-        Failure::new(Stage::Tls, format!("TLS with {server}: {why}"))
     }
 }
 
-fn stage_of(error: &rustls::Error) -> Stage {
-    match error {
-        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Stage::Version,
-        _ => Stage::Tls,
+fn tls_failure(error: &(dyn std::error::Error + 'static), peer: &Peer) -> Failure {
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return peer.explain(tls);
+    }
+    match io_beneath(error).map(io::Error::kind) {
+        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => peer
+            .failure("the connection was closed during the handshake")
+            .hint("is it the right port? Load balancers without a server behind them do so too, and firewalls that read names"),
+        _ => peer.failure(&super::failure::innermost(error)),
     }
 }
 
@@ -175,7 +239,7 @@ impl Service<Uri> for Connector {
             };
             if connector.only.is_some_and(|only| only != version(&stream)) {
                 connector.server.changed.store(true, Ordering::Relaxed);
-                let words = format!("{} no longer speaks HTTP/2", connector.server.name());
+                let words = format!("{} no longer speaks HTTP/2", connector.server.peer.name());
                 return Err(Failure::new(Stage::Lost, words));
             }
             Ok(stream)
@@ -184,12 +248,12 @@ impl Service<Uri> for Connector {
 }
 
 /// A connection that is already there, in the shape hyper-rustls puts TLS on.
-struct Connected(Option<TokioIo<TcpStream>>);
+struct Connected(Option<Wire>);
 
 impl Service<Uri> for Connected {
-    type Response = TokioIo<TcpStream>;
+    type Response = Wire;
     type Error = io::Error;
-    type Future = std::future::Ready<io::Result<TokioIo<TcpStream>>>;
+    type Future = std::future::Ready<io::Result<Wire>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -200,16 +264,16 @@ impl Service<Uri> for Connected {
     }
 }
 
-async fn dial(host: &str, port: u16, clock: Clock) -> Result<TcpStream, Failure> {
+/// Where it failed, and why.
+type Undialled = (Stage, String);
+
+async fn dial(host: &str, port: u16, clock: Clock) -> Result<TcpStream, Undialled> {
     let stream = match host.parse::<IpAddr>() {
         // No thread for a resolver where there is nothing to resolve.
         Ok(address) => TcpStream::connect((address, port)).await,
         Err(_) => first_of(resolve(host, port).await?, PATIENCE, clock).await,
     };
-    let stream = stream.map_err(|error| {
-        let words = format!("connecting to {}: {}", host_and_port(host, port), tcp_words(&error));
-        Failure::new(Stage::Dial, words).hint(UNREACHABLE)
-    })?;
+    let stream = stream.map_err(|error| (Stage::Dial, tcp_words(&error)))?;
     // Neither is worth failing for.
     let _ = stream.set_nodelay(true);
     let probes = TcpKeepalive::new().with_time(Duration::from_secs(30));
@@ -219,7 +283,7 @@ async fn dial(host: &str, port: u16, clock: Clock) -> Result<TcpStream, Failure>
     Ok(stream)
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Undialled> {
     let name = host.to_owned();
     let looked_up =
         tokio::task::spawn_blocking(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
@@ -232,7 +296,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         }
         Err(_) => "the resolver broke off".to_owned(),
     };
-    Err(Failure::new(Stage::Resolve, format!("resolving {host}: {why}")).hint(UNREACHABLE))
+    Err((Stage::Resolve, why))
 }
 
 /// How long a silent address holds up the next one: Go's.
@@ -258,7 +322,7 @@ async fn first_of(addresses: Vec<SocketAddr>, patience: Duration, clock: Clock) 
     }
 }
 
-fn tcp_words(error: &io::Error) -> String {
+pub(super) fn tcp_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::NetworkUnreachable => "network unreachable".into(),
@@ -302,7 +366,8 @@ mod tests {
     async fn a_silent_address_hits_the_dial_limit() {
         let (address, _full) = silent();
         let limits = Limits { dial: Duration::from_millis(50), ..Limits::default() };
-        let connector = Connector::new("127.0.0.1", address.port(), None, limits, Clock::System);
+        let peer = Peer::server(address.to_string(), None, None, Clock::System);
+        let connector = Connector::new(("127.0.0.1", address.port()), None, None, peer, limits, Clock::System);
         let failure = connector.connect().await.err().unwrap();
         assert_eq!(failure.stage(), Stage::Dial);
         assert_eq!(failure.to_string(), format!("connecting to {address}: no answer within 0.05 s"));

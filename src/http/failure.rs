@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
+use super::tls::Peer;
 use crate::error::{Error, Kind};
 
 /// A request that got no answer.
@@ -52,17 +53,17 @@ impl Failure {
         self.stage
     }
 
-    /// What became of a request to `host`, from what the client library says.
-    pub(super) fn of(error: &hyper_util::client::legacy::Error, host: &str) -> Self {
+    /// What became of a request to this server, from what the client library says.
+    pub(super) fn of(error: &hyper_util::client::legacy::Error, server: &Peer) -> Self {
         if let Some(failure) = find::<Failure>(error) {
             return failure.clone();
         }
         // With TLS 1.3 a server refuses our certificate only after we think the handshake is over.
         if let Some(tls) = find::<rustls::Error>(error) {
-            return super::tls::failure(tls, host);
+            return server.explain(tls);
         }
-        let why = innermost(error);
-        if let Some(failure) = super::tls::failure_in_words(&why, host) {
+        let (why, host) = (innermost(error), server.name());
+        if let Some(failure) = server.explain_words(&why) {
             return failure;
         }
         match find::<hyper::Error>(error) {

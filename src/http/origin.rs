@@ -77,11 +77,7 @@ impl Origin {
     /// The path and query a `Location` leads to from the path that was asked, if it stays on this origin.
     pub fn resolve(&self, asked: &str, location: &str) -> Option<String> {
         let location = location.split('#').next().unwrap_or_default();
-        if location.contains("://") || location.starts_with("//") {
-            let absolute = match location.strip_prefix("//") {
-                Some(_) => format!("{}:{location}", if self.secure { "https" } else { "http" }),
-                None => location.to_owned(),
-            };
+        if let Some(absolute) = self.absolute(location) {
             let uri: Uri = absolute.parse().ok()?;
             let (origin, _) = Origin::parse(&absolute).ok()?;
             return (origin == *self).then(|| uri.path_and_query().map_or("/".to_owned(), ToString::to_string));
@@ -103,6 +99,20 @@ impl Origin {
             resolved.push_str(query);
         }
         resolved.parse::<hyper::http::uri::PathAndQuery>().ok().map(|path| path.to_string())
+    }
+
+    /// The origin that a `Location` names, if it names one.
+    pub fn of_location(&self, location: &str) -> Option<Origin> {
+        Origin::parse(&self.absolute(location)?).ok().map(|(origin, _)| origin)
+    }
+
+    /// A location that has an origin of its own, with its scheme.
+    fn absolute(&self, location: &str) -> Option<String> {
+        if location.starts_with("//") {
+            return Some(format!("{}:{location}", if self.secure { "https" } else { "http" }));
+        }
+        let end = location.find([':', '/', '?'])?;
+        location[end..].starts_with(':').then(|| location.to_owned())
     }
 }
 
@@ -195,6 +205,8 @@ mod tests {
             some("/api/v1/nodes/n/proxy/logs/?query=kubelet&tailLines=2")
         );
         assert_eq!(to("https://api.example:6443/x?y"), some("/x?y"));
+        assert_eq!(to("/login?next=https://api.example/"), some("/login?next=https://api.example/"));
+        assert_eq!(to("login?next=//x"), some("/api/v1/nodes/n/proxy/logs/login?next=//x"));
         assert_eq!(to("//api.example:6443/x"), some("/x"));
         assert_eq!(to("../../../../../../../etc"), some("/etc"));
         for elsewhere in [
@@ -208,5 +220,11 @@ mod tests {
             assert_eq!(to(elsewhere), None, "{elsewhere}");
         }
         assert_eq!(to("/x\u{7f}y z"), None);
+        let away = |location| api.of_location(location).map(|origin| origin.to_string());
+        assert_eq!(away("//evil.example:1/x").as_deref(), Some("https://evil.example:1"));
+        assert_eq!(away("HTTP://evil.example/x?y").as_deref(), Some("http://evil.example"));
+        for nowhere in ["/x", "x", "https://a@b/", "javascript:alert(1)", "https://[::1/"] {
+            assert_eq!(away(nowhere), None, "{nowhere}");
+        }
     }
 }

@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::CONTENT_ENCODING;
-use hyper::{Uri, Version};
+use hyper::header::{CONTENT_ENCODING, PROXY_AUTHORIZATION};
+use hyper::{StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use tokio::sync::Mutex;
 
 use super::body::Body;
-use super::dial::{Connector, Limits, Stream, version};
+use super::dial::{ByProxy, Connector, Limits, Stream, version};
 use super::failure::{Failure, Stage};
 use super::origin::Origin;
+use super::proxy::{Proxy, ProxyKind, connect};
 use super::request::Request;
 use super::response::Response;
-use super::tls::{self, Identity, Protocol, Trust};
+use super::tls::{self, Certificate, Identity, Peer, Protocol, Trust};
 use super::trace;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -50,6 +52,10 @@ pub struct Settings {
     pub streams: usize,
     /// Time limits for making a connection.
     pub limits: Limits,
+    /// The proxy to go through; it is the caller's choice, and without one connections are direct.
+    pub proxy: Option<Proxy>,
+    /// Where the trusted authorities were read from, for words; may be empty.
+    pub authority_source: String,
     /// Silence on an HTTP/2 connection before a ping is sent; none when zero.
     pub ping_after: Duration,
     /// Silence after that ping before the connection is given up.
@@ -94,6 +100,8 @@ impl Settings {
             protocol: Protocol::Any,
             streams: 1,
             limits: Limits::default(),
+            proxy: None,
+            authority_source: String::new(),
             ping_after: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
             notices,
@@ -105,18 +113,38 @@ impl Settings {
 impl Pool {
     /// A pool for this origin. Nothing is connected yet.
     pub fn new(origin: Origin, trust: &Trust, identity: Option<&Identity>, settings: Settings) -> Result<Self> {
+        let clock = settings.clock;
         let tls = match origin.is_secure() {
             false => None,
             true => {
-                Some((tls::configure(trust, identity, settings.protocol)?, tls::server_name(trust, origin.host())?))
+                let config = tls::configure(trust, &settings.authority_source, identity, settings.protocol)?;
+                Some((Arc::new(config), tls::server_name(trust, origin.host())?))
             }
         };
-        let connector = |tls| Connector::new(origin.host(), origin.port(), tls, settings.limits, settings.clock);
+        let through = settings.proxy.as_ref().map(ToString::to_string);
+        let proxy = match &settings.proxy {
+            None => None,
+            Some(proxy) => {
+                let unnamed = Trust { roots: trust.roots.clone(), server_name: None };
+                let tls = match proxy.kind {
+                    ProxyKind::Https => {
+                        let name = tls::server_name(&unnamed, &proxy.host)?;
+                        Some((Arc::new(tls::configure_proxy(trust)?), name))
+                    }
+                    ProxyKind::Http | ProxyKind::Socks5 => None,
+                };
+                Some(ByProxy { proxy: proxy.clone(), tls })
+            }
+        };
+        let ours = identity.and_then(|identity| Certificate::read(identity.chain.first()?));
+        let peer = Peer::server(origin.name(), through, ours, clock);
+        let place = (origin.host(), origin.port());
+        let connector = |tls| Connector::new(place, tls, proxy.clone(), peer.clone(), settings.limits, clock);
         let second = match &tls {
             Some((config, name)) if settings.protocol == Protocol::Http1First => {
-                let mut config = config.clone();
+                let mut config = ClientConfig::clone(config);
                 config.alpn_protocols = Protocol::Any.offers();
-                Some(connector(Some((config, name.clone()))))
+                Some(connector(Some((Arc::new(config), name.clone()))))
             }
             _ => None,
         };
@@ -147,7 +175,7 @@ impl Pool {
             Some(outcome) => outcome,
             None => {
                 let limit = limit.unwrap_or_default().as_secs_f32();
-                let words = format!("{} did not answer within {limit} s", self.origin.name());
+                let words = format!("{} did not answer within {limit} s", self.connector.peer().name());
                 Err(Failure::new(Stage::Late, words).hint("--request-timeout sets how long to wait (0 = for ever)"))
             }
         };
@@ -174,10 +202,20 @@ impl Pool {
         *outgoing.method_mut() = request.method();
         *outgoing.uri_mut() = uri;
         outgoing.headers_mut().clone_from(request.headers());
+        let forwarding = self.connector.forwarding();
+        if let Some(authorization) = forwarding.and_then(Proxy::authorization) {
+            outgoing.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        }
         match turn.client().request(outgoing).await {
-            Ok(head) => Ok((head, turn)),
+            Ok(head) => match forwarding {
+                Some(proxy) if head.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                    let reply = connect::Reply::of(head.status(), head.headers());
+                    Err(proxy.refused(&reply, &self.origin.name(), self.origin.host(), String::new()))
+                }
+                _ => Ok((head, turn)),
+            },
             Err(error) => {
-                let failure = Failure::of(&error, &self.origin.name());
+                let failure = Failure::of(&error, self.connector.peer());
                 if self.connectors().filter(|connector| connector.has_changed()).count() > 0 {
                     *self.clients.lock().await = None;
                 }
@@ -222,7 +260,8 @@ impl Pool {
     async fn connect(&self) -> Result<(Stream, &Connector), Failure> {
         let mut failed = None;
         for connector in self.connectors() {
-            match connector.connect().await {
+            // Boxed: it is large and seldom, and all that send requests would hold room for it.
+            match Box::pin(connector.connect()).await {
                 Ok(stream) => return Ok((stream, connector)),
                 Err(failure) if failure.stage() == Stage::Version => failed = Some(failure),
                 Err(failure) => return Err(failure),
@@ -253,7 +292,11 @@ impl Clients {
                 // Room for every stream's window, so that paused streams never stop the others.
                 .http2_initial_connection_window_size((window * STREAMS) as u32);
             if !settings.ping_after.is_zero() {
-                builder.http2_keep_alive_interval(settings.ping_after).http2_keep_alive_timeout(settings.ping_timeout);
+                builder
+                    .http2_keep_alive_interval(settings.ping_after)
+                    .http2_keep_alive_timeout(settings.ping_timeout)
+                    // As Go's: a connection that died unused is noticed before the next request meets it.
+                    .http2_keep_alive_while_idle(true);
             }
             CONNECTIONS
         } else {
@@ -311,7 +354,8 @@ mod tests {
     #[test]
     fn the_first_connection_is_filled_before_the_next_is_used() {
         let settings = Settings::new(Notices::new(0, true, |_| ()));
-        let connector = Connector::new("localhost", 1, None, Limits::default(), Clock::System);
+        let peer = Peer::server("localhost:1".to_owned(), None, None, Clock::System);
+        let connector = Connector::new(("localhost", 1), None, None, peer, Limits::default(), Clock::System);
         let clients = Arc::new(Clients::new(Version::HTTP_2, connector, &settings));
         let loads = || clients.0.iter().map(|(_, n)| n.load(Ordering::Relaxed)).collect::<Vec<_>>();
         let take = |count| (0..count).map(|_| Turn::take(Arc::clone(&clients))).collect::<Vec<_>>();

@@ -39,12 +39,24 @@ impl Response {
         self.header(RETRY_AFTER)?.trim().parse().ok().map(Duration::from_secs)
     }
 
-    /// Where a redirect leads, as a path on the same origin; `None` for no redirect and for any other origin, so that
-    /// credentials never cross. `asked` is the path that was requested.
-    pub fn redirect(&self, origin: &Origin, asked: &str) -> Option<String> {
+    /// Where a redirect leads; `None` for an answer that is none. `asked` is the path that was requested.
+    pub fn redirect(&self, origin: &Origin, asked: &str) -> Option<Redirect> {
         if !matches!(self.status, 301 | 302 | 303 | 307 | 308) {
             return None;
         }
-        origin.resolve(asked, self.header(LOCATION)?)
+        let location = self.header(LOCATION)?;
+        Some(match origin.resolve(asked, location) {
+            Some(path) => Redirect::Here(path),
+            None => Redirect::Away(origin.of_location(location)),
+        })
     }
+}
+
+/// Where a redirect leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redirect {
+    /// To this path with its query, on the same origin.
+    Here(String),
+    /// To another origin, where nothing of ours goes; unknown where its address is not to be understood.
+    Away(Option<Origin>),
 }

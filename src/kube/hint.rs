@@ -35,6 +35,9 @@ pub(super) fn for_refusal(refusal: &Refusal) -> Option<String> {
         400 if words.contains("address not allowed") => {
             Some("the API server refuses to connect to loopback and link-local addresses; check the node's addresses".into())
         }
+        400 if words.contains("HTTP request to an HTTPS server") => {
+            Some("the server speaks TLS on this port: write https:// in front of its address".into())
+        }
         503 => unreachable(words),
         _ => None,
     }

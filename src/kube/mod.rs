@@ -9,11 +9,14 @@ use hyper::header::{ACCEPT_ENCODING, HeaderValue, RANGE, USER_AGENT};
 use crate::args::kubectl::quoted;
 use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
-use crate::config::Env;
+use crate::config::{self, Env};
 use crate::document::{Slot, read_json};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::http::ranges::{self, Fetched, Ranges};
-use crate::http::{Encoding, Origin, Pool, Protocol, Request, Response, Settings, Trust, retry};
+use crate::http::tls::certificate::date;
+use crate::http::{
+    Certificate, Encoding, Identity, Origin, Pool, Protocol, Proxy, Redirect, Request, Response, Settings, Trust, retry,
+};
 use crate::notice::Notices;
 
 pub mod path;
@@ -22,6 +25,7 @@ pub mod list;
 pub mod node;
 pub mod pod;
 mod hint;
+mod redirect;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +45,10 @@ pub struct Options {
     pub request_timeout: Option<Duration>,
     /// Never asks for compressed answers, whatever a request says.
     pub disable_compression: bool,
+    /// The proxy to go through; none is direct, as the way to a kubelet always is.
+    pub proxy: Option<Proxy>,
+    /// Where the trusted authorities were read from, for words; may be empty.
+    pub authority_source: String,
     /// Which HTTP versions to offer.
     pub protocol: Protocol,
     /// Bodies expected to be read side by side.
@@ -69,8 +77,8 @@ enum Pause {
 
 /// A node's answer may take its 30 s; then comes the API server's own time.
 const FIRST_BYTE: Duration = Duration::from_secs(45);
-/// Redirects followed in a row.
-const REDIRECTS: usize = 3;
+/// Redirects followed in a row: Go's number.
+const REDIRECTS: usize = 10;
 /// A wait from which on the person is told.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
@@ -93,6 +101,8 @@ impl Options {
         Options {
             request_timeout: None,
             disable_compression: false,
+            proxy: None,
+            authority_source: String::new(),
             protocol: Protocol::Any,
             streams: 1,
             ping_after: Duration::from_secs(30),
@@ -105,14 +115,27 @@ impl Options {
     }
 
     /// The same, obeying the variables that client-go obeys: `DISABLE_HTTP2`, `HTTP2_READ_IDLE_TIMEOUT_SECONDS`,
-    /// `HTTP2_PING_TIMEOUT_SECONDS`.
+    /// `HTTP2_PING_TIMEOUT_SECONDS`. As there, a value that is no number is told and passed over, and pings can be
+    /// switched off (0) but not be waited for without end.
     pub fn obeying(mut self, env: &Env) -> Self {
-        let seconds = |name| Some(Duration::from_secs(env.text(name)?.parse().ok()?));
+        let seconds = |name, usual: Duration| {
+            let Some(value) = env.var(name) else { return usual };
+            value.to_str().and_then(|value| value.parse().ok()).map(Duration::from_secs).unwrap_or_else(|| {
+                self.notices.warning(format!(
+                    "{name}={} is no number of seconds: it stays at {}",
+                    config::quoted(&value.to_string_lossy()),
+                    usual.as_secs()
+                ));
+                usual
+            })
+        };
+        let ping_after = seconds("HTTP2_READ_IDLE_TIMEOUT_SECONDS", self.ping_after);
+        let ping_timeout = seconds("HTTP2_PING_TIMEOUT_SECONDS", self.ping_timeout);
         if env.var("DISABLE_HTTP2").is_some() {
             self.protocol = Protocol::Http1;
         }
-        self.ping_after = seconds("HTTP2_READ_IDLE_TIMEOUT_SECONDS").unwrap_or(self.ping_after);
-        self.ping_timeout = seconds("HTTP2_PING_TIMEOUT_SECONDS").unwrap_or(self.ping_timeout);
+        self.ping_after = ping_after;
+        self.ping_timeout = if ping_timeout.is_zero() { self.ping_timeout } else { ping_timeout };
         self
     }
 }
@@ -127,28 +150,35 @@ impl Client {
 
     /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked
     /// to come back later, a connection broke before the answer, credentials had to be renewed.
+    ///
+    /// Redirects are followed on this server alone, for to another neither credentials nor questions may go. A node's are
+    /// not: those that stay with it are its file server's, which callers read, and any other is an error, lest a node choose
+    /// what is asked of the API server.
     pub async fn get(&self, request: Request) -> Result<Response> {
-        self.print(&request);
-        let (answer, sent) = self.insist(&request).await?;
-        if answer.status == 401 && self.auth.rejected(&sent).await? {
-            return Ok(self.insist(&request).await?.0);
-        }
-        Ok(answer)
-    }
-
-    /// The same, following redirects that stay on this server and under the path `within`.
-    pub async fn get_within(&self, request: Request, within: &str) -> Result<Response> {
-        let mut answer = self.get(request.clone()).await?;
-        let mut asked = request.path().to_owned();
-        for _ in 0..REDIRECTS {
-            let Some(next) = answer.redirect(&self.origin, &format!("{}{asked}", self.prefix)) else { break };
+        let mut request = request;
+        for _ in 0..=REDIRECTS {
+            let answer = self.ask(&request).await?;
+            let next = match answer.redirect(&self.origin, &format!("{}{}", self.prefix, request.path())) {
+                None => return Ok(answer),
+                Some(Redirect::Away(to)) => return Err(redirect::refused(&answer, &self.origin, to.as_ref())),
+                Some(Redirect::Here(next)) => next,
+            };
             // Behind a path prefix the server may or may not know of it.
             let next = next.strip_prefix(self.prefix.as_str()).map(str::to_owned).unwrap_or(next);
-            if !next.starts_with(within) {
-                break;
+            match path::node_proxy(request.path()) {
+                None => request = request.at(next),
+                Some(node) if next.starts_with(node) => return Ok(answer),
+                Some(_) => return Err(redirect::out_of_node(&answer, &self.origin, &next)),
             }
-            answer = self.get(request.at(&next)).await?;
-            asked = next;
+        }
+        Err(redirect::endless(&self.origin, REDIRECTS))
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Response> {
+        self.print(request);
+        let (answer, sent) = self.insist(request).await?;
+        if answer.status == 401 && self.auth.rejected(&sent).await? {
+            return Ok(self.insist(request).await?.0);
         }
         Ok(answer)
     }
@@ -263,17 +293,37 @@ impl Client {
         {
             return Ok(Arc::clone(pool));
         }
+        self.tell(identity.as_deref());
         let settings = Settings {
             protocol: self.options.protocol,
             streams: self.options.streams,
             ping_after: self.options.ping_after,
             ping_timeout: self.options.ping_timeout,
+            proxy: self.options.proxy.clone(),
+            authority_source: self.options.authority_source.clone(),
             clock: self.options.clock,
             ..Settings::new(self.options.notices.clone())
         };
         let made = Arc::new(Pool::new(self.origin.clone(), &self.trust, identity.as_deref(), settings)?);
         *pool = Some((generation, Arc::clone(&made)));
         Ok(made)
+    }
+}
+
+impl Client {
+    /// Says what is worth knowing before connections are made.
+    fn tell(&self, identity: Option<&Identity>) {
+        let notices = &self.options.notices;
+        if let Some(proxy) = &self.options.proxy {
+            notices.verbose(6, || format!("{} through the proxy {proxy}, which {} names", self.origin, proxy.set_by));
+        }
+        let certificate = identity.filter(|_| self.origin.is_secure()).and_then(|it| it.chain.first());
+        // API servers take the handshake and then answer 401 without a word about dates.
+        if let Some(ours) = certificate.and_then(|der| Certificate::read(der))
+            && self.options.clock.now() > ours.not_after
+        {
+            notices.warning(format!("the client certificate expired at {} ({ours})", date(ours.not_after)));
+        }
     }
 }
 

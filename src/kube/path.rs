@@ -31,9 +31,17 @@ pub fn kubelet(node: &str, path: &str) -> String {
     proxied
 }
 
-/// The root of everything under a node's /var/log; redirects out of it are not followed.
+/// The root of everything under a node's /var/log.
 pub fn logs_root(node: &str) -> String {
     kubelet(node, "logs/")
+}
+
+/// Of a path that a node answers, the part up to and with `/proxy/`: everything below it is that node's.
+pub fn node_proxy(path: &str) -> Option<&str> {
+    const PROXY: &str = "/proxy/";
+    let node = path.strip_prefix("/api/v1/nodes/")?;
+    let end = node.find('/')?;
+    node[end..].starts_with(PROXY).then(|| &path[..path.len() - node.len() + end + PROXY.len()])
 }
 
 /// A directory under the node's /var/log, with the slash kubelets insist on; `""` or `/` is /var/log itself.
@@ -138,6 +146,11 @@ mod tests {
         assert_eq!(logs_query("n", &query), asked);
         assert_eq!(logs_query("n", &[]), "/api/v1/nodes/n/proxy/logs/");
         assert_eq!(kubelet("n", "metrics/cadvisor"), "/api/v1/nodes/n/proxy/metrics/cadvisor");
+        assert_eq!(node_proxy(&logs_file("n", "a.log")), Some("/api/v1/nodes/n/proxy/"));
+        for other in [node("n"), node("proxy"), nodes(&[]), "/api/v1/nodes/n/proxyx".to_owned(), "/x/proxy/".to_owned()]
+        {
+            assert_eq!(node_proxy(&other), None, "{other}");
+        }
     }
 
     #[test]

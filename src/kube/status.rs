@@ -10,7 +10,7 @@ use super::hint;
 use crate::clock::Clock;
 use crate::document::{object, read_json};
 use crate::error::{Error, Kind};
-use crate::http::{Ended, Response};
+use crate::http::{Ended, Response, said};
 
 /// An answer that refuses what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,24 +183,9 @@ impl Status {
     }
 }
 
-/// Untrusted text as one bounded line: white space and control characters become single spaces.
+/// Untrusted text as one bounded line.
 fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for (n, word) in
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).enumerate()
-    {
-        if n > 0 {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if line.len() > SHOWN {
-            let cut = line.char_indices().nth(SHOWN).map_or(line.len(), |(at, _)| at);
-            line.truncate(cut);
-            line.push('…');
-            break;
-        }
-    }
-    line
+    said::one_line(text, SHOWN)
 }
 
 /// Go's handlers repeat the code: `404 page not found`, `405: Method Not Allowed`, `Unauthorized`.
@@ -213,13 +198,7 @@ fn without_code(status: u16, words: &str) -> String {
 
 /// What a web page says: its title, else nothing of it.
 fn page_words(page: &str) -> String {
-    let lower = page.to_ascii_lowercase();
-    let title = lower.find("<title>").and_then(|from| {
-        let from = from + "<title>".len();
-        let to = from + lower[from..].find("</title>")?;
-        page.get(from..to)
-    });
-    match title.map(one_line).filter(|title| !title.is_empty()) {
+    match said::title(page, SHOWN) {
         Some(title) => format!("a web page answered, not Kubernetes: {title:?}"),
         None => "a web page answered, not Kubernetes".to_owned(),
     }

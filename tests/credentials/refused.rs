@@ -209,22 +209,40 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
-        rule: "proxy-url is refused until it is built",
-        cluster: "proxy-url: http://u:s3cr3t@p:3128",
+        rule: "a proxy-url whose password is not percent-encoded",
+        cluster: "proxy-url: http://u:s3cr3t%zz@p:3128",
         exit: 1,
-        words: &["proxy-url is not supported yet", "hint: "],
+        words: &[
+            "proxy-url has a user name or password with characters that must be percent-encoded",
+            "hint: write it as http://USER:PASSWORD@HOST:PORT",
+        ],
         seen: &[Requests(0)],
         ..ROW
     },
     Row {
-        rule: "a proxy from the environment is refused until it is built",
-        server: "https://a.example:6443",
-        env: &[("https_proxy", "http://u:s3cr3t@p:3128"), ("NO_PROXY", "b.example")],
+        rule: "a proxy-url is checked and used whatever NO_PROXY and the environment say, for loopback too",
+        cluster: "certificate-authority-data: @CA@\nproxy-url: http://u:s3cr3t@no-such-proxy.invalid:3128",
+        env: &[("HTTPS_PROXY", "http://p.invalid"), ("NO_PROXY", "*")],
+        exit: 6,
+        words: &["resolving the proxy no-such-proxy.invalid: ", "hint: is the proxy's address right"],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
+        rule: "a proxy of the environment of another scheme",
+        server: "https://a.invalid:6443",
+        env: &[("https_proxy", "ftp://u:s3cr3t@p:3128"), ("NO_PROXY", "b.example")],
         exit: 1,
-        words: &[
-            "error: https_proxy names a proxy for a.example:6443",
-            "hint: where the server can be reached directly: NO_PROXY=a.example",
-        ],
+        words: &["error: https_proxy is not one of http, https, socks5", "NO_PROXY=a.invalid goes past it"],
+        ..ROW
+    },
+    Row {
+        rule: "HTTP_PROXY may be a stranger's header in a CGI script",
+        server: "http://a.invalid:6443",
+        cluster: "",
+        env: &[("HTTP_PROXY", "http://u:s3cr3t@p.invalid"), ("REQUEST_METHOD", "GET")],
+        exit: 1,
+        words: &["error: HTTP_PROXY is not to be trusted where REQUEST_METHOD is set", "hint: unset HTTP_PROXY"],
         ..ROW
     },
     Row {

@@ -616,11 +616,47 @@ pub(super) const ROWS: &[Row] = &[
         seen: &[User(ADMIN)],
         ..ROW
     },
-    // Beside others.
+    // Proxies (more in tests/proxies.rs) and auth-provider.
     Row {
         rule: "loopback is never proxied",
         env: &[("HTTPS_PROXY", "http://proxy.example:3128")],
         seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
+        rule: "a proxy of the environment that Go can't read is passed over",
+        env: &[("HTTPS_PROXY", "http://u:s3cr3t%zz@p:3128"), ("NO_PROXY", "x")],
+        words: &["!warning"],
+        seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
+        rule: "a proxy-url of null and one that is empty are none",
+        cluster: "certificate-authority-data: @CA@\nproxy-url: null",
+        seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
+        rule: "HTTP/2 variables with values that are none are told and passed over",
+        env: &[
+            ("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "30s"),
+            ("HTTP2_PING_TIMEOUT_SECONDS", "0"),
+            ("DISABLE_HTTP2", "no"),
+        ],
+        words: &["warning: HTTP2_READ_IDLE_TIMEOUT_SECONDS=\"30s\" is no number of seconds: it stays at 30", "!PING"],
+        seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
+        rule: "disable-compression asks for none",
+        cluster: "certificate-authority-data: @CA@\ndisable-compression: true",
+        seen: &[User(ADMIN), Header("accept-encoding", &[])],
+        ..ROW
+    },
+    Row {
+        rule: "--disable-compression asks for none",
+        args: &["--disable-compression"],
+        seen: &[User(ADMIN), Header("accept-encoding", &[])],
         ..ROW
     },
     Row {

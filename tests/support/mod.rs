@@ -3,6 +3,7 @@
 pub(crate) mod issuer;
 
 pub(crate) mod journals;
+pub(crate) mod proxy;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

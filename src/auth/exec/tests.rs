@@ -17,6 +17,8 @@ fn cluster() -> Cluster {
         tls_server_name: Some("b.example".into()),
         trust: Trust::System,
         certificate_authority_data: Some(b"ca".to_vec()),
+        authority_source: String::new(),
+        proxy: None,
         disable_compression: true,
         exec_extension: Some(json!({"audience": "x", "n": [1, null]})),
     }

@@ -53,6 +53,29 @@ async fn a_stalled_handshake_hits_its_limit() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_hangs_hits_the_dial_limit() {
+    let hanging = raw(|_, stream| async move {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    for (kind, scheme) in [(ProxyKind::Http, "http"), (ProxyKind::Socks5, "socks5")] {
+        let (host, port) = (hanging.address.ip().to_string(), hanging.address.port());
+        let credentials = Some((crate::secret::Secret::from("u"), crate::secret::Secret::from("hunter2")));
+        let proxy = Proxy { kind, host, port, credentials, set_by: "HTTPS_PROXY" };
+        let limits = Limits { dial: Duration::from_millis(50), ..settings().limits };
+        let settings = Settings { limits, proxy: Some(proxy), ..settings() };
+        let pool = pool("https://api.invalid", &Authority::new().trust(), settings);
+        let (stage, words, hint) = words_of(soon(pool.send(&Request::get("/"))).await.unwrap_err());
+        assert_eq!(stage, Stage::Dial);
+        let place = hanging.address;
+        assert_eq!(words, format!("the proxy {scheme}://{place} did not connect to api.invalid:443 within 0.05 s"));
+        assert!(hint.ends_with("It is set by HTTPS_PROXY"), "{hint}");
+        assert!(!format!("{pool:?} {words} {hint}").contains("hunter2"));
+    }
+}
+
+#[tokio::test]
 async fn a_stalled_head_hits_the_requests_limit() {
     for alpn in [H1, H2] {
         let (server, trust) = good(alpn, |_| std::future::pending()).await;

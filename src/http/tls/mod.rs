@@ -7,14 +7,16 @@ use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, OtherError, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::failure::{Failure, Stage};
 use crate::error::{Doing, Error, Kind, Result};
 
-mod pinned;
+pub mod certificate;
+mod verify;
+mod words;
+
+pub use self::certificate::Certificate;
+pub(super) use self::words::Peer;
 
 /// Which servers are believed to be who they say they are.
 #[derive(Clone, Debug)]
@@ -81,22 +83,46 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The TLS configuration for this trust and identity, offering these HTTP versions.
-pub fn configure(trust: &Trust, identity: Option<&Identity>, protocol: Protocol) -> Result<ClientConfig> {
+/// The TLS configuration for a server, with this trust and identity, offering these HTTP versions. `source` tells where
+/// [`Roots::Authorities`] were read from, for words.
+pub fn configure(trust: &Trust, source: &str, identity: Option<&Identity>, protocol: Protocol) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
+        Roots::Authorities(authorities) => {
+            Arc::new(verify::Verifier::authorities(authorities, source, Arc::clone(&provider))?)
+        }
+        Roots::System => Arc::new(verify::Verifier::system(system_roots()?, Arc::clone(&provider))?),
+        Roots::InsecureAcceptAnyCertificate => Arc::new(AcceptAny(Arc::clone(&provider))),
+    };
+    configure_with(provider, verifier, identity, protocol)
+}
+
+/// The TLS configuration for a proxy on the way to a server with this trust. Go verifies it by the server's authority,
+/// which few proxies' certificates come from: the system's authorities may vouch for it as well. It never sees the
+/// client's certificate, which is for the server.
+pub(super) fn configure_proxy(trust: &Trust) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
+        Roots::Authorities(authorities) => {
+            let system = system_roots().unwrap_or(RootCertStore::empty());
+            Arc::new(verify::Verifier::both(authorities, system, Arc::clone(&provider))?)
+        }
+        Roots::System => Arc::new(verify::Verifier::system(system_roots()?, Arc::clone(&provider))?),
+        Roots::InsecureAcceptAnyCertificate => Arc::new(AcceptAny(Arc::clone(&provider))),
+    };
+    configure_with(provider, verifier, None, Protocol::Http1)
+}
+
+fn configure_with(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    identity: Option<&Identity>,
+    protocol: Protocol,
+) -> Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .doing(Kind::Failed, || "setting up TLS".into())?;
-    let builder = match &trust.roots {
-        Roots::Authorities(authorities) => {
-            let verifier = pinned::Verifier::new(authorities, provider)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-        }
-        Roots::System => builder.with_root_certificates(system_roots()?),
-        Roots::InsecureAcceptAnyCertificate => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-        }
-    };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match identity.cloned() {
         None => builder.with_no_client_auth(),
         Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(unusable_identity)?,
@@ -142,125 +168,6 @@ fn unusable_identity(error: rustls::Error) -> Error {
         other => Error::new(Kind::Denied, "the client certificate's key can't be used").because(other).hint(
             "RSA (2048 bits or more), ECDSA P-256 and P-384, and Ed25519 keys can be used, in PKCS#8, PKCS#1 or SEC1",
         ),
-    }
-}
-
-/// A TLS failure of which only words are left: HTTP/2 keeps no more of it than its text.
-pub(super) fn failure_in_words(words: &str, server: &str) -> Option<Failure> {
-    let alert = words.strip_prefix("received fatal alert: ")?;
-    Some(alert_failure(alert, |words| Failure::new(Stage::Tls, format!("TLS with {server}: {words}"))))
-}
-
-/// What a TLS error means. `server` is `host:port`.
-pub(super) fn failure(error: &rustls::Error, server: &str) -> Failure {
-    use rustls::Error as Tls;
-    let failure = |words: String| Failure::new(Stage::Tls, format!("TLS with {server}: {words}"));
-    match error {
-        Tls::InvalidCertificate(error) => certificate_failure(error, failure),
-        Tls::AlertReceived(alert) => alert_failure(&format!("{alert:?}"), failure),
-        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            failure("what answered there does not speak TLS".into())
-                .hint("is it the right port? http:// for a plain server")
-        }
-        Tls::PeerIncompatible(why) => failure(format!("no version or cipher in common ({why:?})")),
-        Tls::NoApplicationProtocol => failure("the server speaks neither HTTP/2 nor HTTP/1.1".into()),
-        other => failure(super::failure::plain(&other.to_string())),
-    }
-}
-
-const CHECK_CLOCK: &str = "compare this machine's clock with the server's; else the server needs a new certificate";
-
-fn certificate_failure(error: &CertificateError, failure: impl Fn(String) -> Failure) -> Failure {
-    use CertificateError as C;
-    match error {
-        C::UnknownIssuer => failure("the server's certificate is signed by an unknown authority".into()).hint(
-            "give the authority that signed it: certificate-authority in the kubeconfig, or --certificate-authority FILE",
-        ),
-        // An authority of the right name but with another key: kubeadm calls each cluster's "kubernetes".
-        C::BadSignature => failure("the server's certificate is signed by another authority of the same name".into())
-            .hint("the certificate authority given is another cluster's: check certificate-authority, and the server's address"),
-        C::ExpiredContext { time, not_after } => {
-            failure(format!("the server's certificate expired at {}; it is {} now", date(*not_after), date(*time)))
-                .hint(CHECK_CLOCK)
-        }
-        C::Expired => failure("the server's certificate has expired".into()).hint(CHECK_CLOCK),
-        C::NotValidYetContext { time, not_before } => failure(format!(
-            "the server's certificate is valid only from {} on; it is {} now",
-            date(*not_before),
-            date(*time)
-        ))
-        .hint(CHECK_CLOCK),
-        C::NotValidYet => failure("the server's certificate is not valid yet".into()).hint(CHECK_CLOCK),
-        C::NotValidForNameContext { expected, presented } => {
-            let names = presented_names(presented);
-            failure(format!("the server's certificate is not for {}: {names}", expected.to_str())).hint(
-                "use a name it has as the server's, or tls-server-name in the kubeconfig (--tls-server-name NAME)",
-            )
-        }
-        C::NotValidForName => failure("the server's certificate is for another name".into())
-            .hint("tls-server-name in the kubeconfig, or --tls-server-name NAME, says which name to expect"),
-        C::Revoked => failure("the server's certificate is revoked".into()),
-        C::Other(OtherError(why)) => failure(format!("the server's certificate can't be used: {why}")),
-        other => failure(format!("the server's certificate can't be used: {}", super::failure::plain(&other.to_string()))),
-    }
-}
-
-/// The names of a certificate, shortened: it may have hundreds, and they are the server's words.
-fn presented_names(presented: &[String]) -> String {
-    const SHOWN: usize = 8;
-    if presented.is_empty() {
-        return "it names no host (only subject alternative names count)".into();
-    }
-    let plain = |name: &String| {
-        let name = name.strip_prefix("DnsName(\"").and_then(|n| n.strip_suffix("\")")).unwrap_or(name);
-        let name = name.strip_prefix("IpAddress(").and_then(|n| n.strip_suffix(')')).unwrap_or(name);
-        name.chars().take(100).collect::<String>()
-    };
-    let mut names = presented.iter().take(SHOWN).map(plain).collect::<Vec<_>>().join(", ");
-    if presented.len() > SHOWN {
-        names.push_str(&format!(" and {} more", presented.len() - SHOWN));
-    }
-    format!("it is for {names}")
-}
-
-/// What the server told us by a TLS alert, from rustls's name for it.
-fn alert_failure(alert: &str, failure: impl Fn(String) -> Failure) -> Failure {
-    let ours = |why: &str| {
-        failure(format!("the server refused our client certificate: {why}"))
-            .hint("check client-certificate of this user: its dates, and that this cluster's authority signed it")
-    };
-    match alert {
-        "CertificateExpired" => ours("expired"),
-        "CertificateRevoked" => ours("revoked"),
-        "UnknownCA" => ours("signed by an authority unknown to it"),
-        "BadCertificate" | "UnsupportedCertificate" | "CertificateUnknown" | "AccessDenied" | "DecryptError" => {
-            ours("not acceptable to it")
-        }
-        "CertificateRequired" => failure("the server wants a client certificate, and we have none".into())
-            .hint("give one: client-certificate and client-key of the kubeconfig's user"),
-        "ProtocolVersion" | "InsufficientSecurity" => {
-            failure("no version or cipher in common (TLS 1.2 and 1.3 are spoken here)".into())
-        }
-        "UnrecognisedName" => failure("the server does not know the name we asked for".into())
-            .hint("tls-server-name in the kubeconfig, or --tls-server-name NAME, says which name to ask for"),
-        "NoApplicationProtocol" => failure("the server speaks neither HTTP/2 nor HTTP/1.1".into()),
-        other => failure(format!("the server ended the handshake ({other})")),
-    }
-}
-
-fn date(at: UnixTime) -> String {
-    let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-    match tz::UtcDateTime::from_timespec(seconds, 0) {
-        Ok(t) => format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-            t.year(),
-            t.month(),
-            t.month_day(),
-            t.hour(),
-            t.minute(),
-            t.second()
-        ),
-        Err(_) => format!("{seconds} s after 1970"),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use hyper::HeaderMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;

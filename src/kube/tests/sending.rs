@@ -101,41 +101,96 @@ async fn compression_is_asked_for_unless_disabled() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_goes_out_and_never_to_another_origin() {
-    let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
-    let thief_seen = Arc::clone(&seen);
-    let thief = raw(move |_, mut stream| {
-        let seen = Arc::clone(&thief_seen);
-        async move {
-            let mut bytes = vec![0; 10];
-            let _ = stream.read(&mut bytes).await;
-            seen.lock().unwrap().push(HeaderMap::new());
-        }
+async fn redirects_are_followed_on_the_server_and_credentials_go_nowhere_else() {
+    let thief = raw(|_, mut stream| async move {
+        let _ = stream.read(&mut [0; 10]).await;
     })
     .await;
-    let elsewhere = thief.https_url();
+    let (elsewhere, plainly) = (thief.https_url(), thief.http_url());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let record = Arc::clone(&asked);
     let (server, trust) = good(H2, move |asked| {
-        let token = asked.headers().get("authorization").map(|v| v.to_str().unwrap().to_owned());
-        assert_eq!(token.as_deref(), Some("Bearer t0ken"));
-        let (status, to) = match asked.uri().path() {
-            "/in/a" => (301, "b/".to_owned()),
-            "/in/b/" => (200, String::new()),
-            "/in/out" => (302, "/api/v1/secrets".to_owned()),
-            _ => (307, format!("{elsewhere}/in/b/")),
+        let header = |name: &str| asked.headers().get(name).map(|v| v.to_str().unwrap().to_owned());
+        assert_eq!(header("authorization").as_deref(), Some("Bearer t0ken"));
+        assert_eq!(header("impersonate-user").as_deref(), Some("jane"));
+        record.lock().unwrap().push(asked.uri().path_and_query().unwrap().to_string());
+        let own = asked.uri().authority().unwrap().clone();
+        let path = asked.uri().path();
+        let (status, to) = match path.strip_prefix("/k8s/c").unwrap() {
+            "/a" => (301, "b/".to_owned()),
+            "/b/" => (302, "/k8s/c/d?x=1".to_owned()),
+            // One that does not know of the prefix.
+            "/d" => (307, "/e".to_owned()),
+            "/e" => (308, format!("https://{own}/k8s/c/f")),
+            "/loop" => (303, "loop".to_owned()),
+            "/away" => (302, format!("{elsewhere}/login?token=s3cr3t")),
+            "/plain" => (307, format!("{plainly}/x")),
+            "/relative" => (302, format!("//{}/x", elsewhere.trim_start_matches("https://"))),
+            "/userinfo" => (302, format!("https://me:s3cr3t@{own}/x")),
+            "/nowhere" => (302, "https://[::1/".to_owned()),
+            "/api/v1/nodes/n/proxy/logs/dir" => (301, "dir/".to_owned()),
+            "/api/v1/nodes/n/proxy/logs/out" => (302, "/k8s/c/api/v1/secrets?token=s3cr3t".to_owned()),
+            "/api/v1/nodes/n/proxy/logs/climbs" => (302, "../../../m/proxy/logs/".to_owned()),
+            _ => (200, String::new()),
         };
-        let mut answer = whole(status, "x");
+        let mut answer = whole(status, path.to_owned());
         if !to.is_empty() {
             answer.headers_mut().insert("location", to.parse().unwrap());
         }
         async { answer }
     })
     .await;
-    let (client, _) = client(server.https_url(), trust, auth(with_token()));
-    let follow = async |path: &str| client.get_within(Request::get(path), "/in/").await.unwrap().status;
-    assert_eq!(follow("/in/a").await, 200);
-    assert_eq!(follow("/in/out").await, 302, "stays within its path");
-    assert_eq!(follow("/in/away").await, 307, "stays on its server");
-    assert_eq!(seen.lock().unwrap().len(), 0);
+    let said = Connection { as_user: Some("jane".to_owned()), ..with_token() };
+    let (client, _) = client(format!("{}/k8s/c", server.https_url()), trust, auth(said));
+    let follow = async |path: &str| match client.get(Request::get(path)).await {
+        Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body.collect(99).await.unwrap())),
+        Err(error) => format!("{:?}: {} | {}", error.kind(), error.chain(), error.remedy().unwrap()),
+    };
+    let (own, other) = (server.https_url(), thief.https_url());
+    for (path, expected) in [
+        ("/a", "200 /k8s/c/f".to_owned()),
+        (
+            "/loop",
+            format!(
+                "Unreachable: {own} redirects without end (10 times) | is the server's address right, its path too?"
+            ),
+        ),
+        (
+            "/away",
+            format!(
+                "Unreachable: 302 Found: {own} redirects to {other}, where credentials must not follow | is the server's"
+            ),
+        ),
+        (
+            "/plain",
+            format!(
+                "Unreachable: 307 Temporary Redirect: {own} redirects to {}, where credentials must not follow | that would \
+                 be without TLS",
+                thief.http_url()
+            ),
+        ),
+        ("/relative", format!("Unreachable: 302 Found: {own} redirects to {other}, where")),
+        ("/userinfo", format!("Unreachable: 302 Found: {own} redirects to an address that can't be used")),
+        ("/nowhere", format!("Unreachable: 302 Found: {own} redirects to an address that can't be used")),
+        ("/api/v1/nodes/n/proxy/logs/dir", "301 /k8s/c/api/v1/nodes/n/proxy/logs/dir".to_owned()),
+        (
+            "/api/v1/nodes/n/proxy/logs/out",
+            format!("Unreachable: 302 Found: {own} redirects to \"/api/v1/secrets\", which is not this node's"),
+        ),
+        (
+            "/api/v1/nodes/n/proxy/logs/climbs",
+            format!(
+                "Unreachable: 302 Found: {own} redirects to \"/api/v1/nodes/m/proxy/logs/\", which is not this node's"
+            ),
+        ),
+    ] {
+        let said = follow(path).await;
+        assert!(said.starts_with(&expected) && !said.contains("s3cr3t"), "{path}: {said}");
+    }
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked[..5], ["/a", "/b/", "/d?x=1", "/e", "/f"].map(|path| format!("/k8s/c{path}")));
+    assert_eq!(asked.iter().filter(|path| path.ends_with("/loop")).count(), 11);
+    assert_eq!(asked.len(), 5 + 11 + 8, "nothing else was asked: {asked:?}");
     assert_eq!(thief.connections(), 0);
 }
 
@@ -224,12 +279,24 @@ async fn a_token_that_stays_rejected_is_asked_about_once() {
 
 #[test]
 fn the_environment_can_switch_http2_off_and_set_its_pings() {
-    let env = Env::new([
-        ("DISABLE_HTTP2", "1"),
-        ("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "0"),
-        ("HTTP2_PING_TIMEOUT_SECONDS", "x"),
-    ]);
-    let options = Options::new(quiet()).obeying(&env);
-    assert_eq!(options.protocol, Protocol::Http1);
-    assert_eq!((options.ping_after, options.ping_timeout), (Duration::ZERO, Duration::from_secs(15)));
+    let (after, timeout) = ("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "HTTP2_PING_TIMEOUT_SECONDS");
+    for (variables, expected) in [
+        (vec![], (Protocol::Any, 30, 15, 0)),
+        (vec![("DISABLE_HTTP2", "false")], (Protocol::Http1, 30, 15, 0)),
+        (vec![("DISABLE_HTTP2", "")], (Protocol::Any, 30, 15, 0)),
+        (vec![(after, "7"), (timeout, "3")], (Protocol::Any, 7, 3, 0)),
+        (vec![(after, "0"), (timeout, "0")], (Protocol::Any, 0, 15, 0)),
+        (vec![(after, "x"), (timeout, "-1")], (Protocol::Any, 30, 15, 2)),
+        (vec![(after, "30s"), (timeout, "1.5")], (Protocol::Any, 30, 15, 2)),
+        (vec![(after, "")], (Protocol::Any, 30, 15, 0)),
+    ] {
+        let warned = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&warned);
+        let notices = Notices::new(0, true, move |line: &str| sink.lock().unwrap().push(line.to_owned()));
+        let options = Options::new(notices).obeying(&Env::new(variables.clone()));
+        let warned = warned.lock().unwrap();
+        let got = (options.protocol, options.ping_after.as_secs(), options.ping_timeout.as_secs(), warned.len());
+        assert_eq!(got, expected, "{variables:?}");
+        assert!(warned.iter().all(|line| line.starts_with("warning: HTTP2_")), "{warned:?}");
+    }
 }
