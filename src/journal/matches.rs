@@ -6,6 +6,9 @@ use super::entry::Field;
 /// journald's message id of a core dump.
 const CORE_DUMP: &str = "fc2e22bc6ee647b6b90729ab34a250b1";
 
+/// The `MESSAGE_ID` of journald's own note that it dropped messages of a unit: `Suppressed 123 messages from …`.
+pub const SUPPRESSED: &str = "a596d6fe7bfa4994828e72309e95d61e";
+
 /// Entries that satisfy each of several conditions; all entries where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {

@@ -64,17 +64,6 @@ pub(crate) fn read_with(
             Ok(Step::Need(needs)) => {
                 run.rounds += 1;
                 for need in &needs {
-                    if std::env::var_os("TRACE").is_some() {
-                        let bytes: u64 = need.ranges.iter().map(|r| r.end - r.start).sum();
-                        eprintln!(
-                            "{} {:?} {} ranges {} bytes {:?}",
-                            run.rounds,
-                            need.file,
-                            need.ranges.len(),
-                            bytes,
-                            &need.ranges[..need.ranges.len().min(4)]
-                        );
-                    }
                     count(&mut run, need);
                     provide(run.rounds, &mut journal, files, need);
                 }
