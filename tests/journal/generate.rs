@@ -119,7 +119,7 @@ fn write_day(to: &mut dyn Write, entries: u64) {
         line("__REALTIME_TIMESTAMP", &at.to_string());
         line("__MONOTONIC_TIMESTAMP", &(at - START + 5_000_000).to_string());
         line("_BOOT_ID", BOOT);
-        line("PRIORITY", if tag % 50 == 0 { "3" } else { "6" });
+        line("PRIORITY", if tag.is_multiple_of(50) { "3" } else { "6" });
         line("SYSLOG_IDENTIFIER", name);
         line("_TRANSPORT", if pid == 1 { "journal" } else { "stdout" });
         line("_MACHINE_ID", "0123456789abcdef0123456789abcdef");
@@ -138,7 +138,7 @@ fn write_day(to: &mut dyn Write, entries: u64) {
         line("SYSLOG_FACILITY", "3");
         match pid {
             1 => {
-                line("UNIT", if tag % 20 == 0 { "kubelet.service" } else { "user@0.service" });
+                line("UNIT", if tag.is_multiple_of(20) { "kubelet.service" } else { "user@0.service" });
                 line("_SOURCE_REALTIME_TIMESTAMP", &(at - 40).to_string());
                 line("CODE_FILE", "src/core/job.c");
             }

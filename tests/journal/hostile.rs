@@ -110,7 +110,8 @@ fn craft(bytes: &[u8], kind: u8, offset: usize, value: impl Fn(usize) -> u64) ->
 fn loops_and_lies_come_to_an_end() {
     let original = Vec::clone(&fixtures("c0k00.journal")[0].1);
     let word = |at: usize| u64::from_le_bytes(original[at..at + 8].try_into().unwrap());
-    let cases: [(&str, u8, usize, fn(usize) -> u64); 10] = [
+    type Value = fn(usize) -> u64;
+    let cases: [(&str, u8, usize, Value); 10] = [
         ("hash chains that lead to themselves", 1, 24, |at| at as u64),
         ("fields that lead to themselves", 1, 32, |at| at as u64),
         ("arrays that lead to themselves", 6, 16, |at| at as u64),
