@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod secret;
+pub mod document;
 pub mod sanitize;
 pub mod notice;
 pub mod time;

@@ -42,12 +42,6 @@ impl<T> fmt::Display for Secret<T> {
     }
 }
 
-impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Secret<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(Secret)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

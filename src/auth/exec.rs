@@ -24,6 +24,7 @@ use super::Stdin;
 use crate::clock::Clock;
 use crate::config::fields::{Hidden, Text, hidden, mapping, text};
 use crate::config::{Cluster, Env, Exec, ExecApi, Interactive, PluginPolicy, Trust, kubeconfig, pem, quoted};
+use crate::document::read_json;
 use crate::error::{Error, Kind, Result};
 use crate::http::Identity;
 use crate::notice::Notices;
@@ -256,7 +257,7 @@ impl Plugin {
         let hint = "it should print one ExecCredential as JSON; is it the right program, with the right arguments?";
         let junk = |why: String| self.fault(&format!("printed no ExecCredential: {why}")).hint(hint);
         let answer: Answer = if output.trim_ascii_start().starts_with(b"{") {
-            serde_json::from_slice(output).map_err(|error| junk(error.to_string()))?
+            read_json(output).map_err(|error| junk(error.to_string()))?
         } else {
             let text = std::str::from_utf8(output).map_err(|_| junk("it is not text".into()))?;
             kubeconfig::read_yaml(text).map_err(|malformed| match malformed.line {

@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::config::{self, Env, Scheme, Server, Store, Tokens, quoted};
+use crate::document::read_json;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::http::{Origin, Pool, Protocol, Proxy, Request, Roots, Settings, Trust};
 use crate::notice::Notices;
@@ -321,7 +322,7 @@ impl Provider {
 
     /// A JSON object, or the provider's own words for why there is none.
     fn read(&self, status: u16, body: &[u8], refresh: &Secret) -> Answer {
-        let said: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);
+        let said: Option<Value> = read_json(body).ok().filter(Value::is_object);
         let words = |name| Some(self.scrub(said.as_ref()?.get(name)?.as_str()?, refresh));
         let is_good = (200..300).contains(&status);
         if let Some(error) = words("error") {
@@ -411,7 +412,7 @@ fn expiry(token: &str) -> Option<Timestamp> {
     if parts.next().is_some() || token.len() > MAX_TOKEN {
         return None;
     }
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let claims: Value = read_json(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     let end = claims.get("exp")?;
     // The standard allows fractions.
     let seconds = end.as_i64().or_else(|| end.as_f64().map(|seconds| seconds as i64))?;

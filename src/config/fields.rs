@@ -1,19 +1,12 @@
-//! How single values of a kubeconfig (or of a credential plugin's answer) are read from YAML and JSON.
-//!
-//! Derived readers would quote the offending value in their errors, and that value may be a token; these name only
-//! its kind. Otherwise they follow Go's: null is unset, unknown keys are passed over, of repeated keys the last counts,
-//! a number or a boolean is no string. YAML's merge key `<<` fills what the mapping itself leaves out.
+//! The kinds of field a kubeconfig (or a credential plugin's answer) has.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, Expected, MapAccess, SeqAccess, Visitor};
 
+use crate::document::{Fit, Number, Slot, Unfit};
 use crate::secret::Secret;
 
 /// A string that may be shown.
@@ -37,7 +30,7 @@ pub(crate) struct Switch(pub(crate) bool);
 pub(crate) struct Encoded(pub(crate) Secret<Vec<u8>>);
 
 /// A list whose null elements are empty ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 /// Lists of strings by name.
@@ -69,90 +62,13 @@ pub(crate) fn switch(field: &Option<Switch>) -> bool {
     matches!(field, Some(Switch(true)))
 }
 
-/// A value of the wrong kind, told without quoting it.
-pub(crate) fn mismatch<E: Error>(got: &str, wanted: &dyn Expected) -> E {
-    E::custom(format_args!("{got} where {wanted} belongs"))
-}
-
-/// Writes the visitor methods for the kinds of value that do not fit.
-macro_rules! refuse {
-    (@null) => {
-        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-            Err($crate::config::fields::mismatch("nothing", &self))
-        }
-    };
-    (@bool) => { $crate::config::fields::refuse!(@fn visit_bool(bool), "a boolean"); };
-    (@number) => {
-        $crate::config::fields::refuse!(@fn visit_i64(i64), "a number");
-        $crate::config::fields::refuse!(@fn visit_u64(u64), "a number");
-        $crate::config::fields::refuse!(@fn visit_i128(i128), "a number");
-        $crate::config::fields::refuse!(@fn visit_u128(u128), "a number");
-        $crate::config::fields::refuse!(@fn visit_f64(f64), "a number");
-    };
-    (@text) => { $crate::config::fields::refuse!(@fn visit_str(&str), "a string"); };
-    (@list) => {
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Err($crate::config::fields::mismatch("a list", &self))
-        }
-    };
-    (@map) => {
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Err($crate::config::fields::mismatch("a mapping", &self))
-        }
-    };
-    (@fn $visit:ident($kind:ty), $got:literal) => {
-        fn $visit<E: serde::de::Error>(self, _: $kind) -> Result<Self::Value, E> {
-            Err($crate::config::fields::mismatch($got, &self))
-        }
-    };
-    ($($kind:ident)*) => { $($crate::config::fields::refuse!(@$kind);)* };
-}
-pub(crate) use refuse;
-
 /// Defines a struct of optional fields and how it is read from a mapping: `field: Type = "key",` each.
 macro_rules! mapping {
     ($(#[$about:meta])* $Name:ident { $($(#[$note:meta])* $field:ident: $Type:ty = $key:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Debug, Default)]
-        pub(crate) struct $Name {
-            $($(#[$note])* pub(crate) $field: Option<$Type>,)*
-        }
-
-        impl<'de> serde::Deserialize<'de> for $Name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Reader;
-                impl<'de> serde::de::Visitor<'de> for Reader {
-                    type Value = $Name;
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a mapping")
-                    }
-                    $crate::config::fields::refuse!(bool number text list);
-                    fn visit_unit<E: serde::de::Error>(self) -> Result<$Name, E> {
-                        Ok($Name::default())
-                    }
-                    // serde_yaml's name for a document with nothing in it.
-                    fn visit_none<E: serde::de::Error>(self) -> Result<$Name, E> {
-                        Ok($Name::default())
-                    }
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$Name, A::Error> {
-                        let mut own = $Name::default();
-                        let mut bases: Vec<$Name> = Vec::new();
-                        while let Some($crate::config::fields::Key(key)) = map.next_key()? {
-                            match key.as_str() {
-                                $($key => own.$field = map.next_value()?,)*
-                                "<<" => bases.extend(map.next_value::<$crate::config::fields::OneOrMore<$Name>>()?.0),
-                                _ => {
-                                    map.next_value::<serde::de::IgnoredAny>()?;
-                                }
-                            }
-                        }
-                        for base in bases {
-                            $(if own.$field.is_none() { own.$field = base.$field; })*
-                        }
-                        Ok(own)
-                    }
-                }
-                deserializer.deserialize_any(Reader)
+        $crate::document::object! {
+            $(#[$about])*
+            pub(crate) struct $Name {
+                $($(#[$note])* pub(crate) $field: Option<$Type> = $key,)*
             }
         }
     };
@@ -160,292 +76,158 @@ macro_rules! mapping {
 pub(crate) use mapping;
 
 /// Counts what a document unfolds to, aliases followed, and refuses beyond `limit` (scalar bytes plus one a value).
-pub(crate) struct Weigh<'a> {
+pub(crate) struct Weigh {
     limit: usize,
-    spent: &'a Cell<usize>,
+    spent: usize,
 }
 
-impl<'a> Weigh<'a> {
-    /// A count towards `limit`, kept in `spent`.
-    pub(crate) fn new(limit: usize, spent: &'a Cell<usize>) -> Self {
-        Weigh { limit, spent }
+impl Weigh {
+    /// A count towards `limit`.
+    pub(crate) fn new(limit: usize) -> Self {
+        Weigh { limit, spent: 0 }
     }
 
-    fn spend<E: Error>(&self, bytes: usize) -> Result<(), E> {
-        self.spent.set(self.spent.get().saturating_add(bytes).saturating_add(1));
-        match self.spent.get() > self.limit {
-            true => Err(E::custom("its aliases unfold to too much")),
+    fn spend(&mut self, bytes: usize) -> Fit {
+        self.spent = self.spent.saturating_add(bytes).saturating_add(1);
+        match self.spent > self.limit {
+            true => Err(Unfit::Because("its aliases unfold to too much".to_owned())),
             false => Ok(()),
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for &Weigh<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for &Weigh<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value without a tag of its own")
+impl Slot for Weigh {
+    fn wanted(&self) -> &'static str {
+        "a value without a tag of its own"
     }
 
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
+    fn clear(&mut self) {}
+
+    fn place(&mut self) -> &mut dyn Slot {
+        self
+    }
+
+    fn null(&mut self) -> Fit {
         self.spend(0)
     }
 
-    fn visit_none<E: Error>(self) -> Result<(), E> {
+    fn boolean(&mut self, _: bool) -> Fit {
         self.spend(0)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+    fn number(&mut self, _: Number) -> Fit {
         self.spend(0)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.spend(0)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        self.spend(0)
-    }
-
-    fn visit_i128<E: Error>(self, _: i128) -> Result<(), E> {
-        self.spend(0)
-    }
-
-    fn visit_u128<E: Error>(self, _: u128) -> Result<(), E> {
-        self.spend(0)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.spend(0)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+    fn text(&mut self, text: &str) -> Fit {
         self.spend(text.len())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        self.spend(0)?;
-        while seq.next_element_seed(self)?.is_some() {}
+    fn list(&mut self) -> Fit {
+        self.spend(0)
+    }
+
+    fn element(&mut self) -> Option<&mut dyn Slot> {
+        Some(self)
+    }
+
+    fn mapping(&mut self) -> Fit {
+        self.spend(0)
+    }
+
+    fn field(&mut self, key: &str) -> Option<&mut dyn Slot> {
+        // Where this is too much, the value is refused.
+        let _ = self.spend(key.len());
+        Some(self)
+    }
+}
+
+/// Makes a wrapper a slot that takes what it wraps.
+macro_rules! like {
+    ($Wrapper:ty, $wanted:literal, $($take:tt)*) => {
+        impl Slot for $Wrapper {
+            fn wanted(&self) -> &'static str {
+                $wanted
+            }
+
+            fn clear(&mut self) {
+                *self = Self::default();
+            }
+
+            fn place(&mut self) -> &mut dyn Slot {
+                self
+            }
+
+            $($take)*
+        }
+    };
+}
+
+like! {Text, "a string (in quotes)",
+    fn text(&mut self, text: &str) -> Fit {
+        self.0 = text.to_owned();
+        Ok(())
+    }
+}
+
+like! {Location, "a string (in quotes)",
+    fn text(&mut self, text: &str) -> Fit {
+        self.0 = text.into();
+        Ok(())
+    }
+}
+
+like! {Hidden, "a string (in quotes)",
+    fn text(&mut self, text: &str) -> Fit {
+        self.0 = text.into();
+        Ok(())
+    }
+}
+
+like! {Switch, "true or false",
+    fn boolean(&mut self, on: bool) -> Fit {
+        self.0 = on;
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.spend(0)?;
-        while map.next_key_seed(self)?.is_some() {
-            map.next_value_seed(self)?;
-        }
+    fn text(&mut self, text: &str) -> Fit {
+        self.0 = match text {
+            "yes" | "Yes" | "YES" | "y" | "Y" | "on" | "On" | "ON" => true,
+            "no" | "No" | "NO" | "n" | "N" | "off" | "Off" | "OFF" => false,
+            _ => return Err(Unfit::Kind),
+        };
         Ok(())
     }
 }
 
-/// A mapping's key; one that is no string names none of our fields.
-pub(crate) struct Key(pub(crate) String);
+impl<T: Slot + Default> Slot for List<T> {
+    fn wanted(&self) -> &'static str {
+        self.0.wanted()
+    }
 
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Key;
+    fn clear(&mut self) {
+        self.0.clear();
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            refuse!(list map);
-
-            fn visit_unit<E: Error>(self) -> Result<Key, E> {
-                Ok(Key(String::new()))
-            }
-
-            fn visit_bool<E: Error>(self, _: bool) -> Result<Key, E> {
-                Ok(Key(String::new()))
-            }
-
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Key, E> {
-                Ok(Key(String::new()))
-            }
-
-            fn visit_u64<E: Error>(self, _: u64) -> Result<Key, E> {
-                Ok(Key(String::new()))
-            }
-
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Key, E> {
-                Ok(Key(String::new()))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
-                Ok(Key(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Reader)
+    fn place(&mut self) -> &mut dyn Slot {
+        &mut self.0
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Text;
+like! {Lists, "a mapping of lists",
+    fn mapping(&mut self) -> Fit {
+        Ok(())
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string (in quotes)")
-            }
-
-            refuse!(null bool number list map);
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Reader)
+    fn field(&mut self, key: &str) -> Option<&mut dyn Slot> {
+        Some(self.0.entry(key.to_owned()).or_default())
     }
 }
 
-impl<'de> Deserialize<'de> for Location {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Text::deserialize(deserializer).map(|Text(text)| Location(text.into()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Hidden {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Text::deserialize(deserializer).map(|Text(text)| Hidden(Secret::new(text)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Switch {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Switch;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true or false")
-            }
-
-            refuse!(null number list map);
-
-            fn visit_bool<E: Error>(self, on: bool) -> Result<Switch, E> {
-                Ok(Switch(on))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Switch, E> {
-                match text {
-                    "yes" | "Yes" | "YES" | "y" | "Y" | "on" | "On" | "ON" => Ok(Switch(true)),
-                    "no" | "No" | "NO" | "n" | "N" | "off" | "Off" | "OFF" => Ok(Switch(false)),
-                    _ => Err(mismatch("a string", &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-impl<'de> Deserialize<'de> for Encoded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Encoded;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("base64 text")
-            }
-
-            refuse!(null bool number list map);
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Encoded, E> {
-                decode(text).map(|bytes| Encoded(Secret::new(bytes))).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Reader<T> {
-            type Value = List<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            refuse!(null bool number text map);
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(element) = seq.next_element::<Option<T>>()? {
-                    list.push(element.unwrap_or_default());
-                }
-                Ok(List(list))
-            }
-        }
-        deserializer.deserialize_any(Reader(std::marker::PhantomData))
-    }
-}
-
-impl<'de> Deserialize<'de> for Lists {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Lists;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping of lists")
-            }
-
-            refuse!(null bool number text list);
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lists, A::Error> {
-                let mut lists = BTreeMap::new();
-                while let Some(Text(key)) = map.next_key()? {
-                    let values: Option<List<Text>> = map.next_value()?;
-                    lists.insert(key, values.into_iter().flat_map(|list| list.0).map(|Text(value)| value).collect());
-                }
-                Ok(Lists(lists))
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-/// What a merge key `<<` stands for: a mapping or a list of mappings.
-pub(crate) struct OneOrMore<T>(pub(crate) Vec<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
-            type Value = OneOrMore<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping, or a list of mappings,")
-            }
-
-            refuse!(null bool number text);
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMore<T>, A::Error> {
-                let mut all = Vec::new();
-                while let Some(one) = seq.next_element()? {
-                    all.push(one);
-                }
-                Ok(OneOrMore(all))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMore<T>, A::Error> {
-                T::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(|one| OneOrMore(vec![one]))
-            }
-        }
-        deserializer.deserialize_any(Reader(std::marker::PhantomData))
+like! {Encoded, "base64 text",
+    fn text(&mut self, text: &str) -> Fit {
+        self.0 = Secret::new(decode(text).map_err(Unfit::Because)?);
+        Ok(())
     }
 }
 
@@ -468,7 +250,10 @@ fn decode(text: &str) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeSeed;
+
     use super::*;
+    use crate::document::{Put, read_json};
 
     mapping! {
         /// A stand-in.
@@ -483,7 +268,9 @@ mod tests {
     }
 
     fn yaml(text: &str) -> Result<Sample, String> {
-        serde_yaml::from_str(text).map_err(|e| e.to_string())
+        let mut sample = Sample::default();
+        let put = Put::into(&mut sample).deserialize(serde_yaml::Deserializer::from_str(text));
+        put.map(|()| sample).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -537,9 +324,9 @@ mod tests {
 
     #[test]
     fn json_is_read_the_same_way() {
-        let read: Sample = serde_json::from_str(r#"{"name":"a","name":"b","other":[1],"token":null}"#).unwrap();
+        let read: Sample = read_json(br#"{"name":"a","name":"b","other":[1],"token":null}"#).unwrap();
         assert_eq!(text(&read.name), Some("b"));
-        let error = serde_json::from_str::<Sample>(r#"{"token":1234567}"#).unwrap_err().to_string();
+        let error = read_json::<Sample>(br#"{"token":1234567}"#).unwrap_err().to_string();
         assert!(error.contains("where a string (in quotes) belongs") && !error.contains("1234567"), "{error}");
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! The only user of serde_yaml besides the YAML output.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::de::DeserializeSeed;
 
 use super::env::Env;
 use super::fields::{Encoded, Hidden, List, Lists, Location, Switch, Text, Weigh, location, mapping, text};
 use super::store::Tokens;
 use super::{quoted, read_file};
+use crate::document::{Put, Slot};
 use crate::error::{Error, Kind, Result};
 
 /// The largest kubeconfig read; one of a thousand clusters with certificates has about 5 MB.
@@ -187,7 +187,13 @@ pub(super) fn load(explicit: Option<&Path>, env: &Env) -> Result<Kubeconfig> {
 }
 
 /// Reads the first document of a YAML (or JSON) text, with bounded unfolding; the words never quote a value.
-pub(crate) fn read_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Malformed> {
+pub(crate) fn read_yaml<T: Slot + Default>(text: &str) -> Result<T, Malformed> {
+    let mut read = T::default();
+    put_yaml(text, &mut read)?;
+    Ok(read)
+}
+
+fn put_yaml(text: &str, slot: &mut dyn Slot) -> Result<(), Malformed> {
     if nests_deeper(text, MAX_DEPTH) {
         return Err(Malformed { line: None, what: format!("nested more than {MAX_DEPTH} brackets deep") });
     }
@@ -197,10 +203,9 @@ pub(crate) fn read_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Malformed>
     }
     // An alias costs a few bytes and may stand for megabytes: count before building anything.
     if text.contains('&') && text.contains('*') {
-        let spent = Cell::new(0);
-        first_document(text, |document| Weigh::new(MAX_UNFOLDED, &spent).deserialize(document))?;
+        first_document(text, |document| Put::into(&mut Weigh::new(MAX_UNFOLDED)).deserialize(document))?;
     }
-    first_document(text, T::deserialize)
+    first_document(text, |document| Put::into(slot).deserialize(document))
 }
 
 /// What is wrong with a YAML text.

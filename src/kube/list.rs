@@ -1,10 +1,8 @@
 //! Long lists, page by page.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
 use super::status::Refusal;
 use super::{Client, path};
+use crate::document::{Fit, Slot, object};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Encoding, Request};
 
@@ -33,23 +31,48 @@ pub struct Listing<'a> {
     pub accept: &'static str,
 }
 
-#[derive(Deserialize)]
 struct Page<T> {
-    #[serde(default)]
     metadata: PageMeta,
-    /// Go writes an empty list as null at times.
-    items: Option<Vec<T>>,
+    items: Vec<T>,
 }
 
-#[derive(Default, Deserialize)]
-struct PageMeta {
-    #[serde(default, rename = "continue")]
-    continue_token: String,
+object! {
+    struct PageMeta { continue_token: String = "continue", }
+}
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Page { metadata: PageMeta::default(), items: Vec::new() }
+    }
+}
+
+impl<T: Slot + Default> Slot for Page<T> {
+    fn wanted(&self) -> &'static str {
+        "a list"
+    }
+
+    fn clear(&mut self) {}
+
+    fn place(&mut self) -> &mut dyn Slot {
+        self
+    }
+
+    fn mapping(&mut self) -> Fit {
+        Ok(())
+    }
+
+    fn field(&mut self, key: &str) -> Option<&mut dyn Slot> {
+        match key {
+            "metadata" => Some(&mut self.metadata),
+            "items" => Some(&mut self.items),
+            _ => None,
+        }
+    }
 }
 
 /// All objects of a list. Where it expires between two pages it goes on with the token the server offers, which may miss
 /// what changed meanwhile, else from the start.
-pub async fn all<T: DeserializeOwned>(client: &Client, listing: Listing<'_>) -> Result<Vec<T>> {
+pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Result<Vec<T>> {
     let mut items: Vec<T> = Vec::new();
     let mut token = String::new();
     let mut expired = 0;
@@ -70,7 +93,7 @@ pub async fn all<T: DeserializeOwned>(client: &Client, listing: Listing<'_>) -> 
             continue;
         }
         let page: Page<T> = client.read(answer, PAGE_BYTES).await?;
-        items.extend(page.items.unwrap_or_default());
+        items.extend(page.items);
         if page.metadata.continue_token.is_empty() {
             return Ok(items);
         }

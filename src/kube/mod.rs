@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue, RANGE, USER_AGENT};
-use serde::de::DeserializeOwned;
 
 use crate::args::kubectl::quoted;
 use crate::auth::{Auth, Headers};
 use crate::clock::Clock;
 use crate::config::{self, Env};
+use crate::document::{Slot, read_json};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::http::ranges::{self, Fetched, Ranges};
 use crate::http::tls::certificate::date;
@@ -191,20 +192,24 @@ impl Client {
     }
 
     /// An answer read as JSON. `limit` bounds its size in bytes, the request's time limit its reading.
-    pub async fn read<T: DeserializeOwned>(&self, answer: Response, limit: usize) -> Result<T> {
+    pub async fn read<T: Slot + Default>(&self, answer: Response, limit: usize) -> Result<T> {
+        let body = self.body(answer, limit).await?;
+        read_json(&body).doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
+    }
+
+    /// The whole body of an answer of 200 to 299.
+    async fn body(&self, answer: Response, limit: usize) -> Result<Bytes> {
         let answer = Client::expect_ok(answer).await?;
         let allowed = self.options.request_timeout.unwrap_or(FIRST_BYTE);
         let reading = self.options.clock.within((!allowed.is_zero()).then_some(allowed), answer.body.collect(limit));
-        let body = match reading.await {
-            Some(Ok(body)) => body,
-            Some(Err(cut)) => return Err(Error::new(status::cut_short(cut.ended()), cut.to_string())),
+        match reading.await {
+            Some(Ok(body)) => Ok(body),
+            Some(Err(cut)) => Err(Error::new(status::cut_short(cut.ended()), cut.to_string())),
             None => {
                 let words = format!("the answer did not end within {} s", allowed.as_secs_f32());
-                return Err(Error::new(Kind::Unreachable, words));
+                Err(Error::new(Kind::Unreachable, words))
             }
-        };
-        serde_json::from_slice(&body)
-            .doing(Kind::Failed, || "the API server's answer is not what its API promises".into())
+        }
     }
 
     /// Parts of the file at this path, in as few requests as the server allows: see [`Ranges::fetch`].

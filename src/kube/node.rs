@@ -2,114 +2,113 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::list::{self, JSON, Listing, METADATA};
 use super::{Client, path};
+use crate::document::object;
 use crate::error::Result;
 use crate::http::Request;
 
-/// A node (core/v1). Parts that are missing are empty.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Node {
-    /// Name, uid, labels.
-    pub metadata: Metadata,
-    /// What its kubelet last said about it.
-    pub status: Status,
+object! {
+    /// A node (core/v1). Parts that are missing are empty.
+    pub struct Node {
+        /// Name, uid, labels.
+        pub metadata: Metadata = "metadata",
+        /// What its kubelet last said about it.
+        pub status: Status = "status",
+    }
 }
 
-/// Metadata of any object.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the API's names")]
-pub struct Metadata {
-    pub name: String,
-    pub namespace: String,
-    pub uid: String,
-    pub labels: BTreeMap<String, String>,
-    /// RFC 3339.
-    pub creation_timestamp: String,
+object! {
+    /// Metadata of any object.
+    #[allow(missing_docs, reason = "the API's names")]
+    pub struct Metadata {
+        pub name: String = "name",
+        pub namespace: String = "namespace",
+        pub uid: String = "uid",
+        pub labels: BTreeMap<String, String> = "labels",
+        /// RFC 3339.
+        pub creation_timestamp: String = "creationTimestamp",
+    }
 }
 
-/// A node's status.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Status {
-    /// Where to reach it.
-    pub addresses: Vec<Address>,
-    /// Ready and its like; their polarity differs.
-    pub conditions: Vec<Condition>,
-    /// Versions and ids.
-    pub node_info: NodeInfo,
-    /// Where its kubelet listens.
-    pub daemon_endpoints: Endpoints,
+object! {
+    /// A node's status.
+    pub struct Status {
+        /// Where to reach it.
+        pub addresses: Vec<Address> = "addresses",
+        /// Ready and its like; their polarity differs.
+        pub conditions: Vec<Condition> = "conditions",
+        /// Versions and ids.
+        pub node_info: NodeInfo = "nodeInfo",
+        /// Where its kubelet listens.
+        pub daemon_endpoints: Endpoints = "daemonEndpoints",
+    }
 }
 
-/// One address of a node.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Address {
-    /// `InternalIP`, `Hostname`, `ExternalIP` …
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// A host name or an address.
-    pub address: String,
+object! {
+    /// One address of a node.
+    pub struct Address {
+        /// `InternalIP`, `Hostname`, `ExternalIP` …
+        pub kind: String = "type",
+        /// A host name or an address.
+        pub address: String = "address",
+    }
 }
 
-/// A condition, whole: documents show it as it is.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the API's names")]
-pub struct Condition {
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_heartbeat_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_transition_time: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub message: String,
+object! {
+    /// A condition, whole: documents show it as it is.
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    #[allow(missing_docs, reason = "the API's names")]
+    pub struct Condition {
+        #[serde(rename = "type")]
+        pub kind: String = "type",
+        /// `True`, `False` or `Unknown`.
+        pub status: String = "status",
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub last_heartbeat_time: Option<String> = "lastHeartbeatTime",
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub last_transition_time: Option<String> = "lastTransitionTime",
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub reason: String = "reason",
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub message: String = "message",
+    }
 }
 
-/// What a node runs.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the API's names")]
-pub struct NodeInfo {
-    #[serde(rename = "machineID")]
-    pub machine_id: String,
-    #[serde(rename = "bootID")]
-    pub boot_id: String,
-    /// `v1.36.2`, with a vendor's suffix at times.
-    pub kubelet_version: String,
-    pub container_runtime_version: String,
-    pub os_image: String,
-    pub kernel_version: String,
-    /// `linux` or `windows`.
-    pub operating_system: String,
-    pub architecture: String,
+object! {
+    /// What a node runs.
+    #[allow(missing_docs, reason = "the API's names")]
+    pub struct NodeInfo {
+        pub machine_id: String = "machineID",
+        pub boot_id: String = "bootID",
+        /// `v1.36.2`, with a vendor's suffix at times.
+        pub kubelet_version: String = "kubeletVersion",
+        pub container_runtime_version: String = "containerRuntimeVersion",
+        pub os_image: String = "osImage",
+        pub kernel_version: String = "kernelVersion",
+        /// `linux` or `windows`.
+        pub operating_system: String = "operatingSystem",
+        pub architecture: String = "architecture",
+    }
 }
 
-/// Where a node's daemons listen.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Endpoints {
-    /// The kubelet's.
-    pub kubelet_endpoint: Endpoint,
+object! {
+    /// Where a node's daemons listen.
+    pub struct Endpoints {
+        /// The kubelet's.
+        pub kubelet_endpoint: Endpoint = "kubeletEndpoint",
+    }
 }
 
-/// One port.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Endpoint {
-    /// 0 where none is known.
-    #[serde(rename = "Port")]
-    pub port: u16,
+object! {
+    /// One port.
+    pub struct Endpoint {
+        /// 0 where none is known.
+        pub port: u16 = "Port",
+    }
 }
 
 impl Node {

@@ -1,78 +1,75 @@
 //! Pods, as far as finding their traces in node logs needs to know them.
 
-use serde::Deserialize;
-
 use super::list::JSON;
 use super::node::Metadata;
 use super::{Client, path};
+use crate::document::object;
 use crate::error::Result;
 use crate::http::Request;
 
-/// A pod (core/v1). Parts that are missing are empty.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Pod {
-    /// Name, namespace, uid.
-    pub metadata: Metadata,
-    /// What it is meant to be.
-    pub spec: Spec,
-    /// What became of it.
-    pub status: Status,
+object! {
+    /// A pod (core/v1). Parts that are missing are empty.
+    pub struct Pod {
+        /// Name, namespace, uid.
+        pub metadata: Metadata = "metadata",
+        /// What it is meant to be.
+        pub spec: Spec = "spec",
+        /// What became of it.
+        pub status: Status = "status",
+    }
 }
 
-/// A pod's specification.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Spec {
-    /// The node it runs on; empty until it is scheduled.
-    pub node_name: String,
+object! {
+    /// A pod's specification.
+    pub struct Spec {
+        /// The node it runs on; empty until it is scheduled.
+        pub node_name: String = "nodeName",
+    }
 }
 
-/// A pod's status.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the API's names")]
-pub struct Status {
-    pub phase: String,
-    /// RFC 3339; empty until its kubelet took it on.
-    pub start_time: String,
-    pub container_statuses: Vec<ContainerStatus>,
-    pub init_container_statuses: Vec<ContainerStatus>,
-    pub ephemeral_container_statuses: Vec<ContainerStatus>,
+object! {
+    /// A pod's status.
+    #[allow(missing_docs, reason = "the API's names")]
+    pub struct Status {
+        pub phase: String = "phase",
+        /// RFC 3339; empty until its kubelet took it on.
+        pub start_time: String = "startTime",
+        pub container_statuses: Vec<ContainerStatus> = "containerStatuses",
+        pub init_container_statuses: Vec<ContainerStatus> = "initContainerStatuses",
+        pub ephemeral_container_statuses: Vec<ContainerStatus> = "ephemeralContainerStatuses",
+    }
 }
 
-/// One container's status.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the API's names")]
-pub struct ContainerStatus {
-    pub name: String,
-    /// `containerd://0123…`; empty until it was made.
-    #[serde(rename = "containerID")]
-    pub container_id: String,
-    pub ready: bool,
-    pub restart_count: u32,
-    /// What ended last, for its id.
-    pub last_state: LastState,
+object! {
+    /// One container's status.
+    #[allow(missing_docs, reason = "the API's names")]
+    pub struct ContainerStatus {
+        pub name: String = "name",
+        /// `containerd://0123…`; empty until it was made.
+        pub container_id: String = "containerID",
+        pub ready: bool = "ready",
+        pub restart_count: u32 = "restartCount",
+        /// What ended last, for its id.
+        pub last_state: LastState = "lastState",
+    }
 }
 
-/// What a container was before.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct LastState {
-    /// The instance that ended last.
-    pub terminated: Option<Terminated>,
+object! {
+    /// What a container was before.
+    pub struct LastState {
+        /// The instance that ended last.
+        pub terminated: Option<Terminated> = "terminated",
+    }
 }
 
-/// An instance of a container that ended.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the API's names")]
-pub struct Terminated {
-    #[serde(rename = "containerID")]
-    pub container_id: String,
-    pub exit_code: i32,
-    pub reason: String,
+object! {
+    /// An instance of a container that ended.
+    #[allow(missing_docs, reason = "the API's names")]
+    pub struct Terminated {
+        pub container_id: String = "containerID",
+        pub exit_code: i32 = "exitCode",
+        pub reason: String = "reason",
+    }
 }
 
 impl Pod {

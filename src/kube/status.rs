@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde::Deserialize;
 
 use super::hint;
 use crate::clock::Clock;
+use crate::document::{object, read_json};
 use crate::error::{Error, Kind};
 use crate::http::{Ended, Response, said};
 
@@ -74,7 +74,7 @@ impl Refusal {
             retry_after: None,
             audit_id: String::new(),
         };
-        if let Ok(told) = serde_json::from_slice::<Status>(body)
+        if let Ok(told) = read_json::<Status>(body)
             && told.kind == "Status"
         {
             let words = told.words();
@@ -131,36 +131,35 @@ impl Refusal {
     }
 }
 
-/// meta/v1 Status, as far as it is used.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    kind: String,
-    message: String,
-    reason: String,
-    metadata: ListMeta,
-    details: Details,
+object! {
+    /// meta/v1 Status, as far as it is used.
+    struct Status {
+        kind: String = "kind",
+        message: String = "message",
+        reason: String = "reason",
+        metadata: ListMeta = "metadata",
+        details: Details = "details",
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ListMeta {
-    #[serde(rename = "continue")]
-    continue_token: String,
+object! {
+    struct ListMeta {
+        continue_token: String = "continue",
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    kind: String,
-    causes: Vec<Cause>,
+object! {
+    struct Details {
+        kind: String = "kind",
+        causes: Vec<Cause> = "causes",
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Cause {
-    message: String,
-    field: String,
+object! {
+    struct Cause {
+        message: String = "message",
+        field: String = "field",
+    }
 }
 
 impl Status {

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::document::read_json;
 use crate::logs::klog::{Header, Severity};
 use crate::logs::layout::{self, Layout};
 use crate::logs::line::Line;
@@ -105,7 +106,7 @@ impl Klog {
         if !message.starts_with(b"{\"ts\":") {
             return None;
         }
-        let mut fields: Map<String, Value> = serde_json::from_slice(message).ok()?;
+        let Value::Object(mut fields) = read_json(message).ok()? else { return None };
         let text = |value: Option<Value>| match value {
             Some(Value::String(text)) => Some(text),
             _ => None,

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -256,10 +255,7 @@ async fn fetch_all(node: &Node<'_>, ranges: &Ranges, needs: Vec<(Need, String)>)
         let fetched = node.client.ranges(ranges, &url, wanted).await;
         (need, fetched)
     };
-    let mut running: Vec<Pin<Box<dyn Future<Output = (Need, Result<Fetched>)> + Send + '_>>> = Vec::new();
-    for need in needs {
-        running.push(Box::pin(fetch(need)));
-    }
+    let mut running: Vec<_> = needs.into_iter().map(|need| Box::pin(fetch(need))).collect();
     let mut done = Vec::new();
     poll_fn(move |context| {
         running.retain_mut(|one| match one.as_mut().poll(context) {

@@ -236,7 +236,9 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         if kubelet.as_mut().is_some_and(|kubelet| !kubelet.keep(&mut line)) {
             return None;
         }
-        (self.filter.judge(&line) == Verdict::Keep).then_some(line)
+        // An entry without a message prints nothing; journalctl's -n counts it all the same, and no pattern fits it.
+        let bare = line.text.is_empty() && self.filter.looks_at_content();
+        (!bare && self.filter.judge(&line) == Verdict::Keep).then_some(line)
     }
 
     /// Puts journalctl's line between two boots where one ended.
