@@ -9,6 +9,7 @@ mod contract;
 mod credentials;
 mod faults;
 mod fleet;
+mod follow;
 mod formats;
 mod logs;
 mod oidc;
