@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
@@ -13,11 +13,13 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::notice::Notices;
 
 pub mod certificate;
+mod provider;
 mod roots;
 mod verify;
 mod words;
 
 pub use self::certificate::Certificate;
+use self::provider::provider;
 pub(super) use self::words::Peer;
 
 /// Which servers are believed to be who they say they are.
@@ -94,7 +96,7 @@ pub fn configure(
     protocol: Protocol,
     notices: &Notices,
 ) -> Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider());
     let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
         Roots::Authorities(authorities) => Arc::new(verify::Verifier::authorities(authorities, source, &provider)?),
         Roots::System => Arc::new(verify::Verifier::system(roots::system(notices)?, &provider)),
@@ -107,7 +109,7 @@ pub fn configure(
 /// which few proxies' certificates come from: the system's authorities may vouch for it as well. It never sees the
 /// client's certificate, which is for the server.
 pub(super) fn configure_proxy(trust: &Trust, notices: &Notices) -> Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider());
     let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
         Roots::Authorities(authorities) => {
             let system = roots::system(notices).map_or(RootCertStore::empty(), |found| found.store);
