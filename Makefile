@@ -74,9 +74,10 @@ size: build ## the release binary's size, and the bytes of each crate in it
 		awk '{ crate = $$2 ~ /^ring_core/ ? "ring::" : $$2; if (!sub(/(::|\[).*/, "", crate)) crate = "(C, and names without a crate)"; \
 			sum[crate] += $$1 } END { for (crate in sum) printf "%9d  %s\n", sum[crate], crate }' | sort -rn | head -30
 
-# PROGRAMS="a b" measures other builds in one run, static ones for example; see tests/bench/main.rs for BENCH_GB and the rest.
-PROGRAMS = $(TARGET)/release/kubectl-kubelet_logs
-bench: build ## measure it beside kubectl and curl on the simulated cluster, and hold it to its targets
+# What is shipped is static, so that is what is measured: what `make static` builds here, and what `make static-musl` built
+# last. PROGRAMS="a b" measures others; tests/bench/main.rs tells of BENCH_GB, BENCH_RUNS and the like.
+PROGRAMS = $(STATIC) $(wildcard $(MUSL_STATIC))
+bench: static ## measure it beside kubectl and curl on the simulated cluster, and hold it to its targets
 	$(CARGO) build --release --example bench
 	@$(TARGET)/release/examples/bench $(PROGRAMS)
 

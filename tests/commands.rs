@@ -146,10 +146,11 @@ fn a_large_directory_is_listed_without_a_request_for_each_file() {
 fn timestamps_stand_before_every_line_in_the_wanted_zone() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
-    for node in ["node-a", "node-b"] {
-        let plain = run(&kubeconfig, [node]);
-        let utc = run(&kubeconfig, [node, "--timestamps"]);
-        let east = run(&kubeconfig, [node, "--timestamps", "--timezone", "+05:30"]);
+    for node in [&["node-a"][..], &["node-b", "--path", "kubelet.log"]] {
+        let ask = |more: &[&str]| run(&kubeconfig, node.iter().chain(more));
+        let plain = ask(&[]);
+        let utc = ask(&["--timestamps"]);
+        let east = ask(&["--timestamps", "--timezone", "+05:30"]);
         let strip = |text: &str, width: usize| -> String {
             text.split_inclusive('\n').map(|line| line.get(width..).expect("a timestamp")).collect()
         };
@@ -162,7 +163,7 @@ fn timestamps_stand_before_every_line_in_the_wanted_zone() {
         let without_boots =
             |text: String| text.split_inclusive('\n').filter(|l| !l.contains("-- Boot")).collect::<String>();
         let lines = without_boots(utc.text().to_owned());
-        assert_eq!(strip(&lines, 28), without_boots(plain.text().to_owned()), "{node}");
+        assert_eq!(strip(&lines, 28), without_boots(plain.text().to_owned()), "{node:?}");
         assert!(
             without_boots(east.text().to_owned())
                 .lines()
@@ -190,9 +191,9 @@ fn the_byte_limit_cuts_at_a_line_end_and_says_so() {
 fn quiet_hides_notes_and_verbosity_shows_requests_without_secrets() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::LogReader);
-    let noted = run(&kubeconfig, ["node-b", "--tail", "1"]);
+    let noted = run(&kubeconfig, ["node-b", "--tail", "1", "--source", "file"]);
     noted.expect(0, &["note: node-b: reading /var/log/kubelet.log"]);
-    let quiet = run(&kubeconfig, ["node-b", "--tail", "1", "-q"]);
+    let quiet = run(&kubeconfig, ["node-b", "--tail", "1", "--source", "file", "-q"]);
     assert!(quiet.stderr.is_empty() && quiet.stdout == noted.stdout);
     let token = User::LogReader.token();
     for (verbosity, shown) in [("6", "GET https://"), ("8", "uthorization")] {
@@ -221,8 +222,8 @@ fn lines_about_one_pod_are_found_by_name_and_uid() {
 fn severities_select_klog_lines_and_refuse_to_guess() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
-    for node in ["node-a", "node-b"] {
-        let ran = run(&kubeconfig, [node, "-P", "E"]);
+    for (node, source) in [("node-a", "--source=query"), ("node-b", "--source=file")] {
+        let ran = run(&kubeconfig, [node, "-P", "E", source]);
         ran.expect(0, &[]);
         let message = |line: &str| match line.strip_prefix("Nov ") {
             Some(rest) => rest.split_once("]: ").map_or(line, |(_, message)| message).to_owned(),
@@ -233,6 +234,13 @@ fn severities_select_klog_lines_and_refuse_to_guess() {
         let milder = |l: &String| l.len() > 5 && "IW".contains(&l[..1]) && l[1..5].bytes().all(|b| b.is_ascii_digit());
         assert!(errors.len() > 10 && !errors.iter().any(milder), "{errors:#?}");
     }
-    run(&kubeconfig, ["node-a", "-u", "sshd", "-P", "E"]).expect(2, &["--priority"]);
+    // The journal knows how urgent any program's lines are.
+    let urgent = run(&kubeconfig, ["node-b", "-P", "err", "-o", "jsonl"]);
+    let lines: Vec<&str> = urgent.expect(0, &[]).text().lines().collect();
+    let severe = |line: &str| line.contains("\"severity\":\"error\"") || line.contains("\"severity\":\"fatal\"");
+    let wanted = |line: &str| severe(line) || (0..=3).any(|level| line.contains(&format!("\"priority\":{level},")));
+    assert!(lines.len() > 10 && lines.iter().all(|line| wanted(line)), "{lines:#?}");
+    assert!(lines.iter().any(|line| !severe(line)), "the priority alone");
+    run(&kubeconfig, ["node-a", "-u", "sshd", "-P", "E", "--source", "query"]).expect(2, &["--priority"]);
     run(&kubeconfig, ["node-a", "-t", "kubelet", "--source", "query"]).expect(2, &["--identifier"]);
 }

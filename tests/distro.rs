@@ -151,10 +151,10 @@ fn a_plain_kubelet_costs_what_it_always_did() {
     let kubeconfig = cluster.kubeconfig(User::Admin);
     for (args, most) in [
         (&["vanilla"][..], 1),
-        (&["vanilla", "--tail", "2"], 1),
+        (&["vanilla", "--source=query", "--tail", "2"], 1),
         (&["vanilla", "-g", "node"], 1),
-        (&["vanilla", "--tail", "0"], 1),
-        (&["vanilla", "--since", "1h"], 2),
+        (&["vanilla", "--source=query", "--tail", "0"], 1),
+        (&["vanilla", "--source=query", "--since", "1h"], 2),
         // Asked for kubelet, for two groups of four, and for k3s.
         (&["k3s"], 4),
         (&["k3s", "-u", "k3s"], 1),

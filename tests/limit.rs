@@ -16,7 +16,7 @@ use crate::support::{Ran, run};
 
 /// How long the kubelets of these tests let a query run, and what the program is told of it.
 const LIMIT: Duration = Duration::from_secs(1);
-const TOLD: [&str; 4] = ["--server-limit", "1s", "--timeout", "60s"];
+const TOLD: [&str; 5] = ["--server-limit", "1s", "--timeout", "60s", "--source=query"];
 
 /// Fixed offsets: the log is of today, and so might a change to summer time be.
 const ZONES: [&str; 3] = ["UTC0", "EST5", "IST-5:30"];
@@ -208,7 +208,8 @@ fn cases() -> Vec<Vec<String>> {
 
 /// What a node that has the time answers to the same.
 fn expected(cluster: &Cluster, zone: usize, args: &[String]) -> Vec<u8> {
-    let ran = run(&cluster.kubeconfig(User::Admin), [format!("quick-{zone}")].iter().chain(args));
+    let quick = [format!("quick-{zone}"), "--source=query".to_owned()];
+    let ran = run(&cluster.kubeconfig(User::Admin), quick.iter().chain(args));
     ran.expect(0, &[]);
     assert!(!ran.stdout.is_empty(), "{args:?}");
     ran.stdout
@@ -357,10 +358,7 @@ fn a_text_file_under_a_units_name_that_may_have_been_cut_is_told() {
     // The kubelet takes no start for a file, so what is missing can't be asked for.
     let cut = Fault::new(What::EndAfterPause(10_000, LIMIT)).path("query=messages");
     let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]).fault(cut).start();
-    let ran = run(
-        &cluster.kubeconfig(User::Admin),
-        ["node-a", "-u", "messages", "--source", "query"].into_iter().chain(TOLD),
-    );
+    let ran = run(&cluster.kubeconfig(User::Admin), ["node-a", "-u", "messages"].into_iter().chain(TOLD));
     ran.expect(3, &["what follows can't be asked for by itself", "--path"]);
     let file = std::fs::read(cluster.var_log("node-a").join("messages")).expect("a file");
     assert!(!ran.stdout.is_empty() && file.starts_with(&ran.stdout));

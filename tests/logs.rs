@@ -47,8 +47,18 @@ impl Case {
         args
     }
 
-    /// What must be printed.
+    /// What must be printed by the query or from a file.
     fn expected(&self, entries: &[Entry]) -> String {
+        self.printed(entries, self.until.is_none() && self.grep.is_none() && self.exclude.is_none())
+    }
+
+    /// What must be printed from the journal's files.
+    fn of_journal(&self, entries: &[Entry]) -> String {
+        self.printed(entries, self.grep.is_none() && self.exclude.is_none())
+    }
+
+    /// Entries without a message are printed by nobody, but `tail` may count them, as journalctl does.
+    fn printed(&self, entries: &[Entry], counts_all: bool) -> String {
         let matches = |pattern: &str, entry: &Entry| entry.message.to_ascii_lowercase().contains(pattern);
         let wanted: Vec<&Entry> = entries
             .iter()
@@ -56,8 +66,7 @@ impl Case {
                 self.since.is_none_or(|since| e.real >= since) && self.until.is_none_or(|until| e.real <= until)
             })
             .filter(|e| self.grep.is_none_or(|g| matches(g, e)) && !self.exclude.is_some_and(|x| matches(x, e)))
-            // journalctl counts what has no message but prints nothing for it; what is filtered here was printed there.
-            .filter(|e| !e.text.is_empty() || (self.until.is_none() && self.grep.is_none() && self.exclude.is_none()))
+            .filter(|e| !e.text.is_empty() || counts_all)
             .collect();
         let from = self.tail.map_or(0, |n| wanted.len().saturating_sub(n));
         let mut text = String::new();
@@ -227,9 +236,28 @@ fn with_the_query_on_every_filter_gives_the_journals_entries() {
             let entries = journal(offset);
             for case in cases(&agreed(&entries)) {
                 for node in [format!("on-{zone}"), format!("until-{zone}")] {
-                    let ran = run(&kubeconfig, [node.clone()].into_iter().chain(case.args()));
+                    let args = [node.clone(), "--source=query".to_owned()].into_iter().chain(case.args());
+                    let ran = run(&kubeconfig, args);
                     same(&ran, &case.expected(&entries), &format!("{node} ({reader:?}) {:?}", case.args()));
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn from_its_files_every_filter_gives_the_journals_entries() {
+    let cluster = start(Reader::Auto);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    // Each node's files hold the same; only what a kubelet says of its zone differs.
+    let entries = journal(0);
+    for (zone, _, _) in ZONES {
+        for case in cases(&agreed(&entries)) {
+            // Whether the query is on or off, and whether the journal was asked for or taken.
+            for (node, way) in [("on", "--source=journal"), ("off", "--source=auto"), ("until", "--source=journal")] {
+                let args = [format!("{node}-{zone}"), way.to_owned()].into_iter().chain(case.args());
+                let ran = run(&kubeconfig, args);
+                same(&ran, &case.of_journal(&entries), &format!("{node}-{zone} {way} {:?}", case.args()));
             }
         }
     }
@@ -249,10 +277,9 @@ fn with_the_query_off_every_filter_gives_the_files_entries() {
         whole.push_str(&text("kubelet.log.1"));
         whole.push_str(&text("kubelet.log"));
         // A file that is named is that file; the kubelet's log is also what was rotated.
-        for (log, ways) in [
-            (text("kubelet.log"), &[&["--path", "kubelet.log"][..]][..]),
-            (whole, &[&[][..], &["--source", "file"]][..]),
-        ] {
+        for (log, ways) in
+            [(text("kubelet.log"), &[&["--path", "kubelet.log"][..]][..]), (whole, &[&["--source", "file"][..]][..])]
+        {
             let entries = klog_file(&log, offset);
             for case in cases(&agreed(&entries)) {
                 for way in ways {
@@ -374,7 +401,8 @@ fn a_plain_log_costs_one_request_and_names_its_client() {
     let cluster = start(Reader::Auto);
     let kubeconfig = cluster.kubeconfig(User::Admin);
     // The journal is years old: without a name it would be asked whether another unit is at work.
-    for args in [&["on-utc"][..], &["on-utc", "--tail", "5"], &["on-utc", "-g", "volume"]] {
+    let query = ["on-utc", "--tail", "5", "--source", "query"];
+    for args in [&["on-utc"][..], &query, &["on-utc", "-g", "volume"]] {
         let args = [args, &["-u", "kubelet"]].concat();
         let before = cluster.requests().len();
         run(&kubeconfig, &args).expect(0, &[]);
@@ -404,20 +432,21 @@ fn a_unit_that_is_a_text_file_is_read_as_one() {
 fn a_probe_that_is_cut_short_does_not_move_the_log_to_another_year() {
     let cluster = start(Reader::Auto);
     let kubeconfig = cluster.kubeconfig(User::Admin);
-    let expected = run(&kubeconfig, ["on-utc", "--timestamps"]);
+    let told = ["on-utc", "--timestamps", "--source=query"];
+    let expected = run(&kubeconfig, told);
     assert!(expected.text().starts_with("2023-11-14T"));
     for what in [What::EndAfter(0), What::CutAfter(60), What::Reset] {
         cluster.inject(Fault::new(what).node("on-utc").path("sinceTime=2023").first(1));
-        let ran = run(&kubeconfig, ["on-utc", "--timestamps"]);
+        let ran = run(&kubeconfig, told);
         ran.expect(0, &[]);
         assert!(ran.stdout == expected.stdout, "{}", ran.text().lines().next().unwrap_or_default());
-        let none = run(&kubeconfig, ["on-utc", "--until-time", "2022-12-31"]);
+        let none = run(&kubeconfig, ["on-utc", "--until-time", "2022-12-31", "--source=query"]);
         none.expect(0, &["nothing matched up to 2022-12-31"]);
         cluster.heal();
     }
     // One that is never answered whole ends the run: a guess would be wrong.
     cluster.inject(Fault::new(What::EndAfter(0)).node("on-utc").path("sinceTime=2023"));
-    run(&kubeconfig, ["on-utc", "--timestamps"]).expect(3, &["year"]);
+    run(&kubeconfig, told).expect(3, &["year"]);
 }
 
 #[test]

@@ -98,7 +98,11 @@ fn memory_does_not_grow_with_the_log() {
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let file = cluster.var_log("node-a").join("huge.log");
     std::fs::write(&file, megabyte().repeat(64)).expect("a file");
-    for args in [&["large"][..], &["large", "--timestamps", "-e", "number=7"], &["node-a", "--path", "huge.log"]] {
+    for args in [
+        &["large"][..],
+        &["large", "--source=query", "--timestamps", "-e", "number=7"],
+        &["node-a", "--path", "huge.log"],
+    ] {
         let mut child = spawn(&kubeconfig, args);
         let mut stdout = child.stdout.take().expect("a pipe");
         let (mut read, mut peaked, mut buffer) = (0, 0, vec![0; MEGABYTE]);
@@ -367,9 +371,12 @@ fn what_steers_a_terminal_reaches_a_pipe_but_no_terminal() {
     let kubeconfig = cluster.kubeconfig(User::Admin);
     std::fs::write(cluster.var_log("node-a").join("nasty.log"), NASTY).expect("a file");
     std::fs::write(cluster.var_log("node-a").join("\u{1b}[31mred.log"), "").expect("a file");
-    for args in
-        [&["node-a"][..], &["node-a", "-g", "hidden"], &["node-a", "--path", "nasty.log"], &["node-a", "--tail", "1"]]
-    {
+    for args in [
+        &["node-a"][..],
+        &["node-a", "-g", "hidden"],
+        &["node-a", "--path", "nasty.log"],
+        &["node-a", "--source=query", "--tail", "1"],
+    ] {
         assert_eq!(run(&kubeconfig, args).expect(0, &[]).text(), NASTY, "{args:?}");
         let shown = on_a_terminal(&kubeconfig, args);
         assert!(

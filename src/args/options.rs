@@ -238,6 +238,8 @@ pub enum SourceChoice {
     Auto,
     /// The kubelet's node log query.
     Query,
+    /// The node's journal files.
+    Journal,
     /// Text files under /var/log.
     File,
 }
@@ -303,6 +305,17 @@ impl Priority {
                 "give klog's I, W, E or F, or syslog's 0-7 or emerg, alert, crit, err, warning, notice, info, debug",
             )
         })
+    }
+
+    /// The mildest of syslog's levels it lets through.
+    pub fn level(self) -> u8 {
+        match self {
+            Priority::Klog(Severity::Info) => 7,
+            Priority::Klog(Severity::Warning) => 4,
+            Priority::Klog(Severity::Error) => 3,
+            Priority::Klog(Severity::Fatal) => 2,
+            Priority::Syslog(level) => level,
+        }
     }
 
     /// The mildest klog severity it lets through.

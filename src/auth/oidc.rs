@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::{self, Env, Scheme, Server, Store, Tokens, quoted};
 use crate::document::read_json;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Proxy, Request, Response, Roots, Settings, Trust};
+use crate::http::{Origin, Pool, Protocol, Proxy, Request, Roots, Settings, Trust};
 use crate::notice::Notices;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -132,7 +132,7 @@ impl Provider {
     /// A new token: somebody else's from the kubeconfig, else one asked for.
     async fn refresh(&self, state: &mut State, clock: &Clock) -> Result<HeaderValue> {
         // With a provider that gives each refresh token once, two programs that ask at a time would log each other out.
-        let _turn = self.store.turn(clock).await;
+        let _turn = self.store.turn(self.limit, clock).await;
         if let Some(header) = self.look(state, clock) {
             return Ok(header);
         }
@@ -142,8 +142,8 @@ impl Provider {
             asked => Some(asked?),
         };
         if let Some(new) = asked {
-            let header = super::bearer(new.id.as_ref().map_or("", |id| id.expose()))?;
-            let end = new.id.as_ref().and_then(expiry).unwrap_or(clock.now());
+            let id = new.id.as_ref().map_or("", |id| id.expose());
+            let (header, end) = (super::bearer(id)?, expiry(id).unwrap_or(clock.now()));
             match self.store.save(&state.seen, &new, clock).await {
                 Ok(()) => state.seen = new.clone(),
                 Err(error) => {
@@ -166,7 +166,8 @@ impl Provider {
 
     /// Takes what the kubeconfig holds by now, if that has changed; the header, if it serves.
     fn look(&self, state: &mut State, clock: &Clock) -> Option<HeaderValue> {
-        let now = self.store.read().ok().filter(|now| *now != state.seen)?;
+        // A file that holds none is one that somebody is just writing.
+        let now = self.store.read().ok().filter(|now| *now != state.seen && now.refresh.is_some())?;
         state.seen = now.clone();
         state.tokens = now;
         state.take(clock);
@@ -190,79 +191,72 @@ impl Provider {
     /// The provider's token endpoint, then its answer to the refresh token.
     async fn exchange(&self, refresh: &Secret, known: &mut Option<Style>, clock: &Clock) -> Result<Tokens> {
         let endpoint = self.discover(clock).await?;
-        let pool = self.pool(&endpoint.origin, clock)?;
         // As golang.org/x/oauth2: first as the standard wants it, then as some providers do.
-        let mut answer = None;
-        for style in [Style::Header, Style::Form] {
-            if known.is_some_and(|known| known != style) {
-                continue;
-            }
+        let mut style = known.unwrap_or(Style::Header);
+        let answer = loop {
             let request = self.form(&endpoint.path, refresh, style)?;
-            let sent = pool.send(&request).await.map_err(|failure| self.within(failure.into()))?;
-            let read = self.read(sent, refresh).await;
-            if read.is_ok() {
-                *known = Some(style);
+            match self.call(&endpoint.origin, request, refresh, clock).await? {
+                Answer::Object(answer) => break answer,
+                Answer::Refusal(_) if known.is_none() && style == Style::Header => style = Style::Form,
+                Answer::Refusal(error) => return Err(error),
+                Answer::Elsewhere(_) => {
+                    return Err(self.fault("the token endpoint redirects, which a secret does not follow"));
+                }
             }
-            answer = Some(read);
-            if matches!(answer, Some(Ok(_))) {
-                break;
-            }
-        }
-        let answer = answer.unwrap_or_else(|| Err(self.fault("nothing was asked")))?;
+        };
+        *known = Some(style);
+        self.tokens(&answer, refresh)
+    }
+
+    fn tokens(&self, answer: &Value, refresh: &Secret) -> Result<Tokens> {
         let token = |name| answer.get(name).and_then(Value::as_str).filter(|token| !token.is_empty());
         let Some(id) = token("id_token") else {
             return Err(self
                 .fault("the provider gave no id_token against the refresh token")
                 .hint("log in again with the scope openid; some providers never give one when refreshing"));
         };
-        let new = Tokens {
-            id: Some(id.into()),
-            refresh: Some(token("refresh_token").map_or_else(|| refresh.clone(), Secret::from)),
-        };
-        let is_odd = |token: &Secret| {
-            token.expose().len() > MAX_TOKEN || !token.expose().bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        };
-        if new.id.iter().chain(&new.refresh).any(is_odd) {
+        let refresh = token("refresh_token").unwrap_or(refresh.expose());
+        let is_odd = |token: &str| token.len() > MAX_TOKEN || !token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if is_odd(id) || is_odd(refresh) {
             return Err(self.fault("the provider gave a token that is no token: too long, or with odd characters"));
         }
-        if new.id.as_ref().and_then(expiry).is_none() {
+        if expiry(id).is_none() {
             return Err(self.fault("the provider gave an id_token that is no JWT with an end"));
         }
-        Ok(new)
+        Ok(Tokens { id: Some(id.into()), refresh: Some(refresh.into()) })
     }
 
     /// Where to ask: `token_endpoint` of the provider's configuration.
     async fn discover(&self, clock: &Clock) -> Result<Endpoint> {
         let issuer = self.issuer.trim_end_matches('/');
         let mut endpoint = self.endpoint(&format!("{issuer}/.well-known/openid-configuration"), "idp-issuer-url")?;
-        for _ in 0..=REDIRECTS {
-            let request =
-                Request::get(endpoint.path.as_str()).header(ACCEPT, HeaderValue::from_static("application/json"));
-            let pool = self.pool(&endpoint.origin, clock)?;
-            let answer = pool.send(&request).await.map_err(|failure| self.within(failure.into()))?;
-            if let (301 | 302 | 303 | 307 | 308, Some(to)) = (answer.status, answer.header(LOCATION)) {
-                // Nothing secret goes with it.
-                endpoint = match endpoint.origin.resolve(&endpoint.path, to) {
-                    Some(path) => Endpoint { path, ..endpoint },
-                    None => self.endpoint(to, "a redirect")?,
-                };
-                continue;
+        let mut redirects = 0;
+        let configuration = loop {
+            // Nothing secret goes with it, so it may lead anywhere.
+            let request = Request::get(endpoint.path.as_str());
+            match self.call(&endpoint.origin, request, &Secret::default(), clock).await? {
+                Answer::Object(configuration) => break configuration,
+                Answer::Refusal(error) => return Err(error),
+                Answer::Elsewhere(_) if redirects == REDIRECTS => {
+                    return Err(self.fault("the provider's configuration is redirected for ever"));
+                }
+                Answer::Elsewhere(to) => {
+                    redirects += 1;
+                    endpoint = match endpoint.origin.resolve(&endpoint.path, &to) {
+                        Some(path) => Endpoint { path, ..endpoint },
+                        None => self.endpoint(&to, "a redirect")?,
+                    };
+                }
             }
-            let configuration = self.read(answer, &Secret::default()).await?;
-            let text = |name| configuration.get(name).and_then(Value::as_str);
-            if let Some(named) = text("issuer")
-                && named.trim_end_matches('/') != issuer
-            {
-                return Err(self
-                    .fault(&format!("the provider calls itself {}", quoted(named)))
-                    .hint("correct idp-issuer-url: it must be the issuer that the API server is configured with"));
-            }
-            return match text("token_endpoint") {
-                Some(url) => self.endpoint(url, "its token_endpoint"),
-                None => Err(self.fault("the provider's configuration has no token_endpoint")),
-            };
+        };
+        let text = |name| configuration.get(name).and_then(Value::as_str);
+        match (text("issuer").filter(|named| named.trim_end_matches('/') != issuer), text("token_endpoint")) {
+            (Some(other), _) => Err(self
+                .fault(&format!("the provider calls itself {}", quoted(other)))
+                .hint("correct idp-issuer-url: it must be the issuer that the API server is configured with")),
+            (None, Some(url)) => self.endpoint(url, "its token_endpoint"),
+            (None, None) => Err(self.fault("the provider's configuration has no token_endpoint")),
         }
-        Err(self.fault("the provider's configuration is redirected for ever"))
     }
 
     /// Splits a URL that may be asked: https, unless all of it stays on this machine.
@@ -278,13 +272,6 @@ impl Provider {
         Ok(Endpoint { origin, path: path.unwrap_or_else(|| "/".to_owned()) })
     }
 
-    fn pool(&self, origin: &Origin, clock: &Clock) -> Result<Pool> {
-        let proxy = self.proxy(origin).map_err(|error| self.within(error))?;
-        let settings =
-            Settings { protocol: Protocol::Http1, clock: *clock, proxy, ..Settings::new(self.notices.clone()) };
-        Pool::new(origin.clone(), &self.trust, None, settings).map_err(|error| self.within(error))
-    }
-
     /// The environment's proxy for this place.
     fn proxy(&self, origin: &Origin) -> Result<Option<Proxy>> {
         let mut warnings = Vec::new();
@@ -298,48 +285,60 @@ impl Provider {
 
     fn form(&self, path: &str, refresh: &Secret, style: Style) -> Result<Request> {
         let mut form = format!("grant_type=refresh_token&refresh_token={}", escape(refresh.expose()));
-        let (id, secret) = (escape(&self.client_id), escape(self.client_secret.expose()));
         if style == Style::Form {
-            form.push_str(&format!("&client_id={id}"));
-            if !secret.is_empty() {
-                form.push_str(&format!("&client_secret={secret}"));
+            form.push_str(&format!("&client_id={}", escape(&self.client_id)));
+            if !self.client_secret.expose().is_empty() {
+                form.push_str(&format!("&client_secret={}", escape(self.client_secret.expose())));
             }
         }
-        let request = Request::post(path, Secret::new(Bytes::from(form)))
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = Request::post(path, Secret::new(Bytes::from(form)));
         Ok(match style {
             Style::Form => request,
             Style::Header => {
-                let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
-                request.header(AUTHORIZATION, super::sensitive(basic, "client-secret")?)
+                request.header(AUTHORIZATION, super::sensitive(format!("Basic {}", self.basic()), "client-secret")?)
             }
         })
     }
 
-    /// A JSON object, or the provider's own words for why there is none.
-    async fn read(&self, answer: Response, refresh: &Secret) -> Result<Value> {
-        let status = answer.status;
+    fn basic(&self) -> String {
+        STANDARD.encode(format!("{}:{}", escape(&self.client_id), escape(self.client_secret.expose())))
+    }
+
+    /// One request, and what it came to.
+    async fn call(&self, origin: &Origin, request: Request, refresh: &Secret, clock: &Clock) -> Result<Answer> {
+        let proxy = self.proxy(origin).map_err(|error| self.within(error))?;
+        let settings =
+            Settings { protocol: Protocol::Http1, clock: *clock, proxy, ..Settings::new(self.notices.clone()) };
+        let pool = Pool::new(origin.clone(), &self.trust, None, settings).map_err(|error| self.within(error))?;
+        let request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
+        let answer = pool.send(&request).await.map_err(|failure| self.within(failure.into()))?;
+        let (status, to) = (answer.status, answer.header(LOCATION).map(str::to_owned));
         let body = answer.body.collect(MAX_ANSWER).await.map_err(|cut| self.unreachable(&cut.to_string()))?;
-        let said: Option<Value> = read_json(&body).ok().filter(Value::is_object);
-        let words = |name| {
-            let words = said.as_ref()?.get(name)?.as_str()?;
-            Some(self.scrub(words, refresh))
-        };
-        match (words("error"), &said) {
-            (None, Some(_)) if (200..300).contains(&status) => Ok(said.unwrap_or_default()),
-            (None, None) if (200..300).contains(&status) => {
-                Err(self.fault("what the provider answered is no JSON object"))
-            }
-            (Some(error), _) => {
-                let more = words("error_description").map(|words| format!(" ({words})")).unwrap_or_default();
-                Err(self
-                    .fault(&format!("the provider answered {status}: {error}{more}"))
-                    .hint("log in again with the tool that wrote this user entry, if the refresh token has ended"))
-            }
-            (None, _) => {
-                let text = self.scrub(&String::from_utf8_lossy(body.get(..MAX_WORDS).unwrap_or(&body)), refresh);
+        Ok(match (status, to) {
+            (301 | 302 | 303 | 307 | 308, Some(to)) => Answer::Elsewhere(to),
+            _ => self.read(status, &body, refresh),
+        })
+    }
+
+    /// A JSON object, or the provider's own words for why there is none.
+    fn read(&self, status: u16, body: &[u8], refresh: &Secret) -> Answer {
+        let said: Option<Value> = read_json(body).ok().filter(Value::is_object);
+        let words = |name| Some(self.scrub(said.as_ref()?.get(name)?.as_str()?, refresh));
+        let is_good = (200..300).contains(&status);
+        if let Some(error) = words("error") {
+            let more = words("error_description").map(|words| format!(" ({words})")).unwrap_or_default();
+            return Answer::Refusal(
+                self.fault(&format!("the provider answered {status}: {error}{more}"))
+                    .hint("log in again with the tool that wrote this user entry, if the refresh token has ended"),
+            );
+        }
+        match said {
+            Some(object) if is_good => Answer::Object(object),
+            None if is_good => Answer::Refusal(self.fault("what the provider answered is no JSON object")),
+            _ => {
+                let text = self.scrub(&String::from_utf8_lossy(body), refresh);
                 let text = text.lines().next().unwrap_or_default().trim();
-                Err(self.fault(&format!("the provider answered {status}: {}", quoted(text))))
+                Answer::Refusal(self.fault(&format!("the provider answered {status}: {}", quoted(text))))
             }
         }
     }
@@ -347,8 +346,8 @@ impl Provider {
     /// The provider's words without our secrets, which it may repeat.
     fn scrub(&self, words: &str, refresh: &Secret) -> String {
         let mut words = words.to_owned();
-        let secret = self.client_secret.expose();
-        for secret in [refresh.expose().as_str(), secret, &escape(refresh.expose()), &escape(secret)] {
+        let (secret, basic) = (self.client_secret.expose(), self.basic());
+        for secret in [refresh.expose().as_str(), secret, &escape(refresh.expose()), &escape(secret), &basic] {
             if !secret.is_empty() {
                 words = words.replace(secret, "(redacted)");
             }
@@ -373,7 +372,7 @@ impl State {
     /// Makes the header of the id-token at hand, if that is still good.
     fn take(&mut self, clock: &Clock) {
         let id = self.tokens.id.as_ref();
-        let good = id.and_then(|id| Some((id, expiry(id).filter(|end| is_before(clock, *end))?)));
+        let good = id.and_then(|id| Some((id, expiry(id.expose()).filter(|end| is_before(clock, *end))?)));
         let header = good.and_then(|(id, end)| Some((super::bearer(id.expose()).ok()?, end)));
         if header.is_some() {
             self.generation += 1;
@@ -388,6 +387,13 @@ impl fmt::Debug for Provider {
     }
 }
 
+/// What a request came to.
+enum Answer {
+    Object(Value),
+    Refusal(Error),
+    Elsewhere(String),
+}
+
 /// Where a request goes.
 struct Endpoint {
     origin: Origin,
@@ -400,8 +406,7 @@ fn is_before(clock: &Clock, end: Timestamp) -> bool {
 }
 
 /// The end a JWT gives itself. Nothing else of it is looked at: whether it is true is the API server's business.
-fn expiry(token: &Secret) -> Option<Timestamp> {
-    let token = token.expose();
+fn expiry(token: &str) -> Option<Timestamp> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() || token.len() > MAX_TOKEN {

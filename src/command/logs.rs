@@ -18,6 +18,7 @@ use crate::kube::{Client, node, pod};
 use crate::logs::collect::{End, Means, Order, Step, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
+use crate::logs::unit::KUBELET;
 use crate::notice::Notices;
 use crate::output::Output;
 
@@ -130,7 +131,12 @@ async fn read(
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
-            let unit = if let [unit] = &*plan.units { Some(unit.clone()) } else { None };
+            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
+            let unit = match (&*plan.units, &*plan.paths) {
+                ([unit], _) => Some(unit.clone()),
+                ([], []) => Some(KUBELET.to_owned()),
+                _ => None,
+            };
             Format::Jsonl(Jsonl::new(output, &nodes, unit))
         }
         Said::Digest => Format::Digest(Table::new(output, &nodes)),

@@ -1,15 +1,14 @@
 //! Puts values into a user's auth-provider inside a kubeconfig's text and leaves every other byte as it is.
 //!
-//! libyaml itself says where the values stand, so any style of writing is found. What comes out is read again and must
-//! differ in nothing but the values: a text that can't be edited is reported, never damaged.
+//! Where a value may stand is guessed from the text; what comes out is read again and must differ in nothing but that
+//! value. So a wrong guess is only the next one's turn, and a text that can't be edited is reported, never damaged.
 
-use std::cell::Cell;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::kubeconfig::{first_document, read_yaml};
+use super::kubeconfig::read_yaml;
+
+/// The most that is read again in search of the right place, in bytes: a kubeconfig of many users may hold many such places.
+const MAX_READ: usize = 64 << 20;
 
 /// The text with these fields of `user`'s `auth-provider.config` set, or `None` where it is written in too odd a way.
 pub(super) fn put(text: &str, user: &str, fields: &[(&str, &str)]) -> Option<String> {
@@ -18,107 +17,93 @@ pub(super) fn put(text: &str, user: &str, fields: &[(&str, &str)]) -> Option<Str
 
 fn put_one(text: &str, user: &str, key: &str, value: &str) -> Option<String> {
     let mut wanted: Value = read_yaml(text).ok()?;
-    let is_user = |entry: &Value| entry.get("name").and_then(Value::as_str) == Some(user);
-    let nth = wanted.get("users")?.as_array()?.iter().position(is_user)?;
-    let config = wanted.get_mut("users")?.get_mut(nth)?.get_mut("user")?.get_mut("auth-provider")?.get_mut("config")?;
-    let config = config.as_object_mut()?;
-    let old = config.get(key).cloned();
-    let neighbour = config.keys().next()?.clone();
+    let is_user = |entry: &&mut Value| entry.get("name").and_then(Value::as_str) == Some(user);
+    let user = wanted.get_mut("users")?.as_array_mut()?.iter_mut().find(is_user)?;
+    let config = user.pointer_mut("/user/auth-provider/config")?.as_object_mut()?;
+    let candidates = match config.get(key) {
+        Some(Value::Null) => replaced(text, key, None, value),
+        Some(old) => replaced(text, key, Some(old.as_str()?), value),
+        None => {
+            // Beside the one that every user has of his own, if he has it.
+            let (neighbour, its) = config.get_key_value("refresh-token").or(config.iter().next())?;
+            inserted(text, neighbour, its.as_str()?, key, value)
+        }
+    };
     config.insert(key.to_owned(), value.into());
-    let place = |key, whole| find(text, &[USERS, Step::Nth(nth), USER, AUTH_PROVIDER, CONFIG, Step::Key(key)], whole);
-    let candidates = match old {
-        Some(old) => replaced(text, place(key, Part::Value)?, old.as_str(), value)?,
-        None => inserted(text, place(&neighbour, Part::Key)?, key, value),
-    };
-    candidates.into_iter().find(|edited| read_yaml::<Value>(edited).is_ok_and(|after| after == wanted))
+    let affordable = candidates.into_iter().take(MAX_READ / text.len().max(1));
+    affordable.into_iter().find(|edited| read_yaml::<Value>(edited).is_ok_and(|after| after == wanted))
 }
 
-/// Ways to write `value` over the scalar that begins at `at` and is read as `old` (`None` for null).
-fn replaced(text: &str, at: usize, old: Option<&str>, value: &str) -> Option<Vec<String>> {
-    let mut start = at;
-    // An anchor or a tag stays.
-    while text[start..].starts_with(['&', '!']) {
-        start += text[start..].find(char::is_whitespace)?;
-        start += text[start..].find(|c: char| c != ' ')?;
-    }
-    let rest = &text[start..];
-    let (length, written) = match (rest.chars().next(), old) {
-        (Some('\''), _) => (single_quoted(rest)?, format!("'{}'", value.replace('\'', "''"))),
-        (Some('"'), _) => (double_quoted(rest)?, json(value)),
-        (Some('|' | '>'), _) => (block(text, start)?, plain(value)),
-        (_, Some(old)) if rest.starts_with(old) => (old.len(), plain(value)),
-        (_, Some(_)) => return None,
-        (_, None) => match ["null", "~"].into_iter().find(|null| rest.starts_with(null)) {
-            Some(null) => (null.len(), plain(value)),
-            None => (0, format!(" {}", plain(value))),
-        },
+/// Ways to write `value` over `old` behind the key.
+fn replaced(text: &str, key: &str, old: Option<&str>, value: &str) -> Vec<String> {
+    let written = |place: Place| {
+        let old = &text[place.value..place.end];
+        let new = match old.bytes().next() {
+            Some(b'\'') => single(value),
+            Some(b'"') => json(value),
+            Some(_) => plain(value),
+            None => format!(" {}", plain(value)),
+        };
+        [&text[..place.value], &new, &text[place.end..]].concat()
     };
-    Some(vec![[&text[..start], &written, &rest[length..]].concat()])
+    places(text, key, old).into_iter().map(written).collect()
 }
 
-/// Ways to write a new field in front of the key at `at`.
-fn inserted(text: &str, at: usize, key: &str, value: &str) -> Vec<String> {
-    let (before, after) = text.split_at(at);
-    let field = match after.starts_with('"') {
-        true => format!("{}: {}", json(key), json(value)),
-        false => format!("{key}: {}", plain(value)),
-    };
-    let line = before.rfind('\n').map_or(0, |end| end + 1);
-    let end = if before[..line].ends_with("\r\n") { "\r\n" } else { "\n" };
-    let indent = &before[line..];
+/// Ways to write a new field in front of `neighbour`, whose value is `old`.
+fn inserted(text: &str, neighbour: &str, old: &str, key: &str, value: &str) -> Vec<String> {
     let mut ways = Vec::new();
-    if indent.trim().is_empty() {
-        ways.push([before, &field, end, indent, after].concat());
-        ways.push([before, &field, ",", end, indent, after].concat());
+    for place in places(text, neighbour, Some(old)) {
+        let (before, after) = text.split_at(place.key);
+        let field = match after.starts_with('"') {
+            true => format!("{}: {}", json(key), json(value)),
+            false => format!("{key}: {}", plain(value)),
+        };
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        let end = if before[..line].ends_with("\r\n") { "\r\n" } else { "\n" };
+        let indent = &before[line..];
+        if indent.trim().is_empty() {
+            ways.push([before, &field, end, indent, after].concat());
+            ways.push([before, &field, ",", end, indent, after].concat());
+        }
+        ways.push([before, &field, ", ", after].concat());
     }
-    ways.push([before, &field, ", ", after].concat());
     ways
 }
 
-/// The length of `'…'`, quotes included.
-fn single_quoted(text: &str) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        at += text[at..].find('\'')? + 1;
-        if !text[at..].starts_with('\'') {
-            return Some(at);
-        }
-        at += 1;
-    }
+/// Where an entry of a mapping may stand.
+struct Place {
+    /// Its key begins, quotes included.
+    key: usize,
+    /// Its value begins, quotes included, and ends.
+    value: usize,
+    end: usize,
 }
 
-/// The length of `"…"`, quotes included.
-fn double_quoted(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    let end = text.char_indices().skip(1).find(|(_, c)| {
-        let ends = *c == '"' && !escaped;
-        escaped = *c == '\\' && !escaped;
-        ends
-    });
-    end.map(|(at, _)| at + 1)
-}
-
-/// The length of a block scalar whose `|` or `>` is at `start`, without the last line's end.
-fn block(text: &str, start: usize) -> Option<usize> {
-    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let key = indent(&text[text[..start].rfind('\n').map_or(0, |end| end + 1)..]);
-    let mut lines = text[start..].split_inclusive('\n');
-    let head = lines.next()?;
-    if head.contains('#') {
-        return None;
-    }
-    let (mut at, mut end) = (head.len(), head.trim_end().len());
-    for line in lines {
-        let text = line.trim_end();
-        if !text.is_empty() && indent(line) <= key {
-            break;
+/// Every place where `value` (`None` for null) stands behind `key`, however it is quoted. Between them there may be an
+/// anchor or a tag.
+fn places(text: &str, key: &str, value: Option<&str>) -> Vec<Place> {
+    let forms = match value {
+        Some(value) => [value.to_owned(), single(value), json(value)],
+        None => ["null", "~", ""].map(str::to_owned),
+    };
+    let mut places = Vec::new();
+    for (at, _) in text.match_indices(key) {
+        let key_at = at - usize::from(text[..at].ends_with(['"', '\'']));
+        let rest = text[at + key.len()..].trim_start_matches(['"', '\'']);
+        let Some(behind) = rest.trim_start().strip_prefix(':') else { continue };
+        let mut rest = behind.trim_start();
+        while rest.starts_with(['&', '!']) {
+            rest = rest.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
         }
-        if !text.is_empty() {
-            end = at + text.len();
+        for form in &forms {
+            let from = if form.is_empty() { behind } else { rest };
+            if from.starts_with(form) && (!form.is_empty() || value.is_none()) {
+                let start = text.len() - from.len();
+                places.push(Place { key: key_at, value: start, end: start + form.len() });
+            }
         }
-        at += line.len();
     }
-    Some(end)
+    places
 }
 
 /// Without quotes where no reader of YAML, however old, takes it for anything but text.
@@ -129,127 +114,13 @@ fn plain(value: &str) -> String {
     if is_plain { value.to_owned() } else { json(value) }
 }
 
+fn single(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
 /// In double quotes, which JSON and YAML read alike.
 fn json(value: &str) -> String {
     Value::from(value).to_string()
-}
-
-const USERS: Step<'_> = Step::Key("users");
-const USER: Step<'_> = Step::Key("user");
-const AUTH_PROVIDER: Step<'_> = Step::Key("auth-provider");
-const CONFIG: Step<'_> = Step::Key("config");
-
-/// One step into a document.
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Key(&'a str),
-    Nth(usize),
-}
-
-/// What of a mapping's entry is looked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Key,
-    Value,
-}
-
-/// Where a key or a scalar begins: reading stops there with an error, whose place is the answer.
-fn find(text: &str, path: &[Step<'_>], part: Part) -> Option<usize> {
-    let found = Cell::new(false);
-    let seed = Find { path, part, found: &found };
-    let mut place = None;
-    let _ = first_document(text, |document| {
-        seed.deserialize(document).inspect_err(|error| place = error.location().map(|at| at.index()))
-    });
-    place.filter(|at| found.get() && text.is_char_boundary(*at))
-}
-
-#[derive(Clone, Copy)]
-struct Find<'a> {
-    path: &'a [Step<'a>],
-    part: Part,
-    found: &'a Cell<bool>,
-}
-
-impl Find<'_> {
-    fn stop<T, E: Error>(&self) -> Result<T, E> {
-        self.found.set(true);
-        Err(E::custom("here"))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Find<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Find<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what is looked for")
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        if self.path.is_empty() { self.stop() } else { Ok(()) }
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.visit_str("")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let [Step::Nth(nth), path @ ..] = self.path else { return Ok(()) };
-        for _ in 0..*nth {
-            seq.next_element::<IgnoredAny>()?;
-        }
-        seq.next_element_seed(Find { path, ..self })?;
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let [Step::Key(name), path @ ..] = self.path else { return Ok(()) };
-        let stop = (path.is_empty() && self.part == Part::Key).then_some(self);
-        while let Some(is_it) = map.next_key_seed(Named { name, stop })? {
-            match is_it {
-                true => map.next_value_seed(Find { path, ..self })?,
-                false => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a key is this one.
-struct Named<'a> {
-    name: &'a str,
-    stop: Option<Find<'a>>,
-}
-
-impl<'de> DeserializeSeed<'de> for Named<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Named<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<bool, E> {
-        match (key == self.name, self.stop) {
-            (true, Some(find)) => find.stop(),
-            (is_it, _) => Ok(is_it),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -279,8 +150,6 @@ mod tests {
             ("&anchor old", "&anchor eyJh.eyJl.c2ln"),
             ("&anchor \"old\"", "&anchor \"eyJh.eyJl.c2ln\""),
             ("!!str old", "!!str eyJh.eyJl.c2ln"),
-            (">-\n          eyJh\n          eyJl\n", "eyJh.eyJl.c2ln\n"),
-            ("|\n          old\n\n", "eyJh.eyJl.c2ln\n\n"),
             ("\n          old", "\n          eyJh.eyJl.c2ln"),
             ("null", NEW),
             ("~", NEW),
@@ -300,11 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn of_entries_alike_the_one_that_counts_is_changed() {
+        let users = "users:\n- {name: a, user: {auth-provider: {config: {id-token: old}}}}\n\
+                     - {name: u, user: {auth-provider: {config: {id-token: gone, id-token: old}}}}\n\
+                     - {name: b, user: {auth-provider: {config: {id-token: old}}}}\n# id-token: old\n";
+        let expected = users.replace("gone, id-token: old", "gone, id-token: eyJh.eyJl.c2ln");
+        assert_eq!(put(users, "u", &[("id-token", NEW)]), Some(expected));
+    }
+
+    #[test]
     fn a_field_that_is_not_there_is_added_in_the_style_of_its_neighbours() {
         for (before, after) in [
             (
                 "users:\n- user:\n    auth-provider:\n      config:\n        client-id: c  # ours\n        refresh-token: r\n  name: u\n",
-                "users:\n- user:\n    auth-provider:\n      config:\n        id-token: eyJh.eyJl.c2ln\n        client-id: c  # ours\n        refresh-token: r\n  name: u\n",
+                "users:\n- user:\n    auth-provider:\n      config:\n        client-id: c  # ours\n        id-token: eyJh.eyJl.c2ln\n        refresh-token: r\n  name: u\n",
             ),
             (
                 "users: [{name: u, user: {auth-provider: {config: {refresh-token: r}}}}]",
@@ -312,8 +190,8 @@ mod tests {
             ),
             // A field of its own counts before a merged one.
             (
-                "x: &x {id-token: o}\nusers: [{name: u, user: {auth-provider: {config: {<<: *x}}}}]",
-                "x: &x {id-token: o}\nusers: [{name: u, user: {auth-provider: {config: {id-token: eyJh.eyJl.c2ln, <<: *x}}}}]",
+                "x: &x {id-token: o}\nusers: [{name: u, user: {auth-provider: {config: {refresh-token: r, <<: *x}}}}]",
+                "x: &x {id-token: o}\nusers: [{name: u, user: {auth-provider: {config: {id-token: eyJh.eyJl.c2ln, refresh-token: r, <<: *x}}}}]",
             ),
             (
                 "{\"users\": [{\"name\": \"u\", \"user\": {\"auth-provider\": {\"config\": {\r\n \"refresh-token\": \"r\"}}}}]}",
@@ -351,8 +229,7 @@ mod tests {
             // Others would change with it.
             "x: &x old\ny: *x\nusers: [{name: u, user: {auth-provider: {config: {id-token: *x}}}}]",
             "x: &x {id-token: old}\nusers: [{name: u, user: {auth-provider: {config: *x}}}]",
-            // The first is not the one that counts.
-            "users: [{name: u, user: {auth-provider: {config: {id-token: old, id-token: new}}}}]",
+            "users:\n- name: u\n  user:\n    auth-provider:\n      config:\n        id-token: >-\n          old\n",
             // More lines than one.
             "users:\n- name: u\n  user:\n    auth-provider:\n      config:\n        id-token: one\n          two\n",
         ] {

@@ -17,9 +17,6 @@ use crate::clock::Clock;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::secret::Secret;
 
-/// How long to wait while another program of this kind refreshes; its own limit is shorter.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// How long to wait for client-go's lock, which is held for a read and a write.
 const LOCKED: Duration = Duration::from_secs(5);
 
@@ -52,9 +49,9 @@ impl Store {
         Store { file, user }
     }
 
-    /// Waits until no other program of this kind refreshes tokens of this file. Where the system can't tell, or it lasts too
-    /// long, there is no waiting.
-    pub(crate) async fn turn(&self, clock: &Clock) -> Turn {
+    /// Waits until no other program of this kind refreshes tokens of this file, but not beyond `patience`, nor where the
+    /// system can't tell.
+    pub(crate) async fn turn(&self, patience: Duration, clock: &Clock) -> Turn {
         let file = fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone());
         let Some(directory) = file.parent().and_then(|directory| File::open(directory).ok()) else {
             return Turn { _directory: None };
@@ -64,7 +61,7 @@ impl Store {
                 clock.sleep(LOOK).await;
             }
         };
-        clock.within(Some(PATIENCE), waiting).await;
+        clock.within(Some(patience), waiting).await;
         Turn { _directory: Some(directory) }
     }
 
@@ -359,8 +356,8 @@ mod tests {
         std::fs::write(&file, TEXT).unwrap();
         block_on(async {
             let store = store(&file);
-            let first = store.turn(&Clock::System).await;
-            let mut second = std::pin::pin!(store.turn(&Clock::System));
+            let first = store.turn(LOCKED, &Clock::System).await;
+            let mut second = std::pin::pin!(store.turn(LOCKED, &Clock::System));
             assert!(tokio::time::timeout(Duration::from_millis(30), second.as_mut()).await.is_err());
             drop(first);
             second.await;

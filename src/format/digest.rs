@@ -111,7 +111,12 @@ mod tests {
         let mut table = Table::new(&mut output, &nodes);
         let mut add = |node: usize, at: &str, text: &str| {
             let at = Timestamp::parse_rfc3339(at);
-            let line = Line { at, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()) };
+            let line = Line {
+                at,
+                head: Head::of(text.as_bytes()),
+                text: Bytes::copy_from_slice(text.as_bytes()),
+                entry: None,
+            };
             let _ = table.event(node, Event::Lines(vec![line]));
         };
         for node in 0..5 {

@@ -32,8 +32,8 @@ impl<'o> Jsonl<'o> {
     pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
         let Event::Lines(lines) = event else { return ControlFlow::Continue(()) };
         let name = self.nodes.get(node).map(String::as_str).unwrap_or_default();
-        // journalctl's own lines between boots are no entries.
-        for line in lines.iter().filter(|line| !line.is_marker()) {
+        // journalctl's own lines between boots are no entries, and entries without a message it does not print.
+        for line in lines.iter().filter(|line| !line.is_marker() && !line.text.is_empty()) {
             self.buffer.clear();
             object(line, name, self.unit.as_deref(), &mut self.buffer);
             self.buffer.push(b'\n');
@@ -56,14 +56,24 @@ fn object(line: &Line, node: &str, unit: Option<&str>, into: &mut Vec<u8>) {
         text("time", at.rfc3339().to_string(), into);
     }
     text("node", node, into);
-    if let Some(unit) = unit {
+    let field = |name: &str| line.entry.as_ref().and_then(|entry| entry.field(name.as_bytes()));
+    let own =
+        field("_SYSTEMD_UNIT").or_else(|| field("UNIT")).map(|unit| unit.strip_suffix(b".service").unwrap_or(unit));
+    if let Some(unit) = own.or(unit.map(str::as_bytes)) {
         text("unit", unit, into);
     }
-    if let Some(identifier) = &record.identifier {
-        text("identifier", &**identifier, into);
+    if let Some(identifier) = field("SYSLOG_IDENTIFIER").or(record.identifier.as_deref().map(str::as_bytes)) {
+        text("identifier", identifier, into);
     }
-    if let Some(pid) = record.pid {
+    let digits = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+    if let Some(pid) = field("_PID").and_then(digits).or(record.pid) {
         number("pid", pid, into);
+    }
+    if let Some(priority) = line.entry.as_ref().and_then(|entry| entry.priority()) {
+        number("priority", priority.into(), into);
+    }
+    if let Some(entry) = &line.entry {
+        text("boot", entry.position.boot.to_string(), into);
     }
     if let Some(stream) = record.stream {
         text("stream", stream, into);
@@ -141,7 +151,7 @@ mod tests {
 
     fn shown(text: &[u8]) -> String {
         let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
-        let line = Line { at, head: Head::of(text), text: Bytes::copy_from_slice(text) };
+        let line = Line { at, head: Head::of(text), text: Bytes::copy_from_slice(text), entry: None };
         let mut object = Vec::new();
         super::object(&line, "node-7", Some("kubelet"), &mut object);
         let object = String::from_utf8(object).unwrap();

@@ -175,7 +175,7 @@ mod tests {
 
     fn line(at: i64, text: &str) -> Line {
         let at = Some(Timestamp::from_micros(at));
-        Line { at, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()) }
+        Line { at, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()), entry: None }
     }
 
     #[test]

@@ -15,8 +15,6 @@ const PART: u64 = 154;
 const GAP: u64 = 600;
 /// Values of one entry, packed or not, may not be more than this together.
 const LONGEST_ENTRY: u64 = 16 << 20;
-/// About as much is asked for at once, in bytes, and as much is ready at most.
-const STEP: u64 = 2 << 20;
 
 /// Entries on their way.
 #[derive(Debug, Default)]
@@ -53,8 +51,8 @@ impl Shape {
     }
 
     /// So many entries, or as many as are fetched at once.
-    pub(super) fn fit(&self, entries: usize) -> usize {
-        let most = STEP.checked_div(self.before.saturating_add(self.entry)).unwrap_or(0);
+    pub(super) fn fit(&self, file: &File, entries: usize) -> usize {
+        let most = file.step().checked_div(self.before.saturating_add(self.entry)).unwrap_or(0);
         entries.min(usize::try_from(most).unwrap_or(usize::MAX)).max(16)
     }
 
@@ -135,6 +133,7 @@ impl Batch {
         mut wanted: impl FnMut(&Stamp) -> bool,
         most: usize,
     ) -> (Vec<Outcome>, Got<()>) {
+        let step = file.step();
         let mut done = Vec::new();
         let mut missing = false;
         let (mut ready, mut asked, mut seen) = (0_u64, 0_u64, 0_usize);
@@ -159,7 +158,7 @@ impl Batch {
             }
             let Some((stamp, items)) = &pending.read else {
                 waiting.push_back(pending);
-                if asked > STEP {
+                if asked > step {
                     break;
                 }
                 continue;
@@ -186,7 +185,7 @@ impl Batch {
                     Ok(()) => waiting.push_back(pending),
                 },
             }
-            if asked > STEP || ready > STEP || seen >= most {
+            if asked > step || ready > step || seen >= most {
                 break;
             }
         }
@@ -242,5 +241,5 @@ fn item(file: &File) -> u64 {
 }
 
 fn weight(entry: &Entry) -> u64 {
-    entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len().min(1 << 20) as u64))
+    entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len() as u64))
 }

@@ -8,7 +8,7 @@ use super::Id;
 use super::object::Stamp;
 
 /// One entry of a journal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Where it stands.
     pub position: Position,
@@ -30,6 +30,14 @@ impl Entry {
     /// The text; some entries have none.
     pub fn message(&self) -> Option<&[u8]> {
         self.field(b"MESSAGE")
+    }
+
+    /// How urgent its writer says it is: 0 (emergency) to 7 (debug).
+    pub fn priority(&self) -> Option<u8> {
+        match self.field(b"PRIORITY")? {
+            [digit @ b'0'..=b'7'] => digit.checked_sub(b'0'),
+            _ => None,
+        }
     }
 
     /// When its source says that it happened, else when journald took it, in µs since 1970: the time journalctl shows.

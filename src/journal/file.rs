@@ -10,6 +10,7 @@ use super::corrupt::{Got, Stop, corrupt};
 use super::entry::Field;
 use super::header::Header;
 use super::object::{self, Data, Kind, OBJECT, Object, Stamp};
+use super::query::Limits;
 use super::unpack::{self, Whole, unpack};
 use super::{Corrupt, hash};
 
@@ -23,6 +24,9 @@ const MOST_ADDED: u64 = 256 << 10;
 /// An entry of more is none.
 const LONGEST_ENTRY: u64 = 1 << 20;
 const MOST_ITEMS: usize = 4096;
+/// However little may be kept, so much is asked for in one round, and however much, no more, in bytes.
+const LEAST_STEP: u64 = 128 << 10;
+const MOST_STEP: u64 = 2 << 20;
 /// Hash chains of more than this are loops.
 const MOST_HOPS: usize = 1000;
 
@@ -33,6 +37,15 @@ pub(super) struct Sizes {
     pub(super) cache: usize,
     /// Of one value.
     pub(super) value: usize,
+    /// What is asked for in one round, and what is decoded ahead.
+    pub(super) step: u64,
+}
+
+impl Sizes {
+    pub(super) fn new(limits: &Limits) -> Sizes {
+        let cache = limits.cache / 4;
+        Sizes { cache, value: limits.value, step: (cache as u64 / 2).clamp(LEAST_STEP, MOST_STEP) }
+    }
 }
 
 /// A journal file with its header, as far as it is at hand.
@@ -119,6 +132,11 @@ impl File {
         if to.saturating_sub(from) <= MOST_ADDED {
             self.want_ahead(from..to);
         }
+    }
+
+    /// How much is asked for in one round, in bytes.
+    pub(super) fn step(&self) -> u64 {
+        self.sizes.step
     }
 
     pub(super) fn total(&self) -> u64 {

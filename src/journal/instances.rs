@@ -135,7 +135,7 @@ impl Instances {
             _ => self.current = Some(Instance { id, first: position, last: position }),
         }
         let values = ["_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"].map(|name| format!("{name}={id}").into_bytes());
-        self.journal.find_in_opened(values.into());
+        self.journal.find_firsts(values.into());
         self.stage = Stage::Beginning;
         before
     }

@@ -6,6 +6,9 @@ use super::entry::Field;
 /// journald's message id of a core dump.
 const CORE_DUMP: &str = "fc2e22bc6ee647b6b90729ab34a250b1";
 
+/// The `MESSAGE_ID` of journald's own note that it dropped messages of a unit: `Suppressed 123 messages from …`.
+pub const SUPPRESSED: &str = "a596d6fe7bfa4994828e72309e95d61e";
+
 /// Entries that satisfy each of several conditions; all entries where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
@@ -46,10 +49,7 @@ impl AnyOf {
     ///
     /// `.service` is added to a name without a suffix.
     pub fn unit(name: &str) -> AnyOf {
-        let unit = match has_suffix(name) {
-            true => name.to_owned(),
-            false => format!("{name}.service"),
-        };
+        let unit = full_name(name);
         let slice = unit.ends_with(".slice").then(|| vec![format!("_SYSTEMD_SLICE={unit}")]);
         let terms = [
             vec![format!("_SYSTEMD_UNIT={unit}")],
@@ -115,6 +115,11 @@ impl AnyOf {
     pub(super) fn all_terms(&self) -> &[Vec<Vec<u8>>] {
         &self.terms
     }
+}
+
+/// A unit's name with its suffix: `.service` where it has none.
+pub fn full_name(unit: &str) -> String {
+    if has_suffix(unit) { unit.to_owned() } else { format!("{unit}.service") }
 }
 
 /// Whether a unit's name says of which kind it is.

@@ -54,7 +54,8 @@ pub struct Limits {
     pub rounds: usize,
     /// Files; those beyond are not read, and a notice says so.
     pub files: usize,
-    /// Bytes kept, of all files together: half as they came, half decoded.
+    /// Bytes kept, as they came and decoded, where two files are read side by side; besides, what is on its way. A reader
+    /// with little of it asks for less at once.
     pub cache: usize,
     /// Bytes kept of one value.
     pub value: usize,

@@ -386,7 +386,7 @@ impl Reader {
 
     /// Makes the next batch; an empty one at the end of the rows.
     fn read(&mut self, mut feeds: Vec<Feed>, query: &Query) -> Got<Batch> {
-        let gathered = gather(&mut feeds, &self.file, query.order, self.shape.fit(self.size));
+        let gathered = gather(&mut feeds, &self.file, query.order, self.shape.fit(&self.file, self.size));
         if let Ok(places) = &gathered {
             self.size = BATCH;
             // The rows' next slots come along.

@@ -226,6 +226,15 @@ impl Journal {
         self.files.get(file.0)?.header()
     }
 
+    /// When the journal begins, as far as names and headers tell that are known by now, in µs since 1970.
+    pub fn begins(&self) -> Option<u64> {
+        let of = |member: &Member| match (member.header(), &member.span) {
+            (Some(header), _) => (header.entries > 0).then_some(header.head_realtime),
+            (None, span) => span.as_ref().map(|span| span.head_realtime),
+        };
+        self.files.iter().filter_map(of).min()
+    }
+
     /// How many files there are.
     pub fn files(&self) -> usize {
         self.files.len()
@@ -325,10 +334,10 @@ impl Journal {
         if low { self.missing() } else { Vec::new() }
     }
 
-    /// Like [`Journal::find`], in the files opened so far.
-    pub(super) fn find_in_opened(&mut self, values: Vec<Vec<u8>>) {
+    /// Like [`Journal::find`], in the files opened so far and only for the first entries.
+    pub(super) fn find_firsts(&mut self, values: Vec<Vec<u8>>) {
         self.reopen();
-        self.inquiry = Some(Inquiry::Values(values));
+        self.inquiry = Some(Inquiry::Firsts(values));
     }
 
     fn inquire(&mut self, inquiry: Inquiry) {
@@ -515,8 +524,12 @@ impl Journal {
 
     /// Reads a file's header.
     fn open(&mut self, file: FileId, total: u64, bytes: &[u8]) {
-        let sizes = Sizes { cache: self.limits.cache / 4, value: self.limits.value };
+        let sizes = Sizes::new(&self.limits);
         let Some(member) = self.files.get_mut(file.0) else { return };
+        if (bytes.len() as u64) < KNOWN.min(total) {
+            // Not what was asked for: it is asked for again.
+            return;
+        }
         match Header::parse(bytes) {
             Ok(header) => {
                 let mut opened = File::new(header.clone(), total, sizes);

@@ -13,6 +13,8 @@ pub(super) enum Inquiry {
     Field(Vec<u8>, usize),
     /// These: `NAME=value`.
     Values(Vec<Vec<u8>>),
+    /// These, and of each only its first entry, which stands for the last as well.
+    Firsts(Vec<Vec<u8>>),
 }
 
 /// One file being looked through.
@@ -21,6 +23,8 @@ pub(super) struct Survey {
     pub(super) file: File,
     todo: Todo,
     found: Vec<Found>,
+    /// Whether the last entries are not asked about: the way to them is long.
+    firsts: bool,
     done: bool,
 }
 
@@ -35,7 +39,6 @@ enum Todo {
 
 #[derive(Debug)]
 struct Found {
-    /// `None` if it was looked up and so is known.
     value: Vec<u8>,
     data: Data,
     row: Row,
@@ -49,7 +52,8 @@ pub(super) type Sighting = (Vec<u8>, u64, Position, Position);
 impl Survey {
     pub(super) fn new(file: File, inquiry: Inquiry) -> Survey {
         let done = file.header.entries == 0;
-        Survey { file, todo: Todo::Begin(inquiry), found: Vec::new(), done }
+        let firsts = matches!(inquiry, Inquiry::Firsts(_));
+        Survey { file, todo: Todo::Begin(inquiry), found: Vec::new(), firsts, done }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -76,7 +80,7 @@ impl Survey {
                     Some(field) => Todo::Chain(field.data, *most),
                     None => Todo::Ends,
                 },
-                Todo::Begin(Inquiry::Values(values)) => Todo::Lookup(std::mem::take(values)),
+                Todo::Begin(Inquiry::Values(values) | Inquiry::Firsts(values)) => Todo::Lookup(std::mem::take(values)),
                 Todo::Chain(0, _) | Todo::Chain(_, 0) => Todo::Ends,
                 Todo::Chain(at, most) => {
                     let (at, most) = (*at, most.saturating_sub(1));
@@ -85,7 +89,7 @@ impl Survey {
                         Err(stop) => {
                             // The ends of those found so far come in the same round.
                             if stop == Stop::Missing {
-                                let _ = find_ends(&mut self.found, &self.file);
+                                let _ = self.find_ends();
                             }
                             return Err(stop);
                         }
@@ -109,12 +113,12 @@ impl Survey {
                         Todo::Ends
                     } else {
                         *values = missing;
-                        let _ = find_ends(&mut self.found, &self.file);
+                        let _ = self.find_ends();
                         return Err(Stop::Missing);
                     }
                 }
                 Todo::Ends => {
-                    find_ends(&mut self.found, &self.file)?;
+                    self.find_ends()?;
                     self.done = true;
                     Todo::Ends
                 }
@@ -122,32 +126,33 @@ impl Survey {
         }
         Ok(())
     }
+
+    /// Reads the first and last entry of each value.
+    fn find_ends(&mut self) -> Got<()> {
+        let file = &self.file;
+        let mut missing = false;
+        for Found { row, first, last, .. } in &mut self.found {
+            let last_index = if self.firsts { 0 } else { row.len().saturating_sub(1) };
+            let mut end = |place: &mut Option<Position>, index: u64| -> Got<()> {
+                if place.is_none() {
+                    let stamp = row.offset(file, index).and_then(|at| file.stamp(at, 64));
+                    match stamp {
+                        Ok(stamp) => *place = Some(Position::new(file.header.seqnum_id, &stamp)),
+                        Err(Stop::Missing) => missing = true,
+                        Err(stop) => return Err(stop),
+                    }
+                }
+                Ok(())
+            };
+            // A value whose entries are corrupt is none.
+            let _ = end(first, 0).and_then(|()| end(last, last_index));
+        }
+        if missing { Err(Stop::Missing) } else { Ok(()) }
+    }
 }
 
 fn keep(found: &mut Vec<Found>, value: Vec<u8>, data: Data) {
     if data.entries > 0 {
         found.push(Found { value, data, row: Row::of_data(&data), first: None, last: None });
     }
-}
-
-/// Reads the first and last entry of each value.
-fn find_ends(found: &mut [Found], file: &File) -> Got<()> {
-    let mut missing = false;
-    for Found { row, first, last, .. } in found {
-        let last_index = row.len().saturating_sub(1);
-        let mut end = |place: &mut Option<Position>, index: u64| -> Got<()> {
-            if place.is_none() {
-                let stamp = row.offset(file, index).and_then(|at| file.stamp(at, 64));
-                match stamp {
-                    Ok(stamp) => *place = Some(Position::new(file.header.seqnum_id, &stamp)),
-                    Err(Stop::Missing) => missing = true,
-                    Err(stop) => return Err(stop),
-                }
-            }
-            Ok(())
-        };
-        // A value whose entries are corrupt is none.
-        let _ = end(first, 0).and_then(|()| end(last, last_index));
-    }
-    if missing { Err(Stop::Missing) } else { Ok(()) }
 }

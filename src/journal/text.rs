@@ -112,20 +112,18 @@ fn is_printable(text: &[u8]) -> bool {
     })
 }
 
-/// A size in units of 1024, with one decimal, cut.
+/// A size in units of 1024, from the first of them on with one decimal, cut.
 fn write_size(bytes: u64, to: &mut Vec<u8>) {
-    let (mut unit, mut whole, mut tenths) = ("B", bytes, 0);
-    let mut below = bytes;
+    let (mut unit, mut whole, mut tenths) = ("B", bytes, None);
     for larger in ["K", "M", "G", "T"] {
         if whole < 1024 {
             break;
         }
-        (unit, whole, tenths) = (larger, whole / 1024, below.saturating_mul(10) / 1024 % 10);
-        below = whole;
+        (unit, whole, tenths) = (larger, whole / 1024, Some(whole.saturating_mul(10) / 1024 % 10));
     }
     let _ = match tenths {
-        0 => write!(to, "{whole}{unit}"),
-        _ => write!(to, "{whole}.{tenths}{unit}"),
+        None => write!(to, "{whole}{unit}"),
+        Some(tenths) => write!(to, "{whole}.{tenths}{unit}"),
     };
 }
 
@@ -182,12 +180,12 @@ mod tests {
         for (bytes, text) in [
             (0, "0B"),
             (1023, "1023B"),
-            (1024, "1K"),
-            (1126, "1K"),
+            (1024, "1.0K"),
+            (1126, "1.0K"),
             (1127, "1.1K"),
             (4999, "4.8K"),
-            (1 << 20, "1M"),
-            ((1 << 20) + 104_857, "1M"),
+            (1 << 20, "1.0M"),
+            ((1 << 20) + 104_857, "1.0M"),
             ((1 << 20) + 107_000, "1.1M"),
         ] {
             assert_eq!(printed(|to| write_size(bytes, to)), text);

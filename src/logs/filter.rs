@@ -41,6 +41,8 @@ pub struct Filter {
     pub exclude: Vec<Pattern>,
     /// At least this severe; an entry that shows no severity counts as info.
     pub severity: Option<Severity>,
+    /// The same on syslog's scale, for entries whose priority is known: this or more urgent.
+    pub level: Option<u8>,
     /// Written by one of these programs, if there are any.
     pub identifiers: Vec<String>,
     /// About this pod.
@@ -117,8 +119,11 @@ impl Filter {
     fn wants(&mut self, line: &Line) -> bool {
         if let Some(least) = self.severity {
             let severity = layout::severity(line.message());
-            self.saw_severity |= severity.is_some();
-            if severity.unwrap_or(Severity::Info) < least {
+            let level = line.entry.as_ref().and_then(|entry| entry.priority());
+            self.saw_severity |= severity.is_some() || level.is_some();
+            // journald takes a program's word for it only where the program speaks its protocol; a kubelet's lines are all "info".
+            let urgent = level.zip(self.level).is_some_and(|(level, most)| level <= most);
+            if severity.unwrap_or(Severity::Info) < least && !urgent {
                 return false;
             }
         }
@@ -222,6 +227,7 @@ mod tests {
             at: Some(Timestamp::from_micros(at)),
             head: Head::of(text.as_bytes()),
             text: Bytes::copy_from_slice(text.as_bytes()),
+            entry: None,
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::logs::klog;
 use crate::logs::layout::Head;
 use crate::logs::line::Line;
-use crate::logs::unit::{self, Holds};
+use crate::logs::unit::{self, Holds, NOT_THE_KUBELETS};
 
 /// So many programs' last lines are remembered, for the lines that continue them.
 const MOST_WRITERS: usize = 16;
@@ -267,102 +267,6 @@ fn by_file(file: &[u8]) -> Owner {
     }
 }
 
-/// Source files that log on a node but never from inside a kubelet: of the API server and its storage, the aggregator,
-/// controllers, scheduler, cloud controllers and proxy (kubernetes/kubernetes, 1.24 to 1.36). A name that any package of
-/// the kubelet has as well, such as `controller.go`, `server.go`, `reflector.go` or `trace.go`, must not be here. Sorted.
-const NOT_THE_KUBELETS: [&str; 90] = [
-    "aggregator.go",
-    "alloc.go",
-    "apiapproval_controller.go",
-    "apiservice_controller.go",
-    "attach_detach_controller.go",
-    "autoregister_controller.go",
-    "available_controller.go",
-    "bootstrapsigner.go",
-    "bounded_frequency_runner.go",
-    "cacher.go",
-    "certificate_controller.go",
-    "cidrallocator.go",
-    "cloud_cidr_allocator.go",
-    "clusterroleaggregation_controller.go",
-    "controllermanager.go",
-    "crd_finalizer.go",
-    "crdregistration_controller.go",
-    "cronjob_controller.go",
-    "cronjob_controllerv2.go",
-    "customresource_discovery_controller.go",
-    "customresource_handler.go",
-    "daemon_controller.go",
-    "default_binder.go",
-    "default_preemption.go",
-    "default_servicecidr_controller.go",
-    "deployment_controller.go",
-    "deployment_util.go",
-    "disruption.go",
-    "endpoints_controller.go",
-    "endpointslice_controller.go",
-    "endpointslicecache.go",
-    "endpointslicemirroring_controller.go",
-    "establishing_controller.go",
-    "eventhandlers.go",
-    "expand_controller.go",
-    "garbagecollector.go",
-    "gc_controller.go",
-    "graceful_termination.go",
-    "graph_builder.go",
-    "handler_proxy.go",
-    "horizontal.go",
-    "job_controller.go",
-    "leaderelection.go",
-    "legacy_serviceaccount_token_cleaner.go",
-    "local_available_controller.go",
-    "namespace_controller.go",
-    "namespaced_resources_deleter.go",
-    "naming_controller.go",
-    "network_policy_controller.go",
-    "node_ipam_controller.go",
-    "node_lifecycle_controller.go",
-    "node_tree.go",
-    "nonstructuralschema_controller.go",
-    "proxier.go",
-    "proxier_health.go",
-    "proxy_health.go",
-    "pv_controller.go",
-    "pv_controller_base.go",
-    "pv_protection_controller.go",
-    "pvc_protection_controller.go",
-    "range_allocator.go",
-    "remote_available_controller.go",
-    "replica_set.go",
-    "replica_set_utils.go",
-    "resource_quota_controller.go",
-    "resource_quota_monitor.go",
-    "route_controller.go",
-    "schedule_one.go",
-    "scheduler.go",
-    "scheduling_queue.go",
-    "service_health.go",
-    "serviceaccounts_controller.go",
-    "servicechangetracker.go",
-    "stateful_pod_control.go",
-    "stateful_set.go",
-    "stateful_set_control.go",
-    "stateful_set_utils.go",
-    "storage_flowcontrol.go",
-    "storage_rbac.go",
-    "storage_scheduling.go",
-    "taint_eviction.go",
-    "taint_manager.go",
-    "timed_workers.go",
-    "tokencleaner.go",
-    "tokens_controller.go",
-    "topologycache.go",
-    "ttl_controller.go",
-    "ttlafterfinished_controller.go",
-    "watch_cache.go",
-    "watch_cache_interval.go",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,7 +278,7 @@ mod tests {
             .iter()
             .filter_map(|text| {
                 let text = Bytes::from(format!("{text}\n"));
-                let mut line = Line { at: None, head: Head::of(&text), text };
+                let mut line = Line { at: None, head: Head::of(&text), text, entry: None };
                 kubelet.keep(&mut line).then(|| String::from_utf8_lossy(&line.text).trim_end().to_owned())
             })
             .collect()
@@ -469,7 +373,7 @@ mod tests {
         let text = Bytes::from_static(
             b"time=\"2024-07-08 08:46:25\" level=info msg=\"I0708 08:46:25.876821    1 a.go:7] x\" component=kubelet\n",
         );
-        let mut line = Line { at: None, head: Head::of(&text), text };
+        let mut line = Line { at: None, head: Head::of(&text), text, entry: None };
         assert_eq!(line.head, None);
         assert!(KubeletLines::new(Among::Unit(Holds::Components)).keep(&mut line));
         assert_eq!(&line.text[..], b"I0708 08:46:25.876821    1 a.go:7] x\n");
@@ -506,8 +410,12 @@ mod tests {
             ("Nov 21 03:07:12 n sshd[9]: not looked at here\n", true),
             ("Nov 21 03:07:12 n rke2[9]: time=\"2026-11-21T03:07:12Z\" level=info msg=x\n", false),
         ] {
-            let mut line =
-                Line { at: None, head: Head::of(text.as_bytes()), text: Bytes::from_static(text.as_bytes()) };
+            let mut line = Line {
+                at: None,
+                head: Head::of(text.as_bytes()),
+                text: Bytes::from_static(text.as_bytes()),
+                entry: None,
+            };
             assert_eq!(kubelet.keep(&mut line), kept, "{text}");
         }
         assert!(kubelet.saw_supervisor());
@@ -527,7 +435,7 @@ mod tests {
                 "\u{fffd}= =",
             ] {
                 let bytes = Bytes::copy_from_slice(text.as_bytes());
-                let mut line = Line { at: None, head: Head::of(&bytes), text: bytes.clone() };
+                let mut line = Line { at: None, head: Head::of(&bytes), text: bytes.clone(), entry: None };
                 if KubeletLines::new(Among::Unit(holds)).keep(&mut line) {
                     assert_eq!(line.text, bytes, "{holds:?}");
                 }

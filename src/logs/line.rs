@@ -1,9 +1,11 @@
 //! One entry of a log, and where reading stands.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::journal::Entry;
 use crate::logs::layout::{Head, Layout};
 use crate::time::Timestamp;
 
@@ -14,8 +16,10 @@ pub struct Line {
     pub at: Option<Timestamp>,
     /// How it begins; `None` where it carries no time.
     pub head: Option<Head>,
-    /// The bytes, as the node sent them.
+    /// The bytes, as the node sent them, or as journalctl would print the entry.
     pub text: Bytes,
+    /// All that the node's journal knows of it, where it was read from there.
+    pub entry: Option<Arc<Entry>>,
 }
 
 impl Line {
@@ -27,6 +31,9 @@ impl Line {
 
     /// The message as its writer wrote it: journalctl indents continuation lines to the message's column.
     pub fn dedented(&self) -> Cow<'_, [u8]> {
+        if let Some(entry) = &self.entry {
+            return Cow::Borrowed(entry.message().unwrap_or_default());
+        }
         let message = self.message();
         let indented = matches!(self.head, Some(head) if head.layout == Layout::Short { precise: true });
         if !indented || memchr::memchr(b'\n', message).is_none() {

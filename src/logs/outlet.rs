@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn line(length: usize) -> Line {
-        Line { at: None, head: None, text: Bytes::from(vec![b'x'; length]) }
+        Line { at: None, head: None, text: Bytes::from(vec![b'x'; length]), entry: None }
     }
 
     #[tokio::test]

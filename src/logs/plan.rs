@@ -53,6 +53,7 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         grep: patterns(&options.grep)?,
         exclude: patterns(&options.exclude)?,
         severity: options.priority.map(Priority::severity).filter(|least| *least > Severity::Info),
+        level: options.priority.map(Priority::level),
         identifiers: options.identifiers.clone(),
         ..Filter::default()
     };

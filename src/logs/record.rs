@@ -232,7 +232,7 @@ mod tests {
     use bytes::Bytes;
 
     fn line(text: &str) -> Line {
-        Line { at: None, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()) }
+        Line { at: None, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()), entry: None }
     }
 
     fn klog(message: &str) -> Klog {

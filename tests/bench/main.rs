@@ -8,6 +8,7 @@
 
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod binary;
 mod measure;
 mod peer;
 mod report;
@@ -89,8 +90,7 @@ fn run(programs: &[PathBuf], effort: &Effort) -> io::Result<Verdict> {
     let mut out = io::stdout().lock();
     let folder = tempfile::tempdir()?;
     let (cluster, log) = start(folder.path(), effort)?;
-    let peers = peer::find(programs, &mut out)?;
-    let mut verdict = Verdict::Met;
+    let (peers, mut verdict) = peer::find(programs, &mut out)?;
 
     for (credential, words) in
         [(Credential::Token, "a token"), (Credential::CertificateFiles(Key::EcPkcs8), "a client certificate")]

@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::binary;
+use crate::report::Verdict;
+
 /// A program that can fetch a node's file.
 pub(crate) struct Peer {
     pub(crate) kind: Kind,
@@ -28,15 +31,15 @@ pub(crate) struct Access {
     pub(crate) token: Option<String>,
 }
 
-/// The builds given, and kubectl and curl where they are; tells of those that are not.
-pub(crate) fn find(programs: &[PathBuf], out: &mut impl Write) -> io::Result<Vec<Peer>> {
-    let mut peers = Vec::new();
+/// The builds given, and kubectl and curl where they are; tells of those that are not, and whether the builds are small enough.
+pub(crate) fn find(programs: &[PathBuf], out: &mut impl Write) -> io::Result<(Vec<Peer>, Verdict)> {
+    let (mut peers, mut verdict) = (Vec::new(), Verdict::Met);
     for program in programs {
-        let size =
-            fs::metadata(program).map_err(|why| io::Error::other(format!("{}: {why}", program.display())))?.len();
+        let (words, small) = binary::describe(program)?;
         let name =
             if programs.len() == 1 { "kubelet-logs".into() } else { format!("kubelet-logs {}", peers.len() + 1) };
-        writeln!(out, "{name}: {}, {size} bytes", program.display())?;
+        writeln!(out, "{name}: {words}")?;
+        verdict = verdict.and(small);
         peers.push(Peer { kind: Kind::Ours, name, program: fs::canonicalize(program)? });
     }
     let kubectl = std::env::var_os("BENCH_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
@@ -53,7 +56,7 @@ pub(crate) fn find(programs: &[PathBuf], out: &mut impl Write) -> io::Result<Vec
             None => writeln!(out, "{name}: {} can't be run; the comparison goes without it", program.display())?,
         }
     }
-    Ok(peers)
+    Ok((peers, verdict))
 }
 
 impl Peer {

@@ -60,7 +60,10 @@ pub(super) const ROWS: &[Row] = &[
         rule: "oidc: idp-certificate-authority is a file, counted from the working directory",
         user: "auth-provider: {name: oidc, config: {idp-issuer-url: '@ISSUER@/good/', client-id: '@CLIENTID@', client-secret: '@CLIENTSECRET@', refresh-token: '@REFRESH@', idp-certificate-authority: ca, extra-scopes: groups}}",
         files: &[("cwd/ca", "@ISSUERCAPEM@"), ("ca", "@ISSUERCAPEM@")],
-        seen: &[User(ADMIN), File("kube/config", &["good/', id-token: eyJ", ", client-id:"])],
+        seen: &[
+            User(ADMIN),
+            File("kube/config", &["s3cr3t:client+&=ü', id-token: eyJ", ", refresh-token: '@REFRESH@'"]),
+        ],
         ..ROW
     },
     Row {

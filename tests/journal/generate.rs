@@ -42,11 +42,16 @@ const BOOT: &str = "db5b5fab8f4d3e27dda1494c73cf256d";
 /// The day's journal in a folder; `None` where nothing here writes journals. Files that are there already are taken as they
 /// are.
 pub(crate) fn day(folder: &Path, entries: u64, variant: Variant) -> Option<Files> {
+    written(folder, variant, |to| write_day(to, entries))
+}
+
+/// A journal of entries in the export format.
+pub(crate) fn written(folder: &Path, variant: Variant, write: impl Fn(&mut dyn Write)) -> Option<Files> {
     let writer = ["/usr/lib/systemd/systemd-journal-remote", "/lib/systemd/systemd-journal-remote"];
     let writer = writer.into_iter().find(|path| Path::new(path).exists())?;
     let flag = |on: bool| if on { "1" } else { "0" };
     if !folder.exists() {
-        std::fs::create_dir_all(folder).unwrap();
+        std::fs::create_dir_all(folder).expect("as made");
         let mut child = Command::new(writer)
             .arg(format!("--output={}", folder.join("system.journal").display()))
             .arg("-")
@@ -57,23 +62,28 @@ pub(crate) fn day(folder: &Path, entries: u64, variant: Variant) -> Option<Files
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        let mut pipe = BufWriter::new(child.stdin.take().unwrap());
-        write_day(&mut pipe, entries);
-        pipe.flush().unwrap();
+        let mut pipe = BufWriter::new(child.stdin.take().expect("as made"));
+        write(&mut pipe);
+        pipe.flush().expect("as made");
         drop(pipe);
-        assert!(child.wait().unwrap().success());
+        assert!(child.wait().expect("as made").success());
     }
     let mut files: Files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), Arc::new(std::fs::read(&path).unwrap())))
+        .expect("as made")
+        .map(|entry| entry.expect("as made").path())
+        .map(|path| {
+            (
+                path.file_name().expect("as made").to_string_lossy().into_owned(),
+                Arc::new(std::fs::read(&path).expect("as made")),
+            )
+        })
         .collect();
     files.sort();
     Some(files)
 }
 
 /// The entries in the export format: 30 % kubelet, 1 % of a rare unit, the rest of many.
-fn write_day(to: &mut impl Write, entries: u64) {
+fn write_day(to: &mut dyn Write, entries: u64) {
     let mut random = Random(7);
     for nth in 0..entries {
         let at = START + DAY / entries * nth + random.below(DAY / entries);
@@ -105,11 +115,11 @@ fn write_day(to: &mut impl Write, entries: u64) {
             "systemd" => format!("Started Session {} of User core.", random.below(3000)),
             _ => format!("level=info msg=\"event {:x} handled\" took={}ms n={}", tag % 100_003, tag % 900, tag % 7919),
         };
-        let mut line = |name: &str, value: &str| writeln!(to, "{name}={value}").unwrap();
+        let mut line = |name: &str, value: &str| writeln!(to, "{name}={value}").expect("as made");
         line("__REALTIME_TIMESTAMP", &at.to_string());
         line("__MONOTONIC_TIMESTAMP", &(at - START + 5_000_000).to_string());
         line("_BOOT_ID", BOOT);
-        line("PRIORITY", if tag % 50 == 0 { "3" } else { "6" });
+        line("PRIORITY", if tag.is_multiple_of(50) { "3" } else { "6" });
         line("SYSLOG_IDENTIFIER", name);
         line("_TRANSPORT", if pid == 1 { "journal" } else { "stdout" });
         line("_MACHINE_ID", "0123456789abcdef0123456789abcdef");
@@ -128,7 +138,7 @@ fn write_day(to: &mut impl Write, entries: u64) {
         line("SYSLOG_FACILITY", "3");
         match pid {
             1 => {
-                line("UNIT", if tag % 20 == 0 { "kubelet.service" } else { "user@0.service" });
+                line("UNIT", if tag.is_multiple_of(20) { "kubelet.service" } else { "user@0.service" });
                 line("_SOURCE_REALTIME_TIMESTAMP", &(at - 40).to_string());
                 line("CODE_FILE", "src/core/job.c");
             }
@@ -138,6 +148,6 @@ fn write_day(to: &mut impl Write, entries: u64) {
             }
         }
         line("MESSAGE", &message);
-        writeln!(to).unwrap();
+        writeln!(to).expect("as made");
     }
 }

@@ -105,6 +105,10 @@ fn a_server_that_answers_nothing_is_given_up() {
     let limits = Limits { rounds: 50, ..Limits::default() };
     let run = read_with(&files, Query::default(), limits, |_, _, _, _| {});
     assert!(run.end.is_some() && run.rounds == 50);
+    let run = read_with(&files, Query::default(), limits, |_, journal, files, need| {
+        journal.provide(need.file, files[need.file.0].1.len() as u64, [(0, &files[need.file.0].1[..100])]);
+    });
+    assert!(run.end.is_some() && run.rounds == 50);
     let run = read_with(&files, Query::default(), limits, |round, journal, files, need| {
         if round < 3 {
             answer(journal, files, need);

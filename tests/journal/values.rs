@@ -54,6 +54,7 @@ fn units_are_those_that_were_recorded() {
         let mut units: Vec<&str> = listed.iter().map(|value| std::str::from_utf8(value.value()).unwrap()).collect();
         units.sort_unstable();
         assert_eq!(units, recording.units);
+        assert_eq!(journal.begins(), Some(recording.entries[0].realtime));
         let of = |unit: &str| format!("_SYSTEMD_UNIT={unit}").into_bytes();
         journal.find(vec![of("kubelet.service"), of("k3s.service"), of("containerd.service")]);
         let mut found = values(&mut journal, &files);

@@ -99,7 +99,9 @@ impl Day {
         // To be changed with what the entries are.
         const EDITION: u32 = 1;
         let name = format!("day-{EDITION}-{entries}-{seed}-{}-{}", variant.name(), file_size >> 20);
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("journals");
+        // Of tests, benches and examples alike it is three steps up from the program that runs.
+        let running = std::env::current_exe().expect("a program that runs");
+        let kept = running.ancestors().nth(3).expect("cargo's target directory").join("tmp/journals");
         let _making = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let directory = kept.join(&name);
         if directory.is_dir() {

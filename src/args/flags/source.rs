@@ -133,22 +133,27 @@ fn no_decompress() {
 static SOURCE: Flag = Flag {
     long: "source",
     short: None,
-    value: Value::Choice(&["auto", "query", "file"]),
+    value: Value::Choice(&["auto", "query", "journal", "file"]),
     commands: LOGS,
     group: Group::Source,
     brief: "Where the node's log is taken from (default auto)",
     help: &[
         "Where the log is taken from. `query` asks the kubelet, which must have its node log query enabled (enableSystemLogQuery in its \
-         configuration). `file` reads text files under /var/log, which needs the log handler alone. `auto` takes what fits; -v 4 says \
-         which, and why not the others.",
+         configuration). `journal` reads the node's journal files through the kubelet's file server and decodes them here; `file` reads text \
+         files under /var/log: both need the kubelet's log handler alone. `auto` takes what fits; -v 4 says which, and why not the others.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
         options.source = match given.text()? {
             "auto" => SourceChoice::Auto,
             "query" => SourceChoice::Query,
+            "journal" => SourceChoice::Journal,
             "file" => SourceChoice::File,
-            other => return Err(Error::usage(format!("no such source: {other:?}")).hint("give auto, query or file")),
+            other => {
+                return Err(
+                    Error::usage(format!("no such source: {other:?}")).hint("give auto, query, journal or file")
+                );
+            }
         };
         Ok(())
     }),
@@ -161,7 +166,7 @@ fn source() {
     {
         assert_eq!(said(&["n", "--source", text]).source, expected);
     }
-    assert!(refused(&["n", "--source", "journal"]).contains("give auto, query or file"));
+    assert!(refused(&["n", "--source", "wal"]).contains("give auto, query, journal or file"));
 }
 
 static LONG: Flag = Flag {

@@ -80,7 +80,7 @@ pub(super) fn choose(node: &Node<'_>, home: &Home, place: &str, filter: &mut Fil
 pub(super) fn out_of_reach(node: &Node<'_>, home: &Home) -> Error {
     let (name, distribution) = (node.name, home.distribution);
     let words = format!(
-        "{name} runs {distribution}, whose kubelet logs to {RKE2_LOGS}/kubelet.log, out of /var/log and so out of reach"
+        "the node runs {distribution}, whose kubelet logs to {RKE2_LOGS}/kubelet.log, out of /var/log and so out of reach"
     );
     Error::new(Kind::NotFound, words).hint(format!(
         "link it in, on the node: ln -s {RKE2_LOGS} /var/log/{RKE2_LINK}\n\

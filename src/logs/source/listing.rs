@@ -9,7 +9,7 @@ use crate::logs::outlet::Flow;
 use crate::logs::source::{JOURNAL_FOLDER, Node, expect_listing, is_file_servers};
 
 /// A listing is smaller.
-const LONGEST: usize = 32 << 20;
+pub(super) const LONGEST: usize = 32 << 20;
 
 /// At most this many entries are taken from one listing.
 pub const MOST: usize = 100_000;

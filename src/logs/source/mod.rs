@@ -18,6 +18,7 @@ pub mod file;
 pub mod rotation;
 pub mod rotated;
 pub mod text;
+pub mod journal;
 pub mod pick;
 
 /// One node, and what is needed to read from it.

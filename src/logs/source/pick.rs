@@ -1,15 +1,17 @@
 //! Which source a node's log is read from.
 //!
-//! `auto` asks the query first and falls back to text files only where the answer shows that there is no query or no such
-//! unit; an error that says anything else (permission, an unreachable kubelet) ends the reading. Once a byte was handed
-//! on, no other source takes over.
+//! `auto` reads a part of a log from the node's journal, whose end and middle are found in a few requests, and a whole log
+//! through the kubelet's query, which sends no more than the text. Each is followed by the other, and both by text files,
+//! only where an answer shows that there is no such source or no such unit; an error that says anything else (permission, an
+//! unreachable kubelet) ends the reading. Once a byte was handed on, no other source takes over.
 
 use crate::args::SourceChoice;
 use crate::error::{Error, Kind};
 use crate::logs::filter::Filter;
-use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::source::file::Packing;
 use crate::logs::source::home::{self, Taken};
+use crate::logs::source::journal;
 use crate::logs::source::listing;
 use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::rotated::Log;
@@ -64,12 +66,31 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         return Ok(anything);
     }
     let wanted = if what.units.is_empty() { Wanted::Kubelet } else { Wanted::Units(what.units) };
+    let mut journal = match what.choice {
+        SourceChoice::Journal => Journal::Alone,
+        SourceChoice::Auto if is_part(want, filter) => Journal::First,
+        SourceChoice::Auto => Journal::Later,
+        SourceChoice::Query | SourceChoice::File => Journal::Never,
+    };
+    let mut known = Known::Nothing;
+    if matches!(journal, Journal::Alone | Journal::First) {
+        match from_journal(node, wanted, what, want, filter, out).await? {
+            Ok(anything) => return Ok(anything),
+            Err(missing) if journal == Journal::Alone => return Err(missing.into()),
+            // The query would ask the same journal.
+            Err(NotThere::Unit(_)) => {
+                let entries = list(node, "").await?;
+                return text::read(node, wanted, &entries, Known::NoUnit, want, filter, out).await;
+            }
+            Err(NotThere::Journal(_)) => journal = Journal::Never,
+        }
+    }
     let (listing, known) = match what.choice {
-        SourceChoice::File => (None, Known::Nothing),
+        SourceChoice::File | SourceChoice::Journal => (None, known),
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
             node.notices
                 .verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
-            (None, Known::Nothing)
+            (None, known)
         }
         SourceChoice::Auto | SourceChoice::Query => {
             check_query_can_answer(what, filter)?;
@@ -98,8 +119,16 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 }
                 Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(text::no_unit(&unit).into()),
                 Found::Listing(html) => {
-                    node.notices.verbose(4, || format!("{}: the query is off; looking for text files", node.name));
-                    (Some(html), Known::QueryOff)
+                    node.notices.verbose(4, || format!("{}: the query is off", node.name));
+                    known = Known::QueryOff;
+                    if journal == Journal::Later {
+                        match from_journal(node, wanted, what, want, filter, out).await? {
+                            Ok(anything) => return Ok(anything),
+                            Err(NotThere::Unit(_)) => known = Known::NoUnit,
+                            Err(NotThere::Journal(_)) => {}
+                        }
+                    }
+                    (Some(html), known)
                 }
                 Found::TextFile(unit) if what.choice == SourceChoice::Query => {
                     let words =
@@ -124,6 +153,72 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         None => list(node, "").await?,
     };
     text::read(node, wanted, &entries, known, want, filter, out).await
+}
+
+/// When the node's journal is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Journal {
+    /// Nothing else is.
+    Alone,
+    /// Before the query.
+    First,
+    /// Where there is no query.
+    Later,
+    Never,
+}
+
+/// What the journal does not have.
+enum NotThere {
+    /// There is no journal.
+    Journal(Error),
+    /// There is one, without this unit.
+    Unit(Error),
+}
+
+impl From<NotThere> for Halt {
+    fn from(missing: NotThere) -> Self {
+        match missing {
+            NotThere::Journal(error) | NotThere::Unit(error) => Halt::Failed(error),
+        }
+    }
+}
+
+/// Whether only a part of a log is wanted, or what the query's text does not tell.
+fn is_part(want: Want, filter: &Filter) -> bool {
+    want.last.is_some()
+        || want.dated
+        || filter.has_window()
+        || filter.severity.is_some()
+        || filter.level.is_some()
+        || !filter.identifiers.is_empty()
+}
+
+/// Reads from the node's journal files.
+async fn from_journal(
+    node: &Node<'_>,
+    wanted: Wanted<'_>,
+    what: What<'_>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Result<bool, NotThere>> {
+    let name = node.name;
+    Ok(match journal::read(node, wanted, want, filter, out).await? {
+        journal::Found::Log { anything } => {
+            node.notices.verbose(4, || format!("{name}: read from the journal's files"));
+            Ok(anything)
+        }
+        journal::Found::Missing(missing) => {
+            node.notices.verbose(4, || format!("{name}: {}", missing.words()));
+            let error = Error::new(Kind::NotFound, missing.words());
+            Err(NotThere::Journal(error.hint(format!("see what there is: kubectl kubelet-logs ls {name}"))))
+        }
+        journal::Found::Absent(unit) => {
+            node.notices.verbose(4, || format!("{name}: no journal knows {unit}"));
+            Err(NotThere::Unit(text::no_unit(&unit)))
+        }
+        journal::Found::Supervised(home) => Ok(read_supervised(node, home, what, want, filter, out).await?),
+    })
 }
 
 /// The newest rotation of a file.

@@ -37,7 +37,7 @@ pub(super) enum Known {
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Wanted<'a> {
+pub enum Wanted<'a> {
     /// The kubelet, wherever it logs.
     Kubelet,
     /// These units, without `.service`.
@@ -46,7 +46,7 @@ pub(super) enum Wanted<'a> {
 
 impl Wanted<'_> {
     /// For people.
-    pub(super) fn names(self) -> String {
+    pub fn names(self) -> String {
         match self {
             Wanted::Kubelet => KUBELET.to_owned(),
             Wanted::Units(units) => units.join(", "),

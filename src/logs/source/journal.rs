@@ -1,0 +1,288 @@
+//! The node's own journal files, read through ranges of the kubelet's file server and decoded here.
+//!
+//! Works on any kubelet that serves /var/log, with its query option on or off, and knows what the query's text does not:
+//! exact times, priorities, boots and instances.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::error::{Error, Kind, Result};
+use crate::http::ranges::{Fetched, Limits as RangeLimits, Ranges, Wanted};
+use crate::journal::{Entry, FileId, Header, Id, Journal, Limits, Name, Need, Notice, Query, Step, Value};
+use crate::kube::path;
+use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::source::Node;
+
+mod find;
+mod read;
+
+pub use find::{Missing, find};
+pub use read::{Found, read};
+
+/// Bytes that may be fetched for one node's log: a journal's usual limit is a tenth of it.
+const BUDGET: u64 = 64 << 30;
+
+/// A node's journal, of which as much is fetched as is asked for.
+#[derive(Debug)]
+pub struct Remote<'a> {
+    node: &'a Node<'a>,
+    /// Where its files are, below /var/log.
+    folder: String,
+    ranges: Ranges,
+    journal: Journal,
+    /// What could not be read; lines are missing then.
+    damaged: Vec<String>,
+    /// Fetched while what was at hand was handed on.
+    fetched: VecDeque<(Need, Result<Fetched>)>,
+}
+
+/// What a step has come to, once its bytes are there.
+#[derive(Debug)]
+pub enum Met {
+    /// The next entry.
+    Entry(Arc<Entry>),
+    /// The next value.
+    Value(Value),
+    /// There is no more.
+    End,
+}
+
+impl<'a> Remote<'a> {
+    fn new(node: &'a Node<'a>, folder: String, names: Vec<String>) -> Self {
+        let limits = RangeLimits {
+            ranges: RangeLimits::MOST_RANGES,
+            budget: BUDGET,
+            silence: node.server_limit + node.server_limit / 2,
+            ..RangeLimits::default()
+        };
+        Remote {
+            node,
+            folder,
+            ranges: Ranges::new(limits),
+            journal: Journal::new(names, Limits::default()),
+            damaged: Vec::new(),
+            fetched: VecDeque::new(),
+        }
+    }
+
+    /// Asks for entries: see [`Journal::read`].
+    pub fn ask(&mut self, query: Query) {
+        self.fetched.clear();
+        self.journal.read(query);
+    }
+
+    /// The values of this field in all files, at most the newest so many.
+    pub async fn list(&mut self, field: &str, most: usize) -> Flow<Vec<Value>> {
+        self.fetched.clear();
+        self.journal.list(field, most);
+        self.values().await
+    }
+
+    /// Which of these, as `NAME=value`, are anywhere in the journal.
+    pub async fn find(&mut self, values: Vec<Vec<u8>>) -> Flow<Vec<Value>> {
+        self.fetched.clear();
+        self.journal.find(values);
+        self.values().await
+    }
+
+    /// Goes on to the next entry or value; fetches what that takes.
+    pub async fn next(&mut self) -> Flow<Met> {
+        loop {
+            match self.try_next()? {
+                Ok(met) => return Ok(met),
+                Err(needs) => self.fetch(needs).await?,
+            }
+        }
+    }
+
+    /// Goes on as far as the bytes at hand allow; else says which are missing.
+    fn try_next(&mut self) -> Flow<Result<Met, Vec<Need>>> {
+        loop {
+            match self.journal.step() {
+                Ok(Step::Need(needs)) if self.fetched.is_empty() => return Ok(Err(needs)),
+                // What was fetched meanwhile may be what is missing.
+                Ok(Step::Need(_)) => {
+                    while let Some((need, fetched)) = self.fetched.pop_front() {
+                        self.provide(&need, fetched)?;
+                    }
+                }
+                Ok(Step::Entry(entry)) => return Ok(Ok(Met::Entry(Arc::new(entry)))),
+                Ok(Step::Value(value)) => return Ok(Ok(Met::Value(value))),
+                Ok(Step::Notice(notice)) => self.hear(notice),
+                Ok(Step::End) => return Ok(Ok(Met::End)),
+                Err(why) => {
+                    let words = format!("the journal in /var/log/{} costs too much to read", self.folder);
+                    return Err(Error::new(Kind::Partial, words).because(why).hint(PACK).into());
+                }
+            }
+        }
+    }
+
+    /// Hands on lines and meanwhile fetches what will be needed next.
+    async fn hand_on(&mut self, lines: Vec<crate::logs::line::Line>, out: &mut Outlet) -> Flow<()> {
+        let ahead = if self.fetched.is_empty() { self.journal.needs_ahead() } else { Vec::new() };
+        if ahead.is_empty() {
+            return out.lines(lines).await;
+        }
+        let ahead = self.addressed(ahead);
+        let (handed, fetched) = tokio::join!(out.lines(lines), fetch_all(self.node, &self.ranges, ahead));
+        self.fetched.extend(fetched);
+        handed
+    }
+
+    /// What was lost: an error once everything else was handed on.
+    pub fn check_whole(&self) -> Flow<()> {
+        if self.damaged.is_empty() {
+            return Ok(());
+        }
+        const SHOWN: usize = 3;
+        let mut words = self.damaged.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+        if self.damaged.len() > SHOWN {
+            words.push_str(&format!("; and {} more", self.damaged.len() - SHOWN));
+        }
+        let error = Error::new(Kind::Partial, format!("the journal is damaged, lines may be missing: {words}"));
+        Err(error.hint("journalctl --verify on the node says more").into())
+    }
+
+    async fn values(&mut self) -> Flow<Vec<Value>> {
+        let mut values = Vec::new();
+        loop {
+            match self.next().await? {
+                Met::Value(value) => values.push(value),
+                Met::End => return Ok(values),
+                Met::Entry(_) => {}
+            }
+        }
+    }
+
+    async fn fetch(&mut self, needs: Vec<Need>) -> Flow<()> {
+        let needs = self.addressed(needs);
+        let fetched = fetch_all(self.node, &self.ranges, needs).await;
+        for (need, fetched) in fetched {
+            self.provide(&need, fetched)?;
+        }
+        Ok(())
+    }
+
+    /// The same needs, each with where its file is.
+    fn addressed(&self, needs: Vec<Need>) -> Vec<(Need, String)> {
+        needs.into_iter().filter_map(|need| self.url(need.file).map(|url| (need, url))).collect()
+    }
+
+    fn url(&self, file: FileId) -> Option<String> {
+        let name = self.journal.name(file)?;
+        Some(path::logs_file(self.node.name, &format!("{}/{name}", self.folder)))
+    }
+
+    fn provide(&mut self, need: &Need, fetched: Result<Fetched>) -> Flow<()> {
+        let file = need.file;
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) if error.kind() == Kind::NotFound => {
+                // Vacuumed since it was listed: it was the oldest.
+                let name = self.journal.name(file).unwrap_or_default().to_owned();
+                self.damaged.push(format!("{name} was deleted while it was read"));
+                self.journal.gone(file);
+                return Ok(());
+            }
+            Err(error) => return Err(error.within("reading the journal").into()),
+        };
+        let (lead, _) = split(&need.ranges);
+        let total = fetched.size;
+        if lead.is_some() {
+            let known = self.journal.header(file).map(|header| header.file_id);
+            // Where one answer came from another file, under the same name, the parts are of no use.
+            let other = |lead: &&bytes::Bytes| {
+                Header::parse(lead).is_ok_and(|header| known.is_some_and(|id| id != header.file_id))
+            };
+            if let Some(lead) = fetched.leads.iter().find(other) {
+                self.journal.provide(file, total, [(0, &**lead)]);
+                return Ok(());
+            }
+        }
+        let first = fetched.leads.first().map(|lead| (0, &**lead));
+        let rest = fetched.segments.iter().map(|(at, bytes)| (at, &**bytes));
+        self.journal.provide(file, total, first.into_iter().chain(rest));
+        Ok(())
+    }
+
+    fn hear(&mut self, notice: Notice) {
+        let name = |file: FileId| self.journal.name(file).unwrap_or_default();
+        match notice {
+            Notice::FileSkipped { file, why } => {
+                let words = format!("{}: {why}", name(file));
+                self.damaged.push(words);
+            }
+            Notice::EntrySkipped { file, why } => {
+                let words = format!("{}: an entry is left out: {why}", name(file));
+                self.damaged.push(words);
+            }
+            Notice::Rotated { name, .. } => {
+                let node = self.node.name;
+                self.node
+                    .notices
+                    .verbose(4, || format!("{node}: the journal was rotated, its last file is {name} now"));
+            }
+            Notice::TooManyFiles { left_out } => {
+                self.damaged.push(format!("{left_out} files are not read, there are too many"));
+            }
+        }
+    }
+
+    /// When the journal begins, as far as that is known, in µs since 1970.
+    fn begins(&self) -> Option<u64> {
+        (0..self.journal.files())
+            .filter_map(|number| {
+                let file = FileId(number);
+                let head = self.journal.header(file).map(|header| header.head_realtime).filter(|at| *at > 0);
+                head.or_else(|| match Name::parse(self.journal.name(file)?)? {
+                    Name::Archived { head_realtime, .. } => Some(head_realtime),
+                    Name::Active { .. } | Name::Unclean { .. } => None,
+                })
+            })
+            .min()
+    }
+}
+
+/// Each file's needs in requests of their own, all side by side.
+async fn fetch_all(node: &Node<'_>, ranges: &Ranges, needs: Vec<(Need, String)>) -> Vec<(Need, Result<Fetched>)> {
+    let fetch = |(need, url): (Need, String)| async move {
+        let (lead, rest) = split(&need.ranges);
+        let wanted = Wanted { lead: lead.as_ref(), needs: &rest };
+        let fetched = node.client.ranges(ranges, &url, wanted).await;
+        (need, fetched)
+    };
+    let mut running: Vec<_> = needs.into_iter().map(|need| Box::pin(fetch(need))).collect();
+    let mut done = Vec::new();
+    poll_fn(move |context| {
+        running.retain_mut(|one| match one.as_mut().poll(context) {
+            Poll::Ready(fetched) => {
+                done.push(fetched);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if running.is_empty() { Poll::Ready(std::mem::take(&mut done)) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// What to do about a journal that can't be read.
+const PACK: &str =
+    "journalctl on the node can read it; --source query lets the kubelet run that, where its option is on";
+
+/// The header, where it is the first of several ranges, and the others: it then goes into every request.
+fn split(ranges: &[Range<u64>]) -> (Option<Range<u64>>, Vec<Range<u64>>) {
+    match ranges {
+        [first, rest @ ..] if first.start == 0 && !rest.is_empty() => (Some(first.clone()), rest.to_vec()),
+        all => (None, all.to_vec()),
+    }
+}
+
+/// `-- Boot <id> --`, as journalctl writes it between two boots.
+fn boot_marker(id: Id) -> String {
+    format!("-- Boot {id} --\n")
+}

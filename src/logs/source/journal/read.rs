@@ -1,0 +1,366 @@
+//! A node's log from its journal: which entries, in which order, and what to say where there are none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Met, Missing, Remote, boot_marker, fetch_all, find};
+use crate::error::{Error, Kind};
+use crate::journal::{AnyOf, Entry, Id, Matches, Order, Query, full_name, short_precise};
+use crate::logs::filter::{Filter, Verdict};
+use crate::logs::kubelet::KubeletLines;
+use crate::logs::layout::Head;
+use crate::logs::line::Line;
+use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::source::home::{choose, out_of_reach};
+use crate::logs::source::text::Wanted;
+use crate::logs::source::{Node, Want};
+use crate::logs::unit::{HOMES, Holds, Home, KUBELET};
+use crate::time::Timestamp;
+
+/// What the journal had.
+#[derive(Debug)]
+pub enum Found {
+    /// The log; whether anything of it was wanted.
+    Log {
+        /// Whether anything was handed on.
+        anything: bool,
+    },
+    /// No entry of any time is of this unit.
+    Absent(String),
+    /// There is no journal.
+    Missing(Missing),
+    /// The node runs this, whose kubelet does not log to the journal.
+    Supervised(&'static Home),
+}
+
+/// Lines handed on together.
+const BATCH: usize = 512;
+/// A kubelet at work is rarely silent for so long.
+const QUIET: Duration = Duration::from_secs(3 * 3600);
+/// journald's message id for lines that it dropped because a unit wrote too many.
+const SUPPRESSED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
+
+/// Reads what is wanted of a node's journal.
+pub async fn read(
+    node: &Node<'_>,
+    wanted: Wanted<'_>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Found> {
+    let mut remote = match find(node).await? {
+        Ok(remote) => remote,
+        Err(missing) => return Ok(Found::Missing(missing)),
+    };
+    let mut reading = Reading::new(&mut remote, want, filter);
+    let anything = reading.run(matches(wanted, reading.filter), out).await?;
+    let newest = reading.newest;
+    let found = match wanted {
+        Wanted::Kubelet if !reading.has_identifiers => reading.elsewhere(newest, anything, out).await?,
+        _ => None,
+    };
+    reading.conclude();
+    let found = match found {
+        Some(found) => found,
+        None if anything || want.last == Some(0) => Found::Log { anything },
+        None => remote.absent(wanted, filter).await?,
+    };
+    remote.check_whole()?;
+    Ok(found)
+}
+
+/// The entries of these units, or of the kubelet.
+fn matches(wanted: Wanted<'_>, filter: &Filter) -> Matches {
+    let identifiers = filter.identifiers.iter().map(|name| AnyOf::identifier(name)).reduce(AnyOf::or);
+    let units = match wanted {
+        Wanted::Units(units) => units.iter().map(|unit| AnyOf::unit(unit)).reduce(AnyOf::or),
+        // Who asks for an identifier has said whose lines.
+        Wanted::Kubelet if identifiers.is_some() => None,
+        // Under kubeletCgroups the kubelet leaves its unit, and its lines with it.
+        Wanted::Kubelet => Some(AnyOf::unit(KUBELET).or(AnyOf::identifier(KUBELET))),
+    };
+    units.into_iter().chain(identifiers).fold(Matches::all(), Matches::and)
+}
+
+/// One pass, or several, over a node's journal.
+struct Reading<'r, 'a, 'f> {
+    remote: &'r mut Remote<'a>,
+    want: Want,
+    filter: &'f mut Filter,
+    /// The window, which the journal applies by itself: to the time at which journald took an entry.
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    has_identifiers: bool,
+    /// The boot of the entry handed on last.
+    boot: Option<Id>,
+    /// When the newest entry that was met was taken, wanted or not.
+    newest: Option<Timestamp>,
+    /// Entries that journald dropped.
+    suppressed: u64,
+    node: &'r Node<'a>,
+}
+
+impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
+    fn new(remote: &'r mut Remote<'a>, want: Want, filter: &'f mut Filter) -> Self {
+        let (since, until) = (filter.since.take(), filter.until.take());
+        let has_identifiers = !filter.identifiers.is_empty();
+        let node = remote.node;
+        Reading { remote, want, filter, since, until, has_identifiers, boot: None, newest: None, suppressed: 0, node }
+    }
+
+    /// Reads the entries of these matches; tells whether anything was handed on.
+    async fn run(&mut self, matches: Matches, out: &mut Outlet) -> Flow<bool> {
+        let micros = |at: Option<Timestamp>| at.map(|at| u64::try_from(at.as_micros()).unwrap_or(0));
+        let query = Query { since: micros(self.since), until: micros(self.until), ..Query::new(matches) };
+        // Identifiers are the journal's to match; a pod's sandboxes are learned from the lines before.
+        let identifiers = std::mem::take(&mut self.filter.identifiers);
+        let done = match self.want.last {
+            Some(last) if self.filter.pod.is_none() && self.filter.kubelet.is_none() => {
+                self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
+            }
+            Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
+            None => self.forwards(query, out).await,
+        };
+        self.filter.identifiers = identifiers;
+        done
+    }
+
+    /// All of them, as they come.
+    async fn forwards(&mut self, query: Query, out: &mut Outlet) -> Flow<bool> {
+        self.remote.ask(query);
+        let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
+        let mut lines = Vec::new();
+        let mut anything = false;
+        loop {
+            let needs = match self.remote.try_next()? {
+                Ok(Met::Entry(entry)) => {
+                    if let Some(line) = self.wanted(entry, &mut kubelet) {
+                        self.mark(&line, &mut lines);
+                        lines.push(line);
+                    }
+                    if lines.len() < BATCH {
+                        continue;
+                    }
+                    None
+                }
+                Ok(Met::Value(_)) => continue,
+                Ok(Met::End) => break,
+                Err(needs) => Some(needs),
+            };
+            anything |= !lines.is_empty();
+            match needs {
+                // What is at hand goes out while the rest is on its way.
+                Some(needs) if lines.is_empty() => self.remote.fetch(needs).await?,
+                Some(needs) => {
+                    let needs = self.remote.addressed(needs);
+                    let ready = std::mem::take(&mut lines);
+                    let (handed, fetched) =
+                        tokio::join!(out.lines(ready), fetch_all(self.node, &self.remote.ranges, needs));
+                    self.remote.fetched.extend(fetched);
+                    handed?;
+                }
+                None => self.remote.hand_on(std::mem::take(&mut lines), out).await?,
+            }
+        }
+        anything |= !lines.is_empty();
+        out.lines(lines).await?;
+        self.note_supervisor(kubelet);
+        Ok(anything)
+    }
+
+    /// The last of them, read from the end.
+    async fn backwards(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
+        let whole = !self.filter.looks_at_content();
+        let limit = whole.then_some(last);
+        let query = Query { order: Order::NewestFirst, limit, expect: Some(last.saturating_mul(2)), ..query };
+        self.remote.ask(query);
+        let mut newest_first: Vec<Line> = Vec::new();
+        while newest_first.len() < last {
+            match self.remote.next().await? {
+                Met::Entry(entry) => newest_first.extend(self.wanted(entry, &mut None)),
+                Met::Value(_) => {}
+                Met::End => break,
+            }
+        }
+        let mut lines = Vec::with_capacity(newest_first.len());
+        for line in newest_first.into_iter().rev() {
+            self.mark(&line, &mut lines);
+            lines.push(line);
+        }
+        let anything = !lines.is_empty();
+        out.lines(lines).await?;
+        Ok(anything)
+    }
+
+    /// The last of them, where each can only be judged after those before it.
+    async fn last_of_all(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
+        self.remote.ask(query);
+        let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
+        let mut kept = std::collections::VecDeque::new();
+        loop {
+            match self.remote.next().await? {
+                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet)),
+                Met::Value(_) => {}
+                Met::End => break,
+            }
+            while kept.len() > last {
+                kept.pop_front();
+            }
+        }
+        let mut lines = Vec::with_capacity(kept.len());
+        for line in kept {
+            self.mark(&line, &mut lines);
+            lines.push(line);
+        }
+        let anything = !lines.is_empty();
+        out.lines(lines).await?;
+        self.note_supervisor(kubelet);
+        Ok(anything)
+    }
+
+    /// An entry as a line, if it is wanted.
+    fn wanted(&mut self, entry: Arc<Entry>, kubelet: &mut Option<KubeletLines>) -> Option<Line> {
+        let taken = timestamp(entry.position.realtime);
+        self.newest = self.newest.max(Some(taken));
+        if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED) {
+            let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
+            self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
+        }
+        let mut text = Vec::new();
+        short_precise(&entry, &mut text);
+        let text = Bytes::from(text);
+        let head = Head::of(&text);
+        let mut line = Line { at: Some(timestamp(entry.shown_time())), head, text, entry: Some(entry) };
+        if kubelet.as_mut().is_some_and(|kubelet| !kubelet.keep(&mut line)) {
+            return None;
+        }
+        // An entry without a message prints nothing; journalctl's -n counts it all the same, and no pattern fits it.
+        let bare = line.text.is_empty() && self.filter.looks_at_content();
+        (!bare && self.filter.judge(&line) == Verdict::Keep).then_some(line)
+    }
+
+    /// Puts journalctl's line between two boots where one ended.
+    fn mark(&mut self, line: &Line, lines: &mut Vec<Line>) {
+        let boot = line.entry.as_ref().map(|entry| entry.position.boot);
+        // An entry without a message prints nothing, and so ends nothing.
+        if line.text.is_empty() {
+            return;
+        }
+        if let (Some(before), Some(boot)) = (self.boot, boot)
+            && before != boot
+        {
+            lines.push(Line { at: line.at, head: None, text: boot_marker(boot).into(), entry: None });
+        }
+        self.boot = boot.or(self.boot);
+    }
+
+    /// The kubelet, where the unit of its name has nothing or ended long ago: another unit may run it.
+    async fn elsewhere(&mut self, newest: Option<Timestamp>, anything: bool, out: &mut Outlet) -> Flow<Option<Found>> {
+        let now = self.node.clock.now();
+        let end = self.until.unwrap_or(now).min(now);
+        let old = newest.is_none_or(|newest| newest < end.saturating_sub(QUIET));
+        if self.want.last == Some(0) || anything && !old {
+            return Ok(None);
+        }
+        let units = HOMES.iter().map(|home| format!("_SYSTEMD_UNIT={}.service", home.unit).into_bytes());
+        let known = self.remote.find(units.collect()).await?;
+        let own = |home: &Home| home.unit == KUBELET;
+        let last = |home: &&Home| {
+            let unit = format!("{}.service", home.unit);
+            known.iter().find(|value| value.value() == unit.as_bytes()).map(|value| value.last.realtime)
+        };
+        let Some((home, at)) = HOMES
+            .iter()
+            .filter_map(|home| Some((home, last(&home)?)))
+            // Of equals the first.
+            .rev()
+            .max_by_key(|(_, at)| *at)
+        else {
+            return Ok(None);
+        };
+        if own(home) || newest.is_some_and(|newest| timestamp(at) <= newest) {
+            return Ok(None);
+        }
+        if home.holds == Holds::Supervisor {
+            return match anything {
+                false => Ok(Some(Found::Supervised(home))),
+                true => Err(Error::new(Kind::Partial, "what was printed is of a kubelet that runs no more")
+                    .because(out_of_reach(self.node, home))
+                    .into()),
+            };
+        }
+        if let Some(newest) = newest.filter(|_| anything) {
+            let ended = newest.rfc3339();
+            self.node.notices.note(format_args!(
+                "{}: the log of unit {KUBELET} ended at {ended}; what follows is newer",
+                self.node.name
+            ));
+            self.since = self.since.max(Some(newest.saturating_add(Duration::from_micros(1))));
+        }
+        choose(self.node, home, &format!("unit {}", home.unit), self.filter);
+        let matches = Matches::all().and(AnyOf::unit(home.unit));
+        let more = self.run(matches, out).await?;
+        Ok(Some(Found::Log { anything: anything || more }))
+    }
+
+    fn note_supervisor(&mut self, kubelet: Option<KubeletLines>) {
+        self.filter.saw_supervisor |= kubelet.is_some_and(|kubelet| kubelet.saw_supervisor());
+    }
+
+    /// Gives the filter its window back, and says what the journal itself has lost.
+    fn conclude(&mut self) {
+        self.filter.since = self.since;
+        self.filter.until = self.until;
+        let name = self.node.name;
+        if self.suppressed > 0 {
+            self.node.notices.warning(format_args!(
+                "{name}: journald dropped {} lines of these, more than its limit allows a unit at once (RateLimitBurst in \
+                 journald.conf)",
+                self.suppressed
+            ));
+        }
+        if let (Some(since), Some(begins)) = (self.since, self.remote.begins())
+            && timestamp(begins) > since
+        {
+            let begins = timestamp(begins);
+            self.node
+                .notices
+                .note(format_args!("{name}: its journal begins at {}; what was before is gone", begins.rfc3339()));
+        }
+    }
+}
+
+impl Remote<'_> {
+    /// Nothing was wanted: is there such a unit at all?
+    async fn absent(&mut self, wanted: Wanted<'_>, filter: &Filter) -> Flow<Found> {
+        let units: Vec<String> = match wanted {
+            _ if !filter.identifiers.is_empty() => return Ok(Found::Log { anything: false }),
+            Wanted::Kubelet => vec![KUBELET.to_owned()],
+            Wanted::Units(units) => units.to_vec(),
+        };
+        let values = units.iter().flat_map(|unit| {
+            let full = full_name(unit);
+            ["_SYSTEMD_UNIT", "UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT", "_SYSTEMD_SLICE"]
+                .map(|field| format!("{field}={full}").into_bytes())
+        });
+        let mut values: Vec<Vec<u8>> = values.collect();
+        if matches!(wanted, Wanted::Kubelet) {
+            values.push(format!("SYSLOG_IDENTIFIER={KUBELET}").into_bytes());
+        }
+        let known = self.find(values).await?;
+        let absent = units.iter().find(|unit| {
+            let full = full_name(unit);
+            !known.iter().any(|value| value.value() == full.as_bytes() || matches!(wanted, Wanted::Kubelet))
+        });
+        Ok(match absent {
+            Some(unit) => Found::Absent(unit.clone()),
+            None => Found::Log { anything: false },
+        })
+    }
+}
+
+fn timestamp(micros: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
