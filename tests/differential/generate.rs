@@ -225,6 +225,13 @@ const VARIABLES: &[(&str, &str)] = &[
     ("POD_NAMESPACE", "x"), ("KUBERC", "off"), ("USERPROFILE", "@DIR@/kube"),
 ];
 
+/// Plain YAML that is not plainly a string.
+const SCALARS: &[&str] = &[
+    "~", "Null", "NULL", "yes", "No", "on", "y", "True", "TRUE", "012", "0o17", "0x1F", "0b11", "1_000", "1e3", "1E3", ".5", "5.", "+12", "-0", ".inf", ".NaN", "1:30", "190:20:30",
+    "2001-01-01", "2001-12-14t21:59:43.10-05:00", "12345678901234567890", "0x", "1e", "=", "!!int 3", "!!str 3", "!!str yes", "!!binary aGk=", "!!null x", "!custom x", "!!float 3", "|-\n  x",
+    "''", "\"\\x41\"", "\"\\u00e9\"", "'it''s'", "\"a\\\n  b\"", "&a x", "*a", "[x, y]", "{x: y}", "x: y", "- x", "x # y", "x#y", "? x", "%x", "`x`",
+];
+
 /// What a second file may hold.
 const SECOND: &[&str] = &[
     "users: [{name: u, user: {token: '@READER@'}}]\n", "current-context: other\n", "current-context: ''\n", "current-context: nope\n", "", "# nothing\n", "a: [\n", "kind: Pod\napiVersion: v1\n",
@@ -332,6 +339,9 @@ impl Case {
                     self,
                     json!({"exec": {"apiVersion": api, "command": "/bin/sh", "args": ["-c", script], "interactiveMode": "Never"}}),
                 );
+                if random.percent(30) {
+                    self.put("/users/0/user/exec", "provideClusterInfo", json!(true));
+                }
                 self.print(api, "\"token\":\"@ADMIN@\"");
                 if random.percent(60) {
                     self.twist_plugin(random);
@@ -440,7 +450,7 @@ impl Case {
             _ => serde_yaml::to_string(&self.config).expect("YAML"),
         };
         let mut encoding = Encoding::Utf8;
-        if random.percent(15) {
+        if random.percent(20) {
             let how = twist_text(random, &mut text, &mut encoding);
             self.twists.push(format!("the file: {how}"));
         }
@@ -455,7 +465,7 @@ fn twist_text(random: &mut Random, text: &mut String, encoding: &mut Encoding) -
     }
     let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
     let end = text[line..].find('\n').map_or(text.len(), |end| line + end + 1);
-    match random.below(24) {
+    match random.below(30) {
         0 => *encoding = Encoding::Utf8Mark,
         1 => *encoding = Encoding::Utf16Little,
         2 => *encoding = Encoding::Utf16Big,
@@ -496,7 +506,16 @@ fn twist_text(random: &mut Random, text: &mut String, encoding: &mut Encoding) -
             text.insert_str(end, &" \u{e9}\n"[..]);
             *encoding = Encoding::Latin1;
         }
-        _ => *text = text.replace("true", "yes").replace("false", "off"),
+        23 => *text = text.replace("true", "yes").replace("false", "off"),
+        _ => {
+            // A scalar whose kind readers of YAML may see differently, in the place of some value.
+            let values: Vec<usize> = text.match_indices(": ").map(|(at, _)| at + 2).collect();
+            let start = random.pick(&values);
+            let end = text[start..].find(['\n', ',']).map_or(text.len(), |end| start + end);
+            let scalar = random.pick(SCALARS);
+            text.replace_range(start..end, scalar);
+            return format!("{scalar:?} at {start}");
+        }
     }
     format!("{encoding:?} {:?}…", &text.chars().take(24).collect::<String>())
 }

@@ -36,7 +36,10 @@ pub(super) struct Stage {
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who<'a> {
+    /// Asked for the file by `get --raw`.
     Kubectl(&'a Path),
+    /// Asked for the server's version: `get --raw` forgets a path in `server`, all else keeps it.
+    KubectlVersion(&'a Path),
     Ours,
 }
 
@@ -161,6 +164,11 @@ impl Stage {
                 command.args(["get", "--raw", &format!("/api/v1/nodes/node-a/proxy/logs/{FILE}")]);
                 command
             }
+            Who::KubectlVersion(program) => {
+                let mut command = Command::new(program);
+                command.arg("version");
+                command
+            }
             Who::Ours => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-kubelet_logs"));
                 command.args(["node-a", "--path", FILE]);
@@ -186,7 +194,7 @@ impl Stage {
                 let words = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
                 let code = output.status.code().unwrap_or(-1);
                 let end = match who {
-                    Who::Kubectl(_) => kubectl_end(code, &words, request.is_some()),
+                    Who::Kubectl(_) | Who::KubectlVersion(_) => kubectl_end(code, &words, request.is_some()),
                     Who::Ours => our_end(code, &words, request.is_some()),
                 };
                 (end, format!("exit {code}: {words}"))
@@ -253,16 +261,21 @@ impl Stage {
         let asked = self.servers().into_iter().zip(servers).find_map(|((server, requests), before)| {
             let first = requests.into_iter().nth(*before)?;
             let value = |wanted: &str| first.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+            let impersonation = first.headers.iter().filter(|(name, _)| name.starts_with("impersonate-"));
+            // HTTP/1.1 has no spaces around a value, HTTP/2 may have.
             let mut impersonation: Vec<(String, String)> =
-                first.headers.iter().filter(|(name, _)| name.starts_with("impersonate-")).cloned().collect();
+                impersonation.map(|(name, value)| (name.clone(), value.trim().to_owned())).collect();
             impersonation.sort();
-            Some(Asked { server, authorization: value("authorization"), path: first.target, user: first.user, impersonation })
+            // kubectl puts --request-timeout into the query of what it asks.
+            let path = first.target.split('?').next().unwrap_or_default().to_owned();
+            Some(Asked { server, authorization: value("authorization"), path, user: first.user, impersonation })
         });
         let proxy = self.proxies.iter().zip(proxies).find_map(|((name, proxy), before)| {
             let head = proxy.asked().into_iter().nth(*before)?;
             let login = head.lines().find(|line| line.to_ascii_lowercase().starts_with("proxy-authorization:"));
             let login = login.and_then(|line| line.split_once(' ')).map_or("", |(_, login)| login);
-            Some(format!("{name}: {} {login}", head.lines().next().unwrap_or_default()))
+            let line = head.lines().next().unwrap_or_default();
+            Some(format!("{name}: {} {login}", line.split([' ', '?']).take(2).collect::<Vec<_>>().join(" ")))
         });
         (asked, proxy)
     }
@@ -278,9 +291,11 @@ fn kubectl_end(code: i32, words: &str, was_asked: bool) -> End {
         true if has(&["(NotFound)"]) => End::NotFound,
         true => End::Answered,
         false if has(&["Please enter Username"]) => End::Prompted,
-        false if has(&["getting credentials", "oidc: ", "No valid id-token", "failed to refresh token", "read bearer token file", "token source", "read token file"]) => End::Credentials,
-        false if has(&["to the server: tls: ", "x509: ", "remote error: tls"]) => End::Distrust,
-        false if has(&["Unable to connect to the server", "The connection to the server", "dial tcp", "proxyconnect"]) => {
+        false if has(&["getting credentials", "No valid id-token", "failed to refresh token"]) => End::Credentials,
+        // The file that holds it is looked at when the server is.
+        false if has(&["tls: private key", "tls: failed to parse", "tls: failed to find"]) => End::Refused,
+        false if has(&["tls: failed to verify", "x509: ", "remote error: tls"]) => End::Distrust,
+        false if has(&["Unable to connect to the server", "The connection to the server", "dial tcp", "proxyconnect", "status code 407"]) => {
             End::Unreachable
         }
         false => End::Refused,
@@ -288,16 +303,17 @@ fn kubectl_end(code: i32, words: &str, was_asked: bool) -> End {
 }
 
 fn our_end(code: i32, words: &str, was_asked: bool) -> End {
+    let words = words.find("error: ").map_or("", |at| &words[at..]);
     match (code, was_asked) {
         (0, _) => End::Done,
-        (4, true) if words.contains("401") => End::Unauthorized,
+        (4, true) if words.contains("401 Unauthorized") => End::Unauthorized,
         (4, true) => End::Forbidden,
         (5, true) => End::NotFound,
         (_, true) => End::Answered,
         (4, false) => End::Credentials,
         (6, false) if words.contains("certificate") => End::Distrust,
         (6, false) => End::Unreachable,
-        (_, false) if words.contains("token file ") => End::Credentials,
+        (_, false) if words.contains("did not answer in HTTP") => End::Unreachable,
         (_, false) => End::Refused,
     }
 }
