@@ -34,8 +34,9 @@ pub(super) enum Encoding {
 pub(super) struct Random(u64);
 
 impl Random {
+    /// Neighbouring seeds would give the same numbers, shifted by one, were they not mixed first.
     pub(super) fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Random(Random(seed).next().rotate_left(17) ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93))
     }
 
     fn next(&mut self) -> u64 {
@@ -509,11 +510,11 @@ fn twist_text(random: &mut Random, text: &mut String, encoding: &mut Encoding) -
         23 => *text = text.replace("true", "yes").replace("false", "off"),
         _ => {
             // A scalar whose kind readers of YAML may see differently, in the place of some value.
-            let values: Vec<usize> = text.match_indices(": ").map(|(at, _)| at + 2).collect();
+            let values: Vec<usize> = text.match_indices(':').map(|(at, _)| at + 1).collect();
             let start = random.pick(&values);
             let end = text[start..].find(['\n', ',']).map_or(text.len(), |end| start + end);
             let scalar = random.pick(SCALARS);
-            text.replace_range(start..end, scalar);
+            text.replace_range(start..end, &format!(" {scalar}"));
             return format!("{scalar:?} at {start}");
         }
     }

@@ -27,13 +27,20 @@ pub(super) const KNOWN: &[Known] = &[
         what: "what can't be asked or dialled is refused before that is tried",
         fits: |theirs, _, ours, words| {
             let reasons = [
-                "has the scheme ", "has no valid port", "has no valid host", "proxy-url has no host", "can't be sent", "is empty",
+                "has the scheme ", "has no valid port", "has no valid host", "proxy-url has no host", "proxy-url is not one of",
+                "can't be sent", "is empty", "does not belong to the certificate", "holds no certificate", "holds no private key",
+                "holds an encrypted private key", "holds a broken PEM block",
             ];
-            (theirs.end, ours.end) == (End::Unreachable, End::Refused)
+            matches!(theirs.end, End::Unreachable | End::Refused | End::Distrust)
+                && matches!(ours.end, End::Refused | End::Credentials)
                 && reasons.iter().any(|reason| words.contains(reason))
-                && is_silent(theirs)
+                && theirs.request.is_none()
                 && is_silent(ours)
         },
+    },
+    Known {
+        what: "a space in the path of server is refused; kubectl escapes it",
+        fits: |_, _, ours, words| ours.end == End::Refused && words.contains("server ") && words.contains(" holds a space"),
     },
     Known {
         what: "a user name and a password in server are sent by kubectl, refused by us",
