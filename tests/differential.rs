@@ -15,6 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::generate::case;
+use self::known::{Difference, KNOWN};
 use self::stage::{Asked, Seen, Stage, Who};
 use crate::support::skipped;
 
@@ -78,7 +79,9 @@ async fn compare(stage: &Stage, kubectl: &Path, seed: u64) -> Same {
             return Same::Alike;
         }
     }
-    if let Some(known) = known::KNOWN.iter().find(|known| (known.fits)(&theirs, &their_words, &ours, &our_words)) {
+    let difference =
+        Difference { case: &case, theirs: &theirs, their_words: &their_words, ours: &ours, our_words: &our_words };
+    if let Some(known) = KNOWN.iter().find(|known| (known.fits)(&difference)) {
         return Same::Known(known.what);
     }
     let show = |seen: &Seen| format!("{:?} {:?} {:?} {:?}", seen.end, seen.request, seen.proxy, seen.told.as_ref().map(ToString::to_string));

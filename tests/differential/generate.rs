@@ -412,6 +412,25 @@ impl Case {
         self.put(place, key, serde_json::from_str(value).expect("JSON"));
     }
 
+    /// Whether a flag or the chosen kubeconfig names a server without saying how it is spoken to.
+    pub(super) fn has_server_without_scheme(&self) -> bool {
+        ["@HOST@", "@PLAINHOST@", "localhost:@PORT@"].iter().any(|host| {
+            self.args.iter().any(|arg| arg.strip_prefix("--server=").unwrap_or(arg).starts_with(host))
+                || self.config.pointer("/clusters/0/cluster/server").and_then(Value::as_str).is_some_and(|server| server.starts_with(host))
+                || self.env.iter().any(|(name, value)| *name == "KUBERNETES_MASTER" && value.starts_with(host))
+        })
+    }
+
+    /// Whether the kubeconfig holds this.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        self.files.iter().any(|(name, content)| name == "kube/config" && content.text.contains(text))
+    }
+
+    /// Whether the kubeconfig was given a scalar of unclear kind.
+    pub(super) fn has_odd_scalar(&self) -> bool {
+        self.twists.iter().any(|twist| SCALARS.iter().any(|scalar| twist.starts_with(&format!("the file: {scalar:?} at "))))
+    }
+
     fn put(&mut self, place: &str, key: &str, value: Value) {
         if let Some(object) = self.object(place) {
             object.insert(key.to_owned(), value);

@@ -291,7 +291,7 @@ fn kubectl_end(code: i32, words: &str, was_asked: bool) -> End {
         true if has(&["(NotFound)"]) => End::NotFound,
         true => End::Answered,
         false if has(&["Please enter Username"]) => End::Prompted,
-        false if has(&["getting credentials", "No valid id-token", "failed to refresh token"]) => End::Credentials,
+        false if has(&["getting credentials", "No valid id-token", "failed to refresh token", "ID Token is not"]) => End::Credentials,
         // The file that holds it is looked at when the server is.
         false if has(&["tls: private key", "tls: failed to parse", "tls: failed to find"]) => End::Refused,
         false if has(&["tls: failed to verify", "x509: ", "remote error: tls"]) => End::Distrust,
