@@ -7,6 +7,7 @@ mod golden;
 mod commands;
 mod contract;
 mod credentials;
+mod differential;
 mod faults;
 mod fleet;
 mod follow;
