@@ -517,13 +517,13 @@ fn twist_text(random: &mut Random, text: &mut String, encoding: &mut Encoding) -
         14 => *text = text.replace("token: ", "token: !!str "),
         15 => *text = text.replace("server: ", "server: &s "),
         16 => text.insert_str(0, "%YAML 1.1\n---\n"),
-        17 => text.insert_str(0, " "),
+        17 => text.insert(0, ' '),
         18 => *text = text.replace('\'', "\""),
         19 => *text = text.replace("user: u\n", "user: *nope\n"),
         20 => *text = text.replace("name: u\n", "name: u # comment\n").replace("name: c\n", "name: !!str c\n"),
         21 => *text = text.replace('\n', "\r"),
         22 => {
-            text.insert_str(end, &" \u{e9}\n"[..]);
+            text.insert_str(end, " \u{e9}\n");
             *encoding = Encoding::Latin1;
         }
         23 => *text = text.replace("true", "yes").replace("false", "off"),
