@@ -9,6 +9,7 @@ mod contract;
 mod credentials;
 mod faults;
 mod fleet;
+mod fuzzing;
 mod formats;
 mod logs;
 mod oidc;

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
+pub use self::exec::read_answer;
 use self::exec::Plugin;
 use self::file::TokenFile;
 use self::oidc::Provider;
