@@ -55,6 +55,7 @@ targets! {
     multipart: "multipart",
     journal: "journal",
     quoting: "quoting",
+    redact: "redact",
     times: "times",
     names: "names",
 }

@@ -24,6 +24,7 @@ use kubelet_logs::logs::outlet::Event;
 use kubelet_logs::logs::source::listing;
 use kubelet_logs::logs::split::{Continuation, Splitter};
 use kubelet_logs::output::{Output, quote};
+use kubelet_logs::redact::{MASK, Redactor};
 use kubelet_logs::time::{Around, Timestamp, When, Zone, go_duration, parse_duration, parse_timeout};
 use kubelet_logs::{auth, sanitize};
 
@@ -50,7 +51,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "exec-credential", run: exec_credential, seeds: credentials, tokens: YAML, runs: 100_000 },
     Target { name: "status", run: status, seeds: answers, tokens: STATUS, runs: 100_000 },
     Target { name: "listing", run: listing, seeds: listings, tokens: HTML, runs: 100_000 },
-    Target { name: "lines", run: lines, seeds: logs, tokens: LOG, runs: 100_000 },
+    // Each splits its input four times, in small frames.
+    Target { name: "lines", run: lines, seeds: logs, tokens: LOG, runs: 30_000 },
     Target { name: "records", run: records, seeds: logs, tokens: LOG, runs: 100_000 },
     Target { name: "proxy-connect", run: proxy_connect, seeds: replies, tokens: HTTP, runs: 100_000 },
     Target { name: "proxy-socks5", run: proxy_socks5, seeds: dialogues, tokens: &[], runs: 100_000 },
@@ -59,6 +61,8 @@ pub(crate) const TARGETS: &[Target] = &[
     // A file of 8 MiB, of which one run reads most: tests/journal varies its structures, too.
     Target { name: "journal", run: journal, seeds: journals, tokens: &[], runs: 200 },
     Target { name: "quoting", run: quoting, seeds: logs, tokens: LOG, runs: 100_000 },
+    // Each masks its input three times, by some fifty rules.
+    Target { name: "redact", run: redact, seeds: secrets, tokens: SECRET, runs: 30_000 },
     Target { name: "times", run: times, seeds: written_times, tokens: TIME, runs: 100_000 },
     Target { name: "names", run: names, seeds: written_names, tokens: URL, runs: 100_000 },
 ];
@@ -199,6 +203,35 @@ const HTTP: &[&str] = &[
     "-",
     "/",
     "\"",
+];
+const SECRET: &[&str] = &[
+    "password",
+    "token",
+    "\"auth\":",
+    "=",
+    ": ",
+    "\\\"",
+    "\"",
+    "'",
+    "--",
+    "://",
+    "@",
+    ":",
+    "Bearer ",
+    "Basic ",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "-----END ",
+    "\n",
+    "eyJ",
+    ".eyJ",
+    "AKIA",
+    "ghp_",
+    "K10",
+    "::",
+    "(redacted)",
+    ",",
+    ";",
+    "&sig=",
 ];
 const TIME: &[&str] = &[
     "T",
@@ -467,6 +500,22 @@ fn quoting(input: &[u8]) -> u64 {
     (quoted.len() - input.len().min(quoted.len())).min(64) as u64
 }
 
+/// Lines stay lines, whole or one by one; what is masked is shown, and stays masked.
+fn redact(input: &[u8]) -> u64 {
+    let masked = Redactor::default().mask(input).into_owned();
+    let mut redactor = Redactor::default();
+    let pieces: Vec<u8> =
+        input.split_inclusive(|byte| *byte == b'\n').flat_map(|line| redactor.mask(line).into_owned()).collect();
+    assert_eq!(masked, pieces);
+    let ends = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(ends(input), ends(&masked));
+    assert!(masked.len() <= 11 * input.len() + 1);
+    if masked != input {
+        assert!(memchr::memmem::find(&masked, MASK.as_bytes()).is_some());
+    }
+    memchr::memmem::find_iter(&masked, MASK.as_bytes()).count() as u64
+}
+
 fn times(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let now = Timestamp::from_micros(1_795_230_432_000_000);
@@ -674,6 +723,16 @@ fn logs() -> Vec<Vec<u8>> {
         "time=\"2026-11-21T03:07:12Z\" level=warning msg=\"E1121 03:07:12.123456 1 x.go:1] in\\tlogrus\" a=b\n-- Reboot --\n",
     ]));
     seeds
+}
+
+fn secrets() -> Vec<Vec<u8>> {
+    let key = ["-----BEGIN PRIVATE ", "KEY-----\nMIIEow\n  AQEA+/9x==\n-----END PRIVATE ", "KEY-----\nx\n"].concat();
+    texts(&[
+        &key,
+        "Authorization: Bearer abc.def\nBasic YWRtaW46aHVudGVyMg== {\"auth\":\"dXNlcjpwYXNz\"}\n",
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4IiwiZXhwIjoxfQ.c2ln abcdef.0123456789abcdef http://u:p@h:1/x?sig=0123456789abcdef&b\n",
+        "--password \"a\\\"b\" --token=abcdefgh1 DB_PASSWORD='x' [\"--password\",\"y\"] AccountKey=a==;b\nCookie: a=b\n",
+    ])
 }
 
 fn replies() -> Vec<Vec<u8>> {
