@@ -68,14 +68,14 @@ impl Server {
         if !given.contains("://") && path.len() > 1 {
             return Err(bad("has a path but no scheme"));
         }
-        if !path.bytes().all(is_path) {
+        if !path.bytes().all(is_path) || !path.split('%').skip(1).all(is_escape) {
             return Err(bad("has a character in its path that must be percent-encoded"));
         }
         Ok(Server {
             scheme,
             host,
             port,
-            prefix: path.trim_end_matches('/').to_owned(),
+            prefix: cleaned(path),
             given: given[..given.find(['?', '#']).unwrap_or(given.len())].to_owned(),
         })
     }
@@ -103,6 +103,24 @@ impl fmt::Display for Server {
         let scheme = if self.is_https() { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
     }
+}
+
+/// Whether this, behind a `%`, is a byte in hexadecimal and what follows it.
+fn is_escape(behind: &str) -> bool {
+    behind.len() >= 2 && behind.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The path without empty segments and dots, as client-go joins it with what is asked for.
+fn cleaned(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            other => segments.push(other),
+        }
+    }
+    segments.iter().flat_map(|segment| ["/", segment]).collect()
 }
 
 /// An IPv6 address in brackets, anything else as it is.
@@ -182,6 +200,8 @@ mod tests {
             ("https://10.0.0.1/k8s/clusters/c-x/", "https://10.0.0.1:443/k8s/clusters/c-x"),
             ("https://a/p//?a=b#c", "https://a:443/p"),
             ("https://a?x=/y", "https://a:443"),
+            ("https://a/x//y/./../z/.", "https://a:443/x/z"),
+            ("https://a/../..", "https://a:443"),
             ("a.example:6443", "http://a.example:6443"),
             ("a_b.example.", "http://a_b.example.:80"),
         ] {
@@ -215,6 +235,8 @@ mod tests {
             ("https://a..b", "host name"),
             ("a/b", "no scheme"),
             ("https://a/\"", "percent-encoded"),
+            ("https://a/%zz", "percent-encoded"),
+            ("https://a/%2", "percent-encoded"),
         ] {
             let said = base(given);
             assert!(said.starts_with("server ") && said.contains(words), "{given}: {said}");
