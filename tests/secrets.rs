@@ -211,3 +211,38 @@ fn a_kubeconfig_that_is_wrong_is_told_without_its_secrets() {
         }
     }
 }
+
+#[test]
+fn redact_masks_a_log_in_every_format() {
+    fn log(_: &str) -> String {
+        let lines = "one password=s3cr3t-log end\ntwo Authorization: Bearer s3cr3t-log\nthree\n";
+        answer(
+            "200 OK",
+            "Content-Type: text/plain\r\nAccept-Ranges: bytes\r\nLast-Modified: Sat, 21 Nov 2026 03:07:12 GMT\r\n",
+            lines,
+        )
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("config");
+    let server = serve(true, log);
+    let text = format!(
+        "current-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: \"https://{server}\", insecure-skip-tls-verify: true}}}}]\n\
+         users: [{{name: u, user: {{token: x}}}}]\n"
+    );
+    std::fs::write(&config, text).expect("a file");
+    for format in ["text", "raw", "json", "yaml", "jsonl", "digest"] {
+        let run = |more: &[&str]| {
+            let mut command = program();
+            command.args(["node-a", "--path", "a.log", "-o", format]).args(more).env("KUBECONFIG", &config);
+            ran(command.output().expect("it runs"))
+        };
+        let masked = run(&["--redact"]);
+        let text = masked.expect(0, &[]).text();
+        assert!(!text.contains("s3cr3t-log") && text.contains("three"), "{format}: {text}");
+        if format != "digest" {
+            assert_eq!(text.matches("(redacted)").count(), 2, "{format}: {text}");
+            assert!(run(&[]).text().contains("s3cr3t-log"), "{format}");
+        }
+    }
+}
