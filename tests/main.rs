@@ -18,6 +18,7 @@ mod oidc;
 mod plugin;
 mod proxies;
 mod rotation;
+mod secrets;
 mod journal;
 mod limit;
 mod ranges;
