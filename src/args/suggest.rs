@@ -23,10 +23,6 @@ pub fn habit(flag: &str) -> Option<&'static str> {
     Some(match flag {
         "-A" | "--all-namespaces" | "--all" => "nodes have no namespaces: --all-nodes reads every node",
         "-f" | "--follow" => "following is not supported by this version; --since -1m reads what is new",
-        "-p" | "--previous" => "choosing an instance of the kubelet is not supported by this version",
-        "-b" | "--boot" | "-k" | "--dmesg" => {
-            "choosing a boot is not supported by this version; --since and --until choose a time"
-        }
         "-Q" | "--query" => "name a service with -u, a file with --path",
         "-S" => "use --since",
         "-U" => "use --until",

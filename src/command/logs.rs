@@ -95,6 +95,8 @@ async fn read(
     let single = options.nodes.one().is_some();
     let document = matches!(options.format, Said::Json | Said::Yaml);
     let order = match options.format {
+        // A table is no log.
+        _ if options.list_boots => Order::Sequential,
         Said::Digest => Order::Any,
         _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
         _ => Order::Sequential,
@@ -134,7 +136,7 @@ async fn read(
             // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
             let unit = match (&*plan.units, &*plan.paths) {
                 ([unit], _) => Some(unit.clone()),
-                ([], []) => Some(KUBELET.to_owned()),
+                ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
                 _ => None,
             };
             Format::Jsonl(Jsonl::new(output, &nodes, unit))
@@ -250,7 +252,7 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
         return Ok(of_shard(said.names.clone()));
     }
     let nodes = chosen(said, &cluster.client, &context.notices).await?;
-    if plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window() {
+    if plan.last.is_none() && options.tail.is_none() && !plan.has_window() {
         plan.last = Some(FEW);
         context.notices.note(format_args!(
             "the last {FEW} entries of each of {} nodes; --tail or --since asks for more",

@@ -19,6 +19,7 @@ pub mod rotation;
 pub mod rotated;
 pub mod text;
 pub mod journal;
+pub mod anchor;
 pub mod pick;
 
 /// One node, and what is needed to read from it.
