@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::cluster::journal::{self, Journal, Recording};
-use crate::cluster::{Cluster, Health, Mode, Node, Setup, User};
+use crate::cluster::{Cluster, Fault, Health, Mode, Node, Setup, User, What};
 use crate::support::{Ran, run, skipped};
 
 const RUNS: &str = include_str!("../fixtures/journals/expected-restarts.invocations.txt");
@@ -251,4 +251,46 @@ fn not_ready_is_when_the_node_ceased_to_be() {
     let down = run(&kubeconfig, ["down", "--around", "not-ready±30s", "-v", "4"]);
     assert!(down.code == 6 || down.code == 1, "{}", down.stderr);
     assert!(down.stderr.contains("window: 2023-11-14T22:13:00.000000Z to 2023-11-14T22:14:00"), "{}", down.stderr);
+}
+
+#[test]
+fn a_listing_shows_units_and_boots_where_there_is_a_journal() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let entries = |unit: &str| {
+        let recording = Journal::Restarts.recording();
+        let unit = recording.units.iter().position(|name| name == unit).expect("a unit");
+        recording.entries.iter().filter(|entry| entry.units.contains(&unit)).count()
+    };
+    for node in WITH_JOURNAL {
+        let ran = run(&kubeconfig, ["ls", node]);
+        ran.expect(0, &[]);
+        assert!(ran.stderr.is_empty(), "{}", ran.stderr);
+        let (files, journal) = ran.text().split_once("\nUnits in the journal, for --unit").expect("units");
+        let (units, boots) = journal.split_once("\nBoots in the journal, for --boot:\n").expect("boots");
+        assert!(files.starts_with("Files under /var/log, for --path:\n") && files.contains("  kubelet.log\n"));
+        assert_eq!(boots, BOOTS);
+        let row = |unit: &str| units.lines().find(|row| row.ends_with(&format!("  {unit}"))).map(str::to_owned);
+        let containerd = row("containerd").expect("containerd");
+        let columns: Vec<&str> = containerd.split_whitespace().collect();
+        assert_eq!(columns[0], entries("containerd.service").to_string());
+        assert!(columns[1].starts_with("2023-11-14T22:18:") && row("kubelet").is_some() && row("svc-7").is_some());
+        assert!(!units.contains(".scope"), "{units}");
+        // A folder is a folder.
+        assert!(!run(&kubeconfig, ["ls", &format!("{node}:audit")]).text().contains("Units"));
+    }
+    // Where none is on disk there are files alone.
+    let ran = run(&kubeconfig, ["ls", "volatile"]);
+    ran.expect(0, &[]);
+    assert!(!ran.text().contains("Files under") && !ran.text().contains("Boots"), "{}", ran.text());
+}
+
+#[test]
+fn a_listing_does_not_fail_with_its_journal() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    cluster.inject(Fault::new(What::Status(hyper::StatusCode::FORBIDDEN)).path("/journal/"));
+    let ran = run(&kubeconfig, ["ls", "on"]);
+    ran.expect(0, &["note: on: what its journal holds could not be read"]);
+    assert!(ran.text().contains("  kubelet.log\n") && !ran.text().contains("Boots"), "{}", ran.text());
 }

@@ -23,11 +23,14 @@ use crate::time::Timestamp;
 mod find;
 mod boots;
 mod runs;
+mod units;
 mod read;
 
+use boots::Within;
 pub use boots::{Span, table};
 pub use find::{Missing, find};
 pub use read::{Found, Part, read};
+pub use units::Unit;
 
 /// Bytes that may be fetched for one node's log: a journal's usual limit is a tenth of it.
 const BUDGET: u64 = 64 << 30;
@@ -38,6 +41,8 @@ pub struct Remote<'a> {
     node: &'a Node<'a>,
     /// Where its files are, below /var/log.
     folder: String,
+    /// The boot that the node's object names.
+    boot: Option<Id>,
     ranges: Ranges,
     journal: Journal,
     /// What could not be read; lines are missing then.
@@ -68,6 +73,7 @@ impl<'a> Remote<'a> {
         Remote {
             node,
             folder,
+            boot: None,
             ranges: Ranges::new(limits),
             journal: Journal::new(names, Limits::default()),
             damaged: Vec::new(),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Remote, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::Id;
+use crate::journal::{Id, Matches};
 use crate::logs::outlet::Flow;
 use crate::time::{Timestamp, Zone};
 
@@ -23,7 +23,27 @@ pub struct Span {
     pub last: Timestamp,
 }
 
+/// What reading within a boot needs to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Within {
+    pub(super) id: Id,
+    /// When journald took its last entry.
+    pub(super) last: Timestamp,
+}
+
 impl Remote<'_> {
+    /// The boot that was named. Where the node's object and its newest entry agree on the last one, no more is read for it.
+    pub(super) async fn within(&mut self, named: &Boot) -> Flow<Within> {
+        if let (Boot::Back(0), Some(id)) = (named, self.boot)
+            && let Some(newest) = self.newest(Matches::all()).await?
+            && newest.position.boot == id
+        {
+            return Ok(Within { id, last: timestamp(newest.position.realtime) });
+        }
+        let Span { id, last, .. } = self.boot(named).await?;
+        Ok(Within { id, last })
+    }
+
     /// All boots, oldest first.
     pub async fn boots(&mut self) -> Flow<Vec<Span>> {
         self.fetched.clear();

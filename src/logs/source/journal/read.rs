@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Met, Missing, Remote, Span, boot_marker, fetch_all, find, timestamp};
+use super::{Met, Missing, Remote, Within, boot_marker, fetch_all, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
 use crate::journal::{AnyOf, Entry, Id, Matches, Order, Query, full_name, short_precise};
@@ -70,9 +70,12 @@ pub async fn read<'a>(
         },
     };
     let boot = match part.boot {
-        Some(boot) => Some(remote.boot(boot).await?),
-        // What the kernel said long ago is of another machine, so to speak.
-        None if matches!(wanted, Wanted::Kernel) => Some(remote.boot(&Boot::Back(0)).await?),
+        // What the kernel said before the last start is asked for by name.
+        None if matches!(wanted, Wanted::Kernel) => Some(&Boot::Back(0)),
+        boot => boot,
+    };
+    let boot = match boot {
+        Some(boot) => Some(remote.within(boot).await?),
         None => None,
     };
     let entries = match part.instance {
@@ -123,7 +126,7 @@ struct Reading<'r, 'a, 'f> {
     until: Option<Timestamp>,
     has_identifiers: bool,
     /// The only one that is wanted.
-    within: Option<Span>,
+    within: Option<Within>,
     /// The boot of the entry handed on last.
     boot: Option<Id>,
     /// When the newest entry that was met was taken, wanted or not.
@@ -134,7 +137,7 @@ struct Reading<'r, 'a, 'f> {
 }
 
 impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
-    fn new(remote: &'r mut Remote<'a>, within: Option<Span>, want: Want, filter: &'f mut Filter) -> Self {
+    fn new(remote: &'r mut Remote<'a>, within: Option<Within>, want: Want, filter: &'f mut Filter) -> Self {
         let (since, until) = (filter.since.take(), filter.until.take());
         let has_identifiers = !filter.identifiers.is_empty();
         let node = remote.node;
@@ -375,7 +378,12 @@ impl Remote<'_> {
         let mut entries = AnyOf::default();
         for unit in &units {
             match self.previous(unit, boot).await? {
-                Ok(run) => entries = entries.or(AnyOf::invocation(run.id)),
+                Ok(run) => {
+                    entries = entries.or(AnyOf::invocation(run.id));
+                    if unit == KUBELET {
+                        entries = self.left_its_unit(&run).await?.into_iter().fold(entries, AnyOf::or);
+                    }
+                }
                 Err(why) => match self.absent(Wanted::Units(&units), filter).await? {
                     Found::Absent(unit) => return Ok(Err(Found::Absent(unit))),
                     _ => return Err(why.into()),
@@ -383,6 +391,16 @@ impl Remote<'_> {
             }
         }
         Ok(Ok(entries))
+    }
+
+    /// The lines of the kubelet of this run that tell no unit and no run: with kubeletCgroups it leaves its unit's group.
+    async fn left_its_unit(&mut self, run: &crate::journal::Instance) -> Flow<Option<AnyOf>> {
+        let own = AnyOf::field("_SYSTEMD_INVOCATION_ID", run.id.to_string().as_bytes());
+        let Some(entry) = self.newest(Matches::all().and(own).and(AnyOf::identifier(KUBELET))).await? else {
+            return Ok(None);
+        };
+        let pid = entry.field(b"_PID").and_then(|pid| std::str::from_utf8(pid).ok());
+        Ok(pid.map(|pid| AnyOf::process(KUBELET, pid, entry.position.boot)))
     }
 
     /// Nothing was wanted: is there such a unit at all?
