@@ -1,11 +1,12 @@
 //! Boots, runs and the kernel, through the real binary: as journalctl shows them.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::cluster::journal::{self, Journal, Recording};
 use crate::cluster::{Cluster, Fault, Health, Mode, Node, Setup, User, What};
-use crate::support::{Ran, run, skipped};
+use crate::support::{Ran, journals, run, skipped};
 
 const RUNS: &str = include_str!("../fixtures/journals/expected-restarts.invocations.txt");
 const BOOTS: &str = include_str!("../fixtures/journals/expected-restarts.list-boots.txt");
@@ -293,4 +294,97 @@ fn a_listing_does_not_fail_with_its_journal() {
     let ran = run(&kubeconfig, ["ls", "on"]);
     ran.expect(0, &["note: on: what its journal holds could not be read"]);
     assert!(ran.text().contains("  kubelet.log\n") && !ran.text().contains("Boots"), "{}", ran.text());
+}
+
+/// A /var/log whose journal has these entries, each given by its fields; `None` where none can be made.
+fn made(entries: &[Vec<String>], test: &str) -> Option<tempfile::TempDir> {
+    let program = journals::remote(test)?;
+    let root = tempfile::tempdir().expect("a directory");
+    let folder = root.path().join("journal/0123456789abcdef0123456789abcdef");
+    std::fs::create_dir_all(&folder).expect("a directory");
+    let mut writer = journals::Writer::start(program, &folder, journals::Variant::NEW, 0).expect("the program starts");
+    let mut input = writer.input();
+    for (number, fields) in entries.iter().enumerate() {
+        let (at, boot) = (1_700_000_000_000_000 + number as u64 * 1_000_000, "b0070000000000000000000000000001");
+        let head = format!("__REALTIME_TIMESTAMP={at}\n__MONOTONIC_TIMESTAMP={at}\n_BOOT_ID={boot}\n_HOSTNAME=n\n");
+        input.write_all(format!("{head}{}\n\n", fields.join("\n")).as_bytes()).expect("it reads");
+    }
+    drop(input);
+    writer.finish();
+    Some(root)
+}
+
+/// A line of a program in a unit's run, or in none.
+fn said(program: &str, pid: u32, run: Option<(&str, u32)>, message: &str) -> Vec<String> {
+    let mut fields = vec![format!("SYSLOG_IDENTIFIER={program}"), format!("_PID={pid}"), format!("MESSAGE={message}")];
+    if let Some((unit, run)) = run {
+        fields.extend([format!("_SYSTEMD_UNIT={unit}.service"), format!("_SYSTEMD_INVOCATION_ID={run:032x}")]);
+    }
+    fields
+}
+
+/// systemd's line about a start.
+fn started(unit: &str, run: u32) -> Vec<String> {
+    let fields = [
+        "SYSLOG_IDENTIFIER=systemd".to_owned(),
+        "_PID=1".into(),
+        format!("UNIT={unit}.service"),
+        format!("INVOCATION_ID={run:032x}"),
+        format!("MESSAGE=Started {unit}."),
+    ];
+    fields.to_vec()
+}
+
+#[test]
+fn the_lines_of_a_kubelet_that_left_its_unit_are_those_of_its_run() {
+    let unit = "kubelet";
+    let entries = [
+        started(unit, 1),
+        said(unit, 100, Some((unit, 1)), "first run, in its unit"),
+        said(unit, 100, None, "first run, out of it"),
+        said("kubelet-helper", 100, None, "somebody else"),
+        started(unit, 2),
+        said(unit, 200, Some((unit, 2)), "second run, in its unit"),
+        said(unit, 200, None, "second run, out of it"),
+    ];
+    let Some(root) = made(&entries, "a kubelet that left its unit") else { return };
+    let cluster = Setup::new(vec![Node::new("left", Mode::QUERY_OFF).files(root.path())]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let ask = |args: &[&str]| {
+        let ran = run(&kubeconfig, ["left"].iter().chain(args));
+        ran.expect(0, &[]);
+        ran.text().lines().map(|line| line.split_once(": ").map_or("", |(_, text)| text).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&["-p"]), ["Started kubelet.", "first run, in its unit", "first run, out of it"]);
+    assert_eq!(ask(&["-p", "--tail", "1"]), ["first run, out of it"]);
+    assert_eq!(ask(&["-p", "-u", "kubelet", "-t", "kubelet"]), ["first run, in its unit", "first run, out of it"]);
+    assert_eq!(
+        ask(&["--since", "kubelet-start"]),
+        ["Started kubelet.", "second run, in its unit", "second run, out of it"]
+    );
+}
+
+#[test]
+fn the_previous_run_of_a_distribution_is_its_units() {
+    let unit = "k3s";
+    let header = "I1114 22:13:20.000000     100 kubelet.go:2400] \"of the kubelet\"";
+    let other = "I1114 22:13:20.000000     100 scheduler.go:24] \"of another\"";
+    let entries = [
+        started(unit, 1),
+        said(unit, 100, Some((unit, 1)), header),
+        said(unit, 100, Some((unit, 1)), other),
+        started(unit, 2),
+        said(unit, 200, Some((unit, 2)), header),
+    ];
+    let Some(root) = made(&entries, "a distribution's runs") else { return };
+    let cluster = Setup::new(vec![Node::new("k3s", Mode::QUERY_OFF).files(root.path())]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let ran = run(&kubeconfig, ["node/k3s", "-p"]);
+    ran.expect(0, &["k3s runs k3s: showing the lines of its kubelet from unit k3s; -u k3s shows all"]);
+    assert!(ran.text().contains("k3s[100]") && !ran.text().contains("k3s[200]"), "{}", ran.text());
+    assert!(!ran.text().contains("of another"), "{}", ran.text());
+    let all = run(&kubeconfig, ["node/k3s", "-p", "-u", "k3s"]);
+    assert!(all.text().contains("of another") && all.text().contains("Started k3s."), "{}", all.text());
+    let now = run(&kubeconfig, ["node/k3s", "-u", "k3s", "--since", "kubelet-start"]);
+    assert_eq!((now.text().lines().count(), now.text().contains("k3s[100]")), (2, false), "{}", now.text());
 }
