@@ -11,7 +11,7 @@ use crate::args::options::{Boot, SourceChoice, path_under_var_log, unit_name};
 use crate::error::Error;
 
 pub(super) const FLAGS: &[&Flag] =
-    &[&UNIT, &DMESG, &PATH, &PREVIOUS, &BOOT, &LIST_BOOTS, &NO_DECOMPRESS, &SOURCE, &LONG];
+    &[&UNIT, &DMESG, &FOLLOW, &PATH, &PREVIOUS, &BOOT, &LIST_BOOTS, &NO_DECOMPRESS, &SOURCE, &LONG];
 
 static UNIT: Flag = Flag {
     long: "unit",
@@ -49,6 +49,40 @@ fn unit() {
     assert!(said(&["n", "-u", &"a".repeat(255)]).units.len() == 1);
     refused(&["n", "-u", &"a".repeat(256)]);
     assert!(refused(&["n", "-u", "crio", "--path", "x"]).contains("--unit and --path"));
+}
+
+static FOLLOW: Flag = Flag {
+    long: "follow",
+    short: Some('f'),
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Source,
+    brief: "Go on with new lines as they are written",
+    help: &[
+        "Prints the log's end, ten entries unless --tail or --since says more, and then new lines as they are written, across rotations, \
+         restarts of the kubelet and of the API server, and lost connections. --until ends it. Lines of several nodes are merged by time; a \
+         line waits for others for a second at most.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.follow = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn follow() {
+    assert!(said(&["n", "-f"]).follow && !said(&["n"]).follow);
+    for args in [
+        &["n", "-f", "-o", "json"][..],
+        &["n", "-f", "-o", "yaml"],
+        &["n", "-f", "-p", "--path", "x"],
+        &["n", "-f", "-o", "digest"],
+        &["n", "-f", "-b", "-1"],
+    ] {
+        assert!(refused(args).contains("--follow"), "{args:?}");
+    }
+    assert!(refused(&["n", "-f", "-o", "json"]).contains("jsonl"));
 }
 
 static PATH: Flag = Flag {
@@ -202,7 +236,9 @@ static LIST_BOOTS: Flag = Flag {
 fn list_boots() {
     assert!(said(&["n", "--list-boots"]).list_boots && !said(&["n"]).list_boots);
     assert!(said(&["n", "--list-boots", "--source", "journal"]).list_boots);
-    for other in [&["-b", "0"][..], &["-k"], &["--since", "1h"], &["--tail", "1"], &["-P", "W"], &["--timestamps"]] {
+    for other in
+        [&["-b", "0"][..], &["-k"], &["--since", "1h"], &["--tail", "1"], &["-P", "W"], &["-f"], &["--timestamps"]]
+    {
         let words = refused(&[&["n", "--list-boots"], other].concat());
         assert!(words.contains("--list-boots prints a table, which --"), "{words}");
     }

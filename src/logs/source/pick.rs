@@ -21,7 +21,7 @@ use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::rotated::Log;
 use crate::logs::source::text::{self, Known, QUERY_OFF, Wanted};
 use crate::logs::source::{Node, Want, check_severity_was_seen, check_time_was_seen};
-use crate::logs::unit::Home;
+use crate::logs::unit::{Home, KUBELET};
 
 pub use crate::logs::source::listing::list;
 
@@ -111,7 +111,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let mut journal = match what.choice {
         SourceChoice::Journal => Journal::Alone,
         SourceChoice::Auto if alone.is_some() || what.boot.is_some() => Journal::First,
-        SourceChoice::Auto if is_part(want, filter) => Journal::First,
+        SourceChoice::Auto if node.follow.is_some() || is_part(want, filter) => Journal::First,
         SourceChoice::Auto => Journal::Later,
         SourceChoice::Query | SourceChoice::File => Journal::Never,
     };
@@ -148,11 +148,19 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 Some(Boot::Back(back)) => Some(*back),
                 _ => None,
             };
+            let kubelet = [KUBELET.to_owned()];
+            let mut followed: Option<Query<'_>> = None;
             let taken = match wanted {
-                Wanted::Kubelet | Wanted::Kernel => home::read(node, texts, back, want, filter, out).await?,
                 Wanted::Units(units) => {
-                    Taken::Found(Query::new(node, units).texts(texts).boot(back).read(want, filter, out).await?)
+                    let query = followed.insert(Query::new(node, units).texts(texts).boot(back));
+                    Taken::Found(query.read(want, filter, out).await?)
                 }
+                // Of the kubelet alone: who runs it is not looked for again.
+                Wanted::Kubelet if node.follow.is_some() => {
+                    let query = followed.insert(Query::new(node, &kubelet).texts(texts).boot(back));
+                    Taken::Found(query.read(want, filter, out).await?)
+                }
+                Wanted::Kubelet | Wanted::Kernel => home::read(node, texts, back, want, filter, out).await?,
             };
             let found = match taken {
                 Taken::Found(found) => found,
@@ -163,6 +171,9 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
                     check_time_was_seen(filter, &wanted.names())?;
                     check_severity_was_seen(filter)?;
+                    if let (Some(pace), Some(query)) = (node.follow, &mut followed) {
+                        return query.follow(pace, filter, out).await;
+                    }
                     return Ok(anything);
                 }
                 Found::Listing(_) if what.boot.is_some() && what.choice == SourceChoice::Auto => {
