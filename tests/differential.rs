@@ -8,6 +8,7 @@
 mod generate;
 mod known;
 mod stage;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,6 +61,15 @@ fn kubectl_goes_the_same_way() {
     assert!(differences.is_empty(), "{} of {count} cases\n\n{}", differences.len(), differences.join("\n\n"));
 }
 
+#[test]
+fn the_readme_names_every_field_and_flag_that_is_varied() {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("\n## Kubeconfig and credentials\n").expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let missing: Vec<String> = generate::names().filter(|name| !section.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "not in the table: {}", missing.join(", "));
+}
+
 enum Same {
     Alike,
     Known(&'static str),
@@ -84,7 +94,9 @@ async fn compare(stage: &Stage, kubectl: &Path, seed: u64) -> Same {
     if let Some(known) = KNOWN.iter().find(|known| (known.fits)(&difference)) {
         return Same::Known(known.what);
     }
-    let show = |seen: &Seen| format!("{:?} {:?} {:?} {:?}", seen.end, seen.request, seen.proxy, seen.told.as_ref().map(ToString::to_string));
+    let show = |seen: &Seen| {
+        format!("{:?} {:?} {:?} {:?}", seen.end, seen.request, seen.proxy, seen.told.as_ref().map(ToString::to_string))
+    };
     Same::Different(format!(
         "seed {seed}: {}\n  kubectl: {}\n  {}\n  ours: {}\n  {}\n{}",
         case.twists.join("; "),
@@ -102,7 +114,8 @@ fn prefix(theirs: &Seen, ours: &Seen) -> Option<String> {
     let prefix = our.path.strip_suffix(their.path.as_str()).filter(|prefix| !prefix.is_empty())?;
     let same_but_path = Asked { path: their.path.clone(), ..our.clone() } == *their;
     // A plain proxy is asked for the whole URL.
-    let same_proxy = ours.proxy.as_ref().map(|asked| asked.replacen(prefix, "", 1)) == theirs.proxy || ours.proxy == theirs.proxy;
+    let same_proxy =
+        ours.proxy.as_ref().map(|asked| asked.replacen(prefix, "", 1)) == theirs.proxy || ours.proxy == theirs.proxy;
     (same_but_path && same_proxy && ours.told == theirs.told).then(|| prefix.to_owned())
 }
 

@@ -11,6 +11,7 @@ mod differential;
 mod faults;
 mod fleet;
 mod follow;
+mod fuzzing;
 mod formats;
 mod logs;
 mod oidc;

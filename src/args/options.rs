@@ -83,6 +83,8 @@ pub struct Options {
     pub color: Color,
     /// `--timestamps`.
     pub timestamps: bool,
+    /// `--redact`.
+    pub redact: bool,
     /// `ls --long`.
     pub long: bool,
     /// `--print-requests`.
@@ -135,6 +137,7 @@ impl Default for Options {
             prefix: None,
             color: Color::Auto,
             timestamps: false,
+            redact: false,
             long: false,
             print_requests: false,
             verbosity: 0,

@@ -12,6 +12,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::format::digest::Table;
 use crate::format::document::{About, Document, Notation};
 use crate::format::jsonl::Jsonl;
+use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
 use crate::kube::{Client, node, pod};
@@ -112,7 +113,8 @@ async fn read(
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
-        raw: timestamps.is_none()
+        raw: !options.redact
+            && timestamps.is_none()
             && options.limit_bytes.is_none()
             && !parted
             && order == Order::Sequential
@@ -150,9 +152,10 @@ async fn read(
         }
     };
     let mut tally = Tally { nodes: &nodes, anything: 0, failures: Vec::new() };
+    let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
     let notices = &context.notices;
     let end = collect(&plan, &nodes, usage, &means, &mut context.interrupt, |step| match step {
-        Step::Event(node, event) => format.event(node, event),
+        Step::Event(node, event) => format.event(node, mask.event(node, event)),
         Step::Ended(node, how) => {
             let failed = how.is_err();
             if options.follow

@@ -68,7 +68,7 @@ impl Server {
         if !given.contains("://") && path.len() > 1 {
             return Err(bad("has a path but no scheme"));
         }
-        if !path.bytes().all(is_path) {
+        if !path.bytes().all(is_path) || !path.split('%').skip(1).all(is_escape) {
             return Err(bad("has a character in its path that must be percent-encoded"));
         }
         Ok(Server {
@@ -103,6 +103,11 @@ impl fmt::Display for Server {
         let scheme = if self.is_https() { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
     }
+}
+
+/// Whether this, behind a `%`, is a byte in hexadecimal and what follows it.
+fn is_escape(behind: &str) -> bool {
+    behind.len() >= 2 && behind.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The path without empty segments and dots, as client-go joins it with what is asked for.
@@ -230,6 +235,8 @@ mod tests {
             ("https://a..b", "host name"),
             ("a/b", "no scheme"),
             ("https://a/\"", "percent-encoded"),
+            ("https://a/%zz", "percent-encoded"),
+            ("https://a/%2", "percent-encoded"),
         ] {
             let said = base(given);
             assert!(said.starts_with("server ") && said.contains(words), "{given}: {said}");

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::values::*;
+
 /// What both programs are given. Texts may hold `@NAME@`, see `Stage::fill`.
 pub(super) struct Case {
     /// The kubeconfig, before it is written in some style.
@@ -74,181 +76,18 @@ pub(super) fn case(seed: u64) -> Case {
     case
 }
 
+/// Every field and long flag that cases vary, but those that nobody knows and those of the file's frame.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let fields = [CLUSTER_FIELDS, USER_FIELDS, EXEC_FIELDS].into_iter().flatten().map(|(key, _)| (*key).to_owned());
+    let flags = FLAGS.iter().flat_map(|flags| flags.split([' ', '='])).filter(|word| word.starts_with("--"));
+    let strange = ["unknown", "Server", "Token", "api-version", "client-certificate-data", "client-key-data"];
+    let by_row = ["--insecure-skip-tls-verify", "--disable-compression", "--cache-dir"];
+    let known = move |name: &String| !strange.contains(&name.as_str()) && !by_row.contains(&name.as_str());
+    fields.chain(flags.map(str::to_owned)).filter(known)
+}
+
 const CLUSTER: &str = "/clusters/0/cluster";
 const USER: &str = "/users/0/user";
-
-/// Field by field, values that may stand there, as JSON; each is taken seriously by some reader.
-type Field = (&'static str, &'static [&'static str]);
-
-/// Values that a field of any kind may be given by mistake.
-const ODD: &[&str] = &["null", "\"\"", "1", "true", "[]", "{}", "\" \"", "\"x\"", "0.5", "[\"x\"]", "\"\u{e9}\"", "\"a\\nb\""];
-
-const CLUSTER_FIELDS: &[Field] = &[
-    (
-        "server",
-        &[
-            "\"@URL@/\"", "\"@URL@/prefix\"", "\"@URL@/prefix/\"", "\"@URL@/a//b/?q=1#f\"", "\"@URL@?q=1\"", "\"@HOST@\"",
-            "\"@HOST@/\"", "\"@HOST@/prefix\"", "\"@PLAIN@\"", "\"@PLAIN@/prefix/\"", "\"@PLAINHOST@\"", "\"@URL2@\"",
-            "\"https://localhost:@PORT@\"", "\"HTTPS://LOCALHOST:@PORT@\"", "\"https://LocalHost:@PORT@/Pre\"",
-            "\"https://[::ffff:127.0.0.1]:@PORT@\"", "\"https://127.0.0.1:1\"", "\"https://127.0.0.1:99999\"", "\"https://127.0.0.1:0\"",
-            "\"https://127.0.0.1:x\"", "\"ftp://127.0.0.1:@PORT@\"", "\"https://\"", "\"https://:@PORT@\"", "\"://127.0.0.1\"",
-            "\"https://bob:pw@127.0.0.1:@PORT@\"", "\"localhost:@PORT@\"", "\"localhost\"", "\"https:/127.0.0.1:@PORT@\"",
-            "\"https://127.0.0.1:@PORT@/%41%2fb\"", "\"https://127.0.0.1:@PORT@/a b\"", "\" @URL@\"", "\"@URL@ \"", "\"@URL@/..\"",
-            "\"@URL@/./x\"", "\"@URL@/%zz\"", "\"https://[::1]:1\"", "\"https://::1:1\"", "\"unix:///x\"", "\"//@HOST@\"", "\"http://@HOST@\"",
-            "\"https://@PLAINHOST@\"", "\"https://no-such-name.invalid:@PORT@\"", "\"https://127.1:@PORT@\"", "\"https://0x7f000001:@PORT@\"",
-        ],
-    ),
-    ("tls-server-name", &["\"localhost\"", "\"kubernetes.default.svc\"", "\"elsewhere.example\"", "\"127.0.0.1\"", "\"LOCALHOST\"", "\"*.x\"", "\"localhost.\""]),
-    ("insecure-skip-tls-verify", &["true", "false", "\"true\"", "\"yes\""]),
-    (
-        "certificate-authority",
-        &["\"ca\"", "\"./ca\"", "\"../kube/ca\"", "\"@DIR@/kube/ca\"", "\"none\"", "\"junk\"", "\"empty\"", "\"ca-and-words\"", "\".\"", "\"ca2\"", "\"both\"", "\"c.key\"", "\"half\""],
-    ),
-    ("certificate-authority-data", &["\"@CA@\"", "\"@CA2@\"", "\"@CRT@\"", "\"@KEY@\"", "\"aGVsbG8=\"", "\"aGVsbG8\"", "\"a%\"", "\"@BOTH@\"", "\"@CA@\\n\"", "\" @CA@\"", "\"LS0tLS1CRUdJTg==\"", "\"@HALF@\""]),
-    (
-        "proxy-url",
-        &[
-            "\"http://@PROXY@\"", "\"http://n:p@@LOGIN@\"", "\"http://@LOGIN@\"", "\"http://n:wrong@@LOGIN@\"", "\"socks5://@SOCKS@\"", "\"socks5h://@SOCKS@\"",
-            "\"http://127.0.0.1:1\"", "\"ftp://@PROXY@\"", "\"@PROXY@\"", "\"http://\"", "\"http://@PROXY@/path?q\"", "\"HTTP://@PROXY@\"", "\"http://u:%zz@@PROXY@\"",
-            "\"http://n%3A:p%40@@PROXY@\"", "\"//@PROXY@\"", "\"http:@PROXY@\"", "\"http://@PROXY@ \"", "\"http://n@@PROXY@\"", "\"http://:p@@PROXY@\"",
-        ],
-    ),
-    ("disable-compression", &["true", "false", "\"true\""]),
-    (
-        "extensions",
-        &[
-            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":{\"a\":1,\"b\":[true,null]}}]", "[{\"name\":\"x\",\"extension\":{}}]",
-            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":\"text\"}]", "[{\"name\":\"client.authentication.k8s.io/exec\"}]",
-            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":null}]", "[null]",
-            "[{\"name\":\"x\",\"extension\":{}},{\"name\":\"x\",\"extension\":{}}]",
-            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":{\"apiVersion\":\"x/v1\",\"kind\":\"K\",\"n\":1.50,\"big\":12345678901234567890}}]",
-        ],
-    ),
-    ("api-version", &["\"v1\""]),
-    ("Server", &["\"@URL2@\""]),
-    ("unknown", &["{\"x\":[1]}"]),
-];
-
-const USER_FIELDS: &[Field] = &[
-    ("client-certificate", &["\"c.crt\"", "\"@DIR@/kube/c.crt\"", "\"none\"", "\"junk\"", "\"empty\"", "\"limited.crt\"", "\"c.key\"", "\"pair\""]),
-    ("client-certificate-data", &["\"@CRT@\"", "\"@LIMITEDCRT@\"", "\"@RSACRT@\"", "\"@KEY@\"", "\"aGVsbG8=\"", "\"aGVsbG8\"", "\"@PAIR@\""]),
-    ("client-key", &["\"c.key\"", "\"@DIR@/kube/c.key\"", "\"none\"", "\"junk\"", "\"limited.key\"", "\"c.crt\"", "\"pair\"", "\"encrypted.key\""]),
-    ("client-key-data", &["\"@KEY@\"", "\"@LIMITEDKEY@\"", "\"@RSAKEY@\"", "\"@CRT@\"", "\"@ENCRYPTEDKEY@\"", "\"aGVsbG8=\"", "\"@PAIR@\""]),
-    ("token", &["\"@ADMIN@\"", "\"@READER@\"", "\"@BAD@\"", "\"@NOBODY@\"", "\" @ADMIN@\"", "\"@ADMIN@\\n\"", "\"a\\u0007b\"", "\"t\u{f6}k\""]),
-    ("tokenFile", &["\"t\"", "\"./t\"", "\"@DIR@/kube/t\"", "\"none\"", "\"empty\"", "\"blank\"", "\"t-reader\"", "\".\"", "\"t-lines\""]),
-    ("username", &["\"admin\"", "\"nobody\"", "\"a:b\"", "\"\u{fc}\""]),
-    ("password", &["\"@PASSWORD@\"", "\"wrong\"", "\"\u{fc}\""]),
-    ("as", &["\"logreader\"", "\"nobody\"", "\"system:serviceaccount:a:b\"", "\"a b\"", "\"\u{fc}\"", "\" x \"", "\"a\\u0007\""]),
-    ("as-uid", &["\"7\"", "\"a b\"", "7"]),
-    ("as-groups", &["[\"g\"]", "[\"a\",\"b\"]", "[\"system:masters\"]", "[null]", "[\"\"]", "\"g\"", "[1]", "[\"a\",\"a\"]"]),
-    ("as-user-extra", &["{\"k\":[\"v\"]}", "{\"x.example/Y%\":[\"one\",\"two words\"]}", "{\"K\":[\"a\"],\"k\":[\"b\"]}", "{\"k\":null}", "{\"k\":[]}", "{\"k\":\"v\"}", "{\"\":[\"v\"]}", "{\"\u{fc}\":[\"\u{fc}\"]}", "{\"k\":[null]}"]),
-    (
-        "auth-provider",
-        &[
-            "{\"name\":\"gcp\"}", "{\"name\":\"azure\",\"config\":{\"x\":\"y\"}}", "{\"name\":\"other\"}", "{\"name\":\"\"}", "{}", "{\"name\":\"oidc\"}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@GOODID@\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@OLDID@\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@OLDID@\",\"refresh-token\":\"r\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"client-id\":\"c\",\"id-token\":\"@GOODID@\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"id-token\":\"@GOODID@\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"junk\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@GOODID@\",\"idp-certificate-authority-data\":\"junk\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@GOODID@\",\"idp-certificate-authority\":\"none\"}}",
-            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":1}}",
-        ],
-    ),
-    ("exec", &["{\"command\":\"true\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"interactiveMode\":\"Never\"}"]),
-    ("extensions", &["[{\"name\":\"x\",\"extension\":{}}]"]),
-    ("unknown", &["[1]"]),
-    ("Token", &["\"@READER@\""]),
-];
-
-const EXEC_FIELDS: &[Field] = &[
-    ("apiVersion", &["\"client.authentication.k8s.io/v1\"", "\"client.authentication.k8s.io/v1beta1\"", "\"client.authentication.k8s.io/v1alpha1\"", "\"v1\""]),
-    ("command", &["\"credential-plugin\"", "\"./plugin\"", "\"plugin\"", "\"no-such-plugin\"", "\"@DIR@/kube/plugin\"", "\"../kube/plugin\"", "\"./junk\"", "\"false\"", "\".\"", "\"/bin/sh \""]),
-    ("args", &["[]", "[\"-c\",\"exit 3\"]", "[\"-c\",\"echo junk\"]", "[\"-c\",\"kill -9 $$\"]", "[\"-c\",null]", "[1]", "[\"-c\",\"cat @DIR@/cred; exit 1\"]", "[\"-c\",\"cat @DIR@/cred >&2\"]", "[\"-c\",\"read x; cat @DIR@/cred\"]"]),
-    ("env", &["[{\"name\":\"CREDENTIAL\",\"value\":\"@DIR@/cred\"}]", "[{\"name\":\"\",\"value\":\"x\"}]", "[{\"name\":\"X\"}]", "[{\"value\":\"x\"}]", "[{\"name\":\"X\",\"value\":\"\"}]", "[null]", "[{\"name\":\"KUBERNETES_EXEC_INFO\",\"value\":\"x\"}]", "[{\"name\":\"PATH\",\"value\":\"/none\"}]"]),
-    ("interactiveMode", &["\"Never\"", "\"IfAvailable\"", "\"Always\"", "\"never\"", "\"\""]),
-    ("provideClusterInfo", &["true", "true", "true", "false", "\"true\""]),
-    ("installHint", &["\"get it\"", "\"\\u001b[31m\""]),
-    ("unknown", &["1"]),
-];
-
-const CONTEXT_FIELDS: &[Field] = &[
-    ("cluster", &["\"c\"", "\"d\"", "\"nope\"", "\"\""]),
-    ("user", &["\"u\"", "\"v\"", "\"nope\"", "\"\""]),
-    ("namespace", &["\"ns\"", "\"\"", "\"Bad Name\""]),
-    ("extensions", &["[{\"name\":\"x\",\"extension\":{}}]"]),
-];
-
-const TOP_FIELDS: &[Field] = &[
-    ("apiVersion", &["\"v1\"", "\"v2\"", "\"\""]),
-    ("kind", &["\"Config\"", "\"Pod\"", "\"\"", "\"config\""]),
-    ("current-context", &["\"ctx\"", "\"other\"", "\"nope\"", "\"\""]),
-    ("preferences", &["{}", "{\"colors\":true}", "{\"colors\":\"x\"}", "null"]),
-    ("extensions", &["[{\"name\":\"x\",\"extension\":{}}]", "[{}]"]),
-    ("contexts", &["[]", "null", "{}", "[null]", "[{}]", "[{\"name\":\"ctx\"}]", "[{\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}]", "[{\"name\":\"ctx\",\"context\":{\"cluster\":\"c\"}}]", "[{\"name\":\"ctx\",\"context\":{\"user\":\"u\"}}]", "[{\"name\":\"ctx\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}},{\"name\":\"ctx\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}]"]),
-    ("clusters", &["[]", "null", "[null]", "[{\"name\":\"c\"}]", "[{\"cluster\":{\"server\":\"@URL@\",\"certificate-authority-data\":\"@CA@\"}}]", "[{\"name\":\"c\",\"cluster\":null}]", "[{\"name\":\"c\",\"cluster\":{}},{\"name\":\"c\",\"cluster\":{}}]"]),
-    ("users", &["[]", "null", "[null]", "[{\"name\":\"u\"}]", "[{\"user\":{\"token\":\"@ADMIN@\"}}]", "[{\"name\":\"u\",\"user\":{\"token\":\"@ADMIN@\"}},{\"name\":\"u\",\"user\":{\"token\":\"@ADMIN@\"}}]", "[{\"name\":1}]", "[{\"name\":\"\",\"user\":{\"token\":\"@READER@\"}}]"]),
-    ("Current-Context", &["\"other\""]),
-    ("unknown", &["{\"a\":{\"b\":1}}"]),
-];
-
-/// Flags, one line each.
-const FLAGS: &[&str] = &[
-    "--context ctx", "--context other", "--context nope", "--context=", "--cluster c", "--cluster d", "--cluster nope", "--cluster=",
-    "--user u", "--user v", "--user nope", "--user=", "--server @URL@", "-s @URL2@", "--server=@URL@/prefix", "--server @HOST@", "--server @PLAIN@",
-    "--server=", "--server https://127.0.0.1:1", "--server localhost:@PORT@", "-s=@URL@", "-s@URL@", "--server ftp://x", "--server @URL@ --certificate-authority ca", "-s @URL2@ --certificate-authority ca2",
-    "--token @ADMIN@", "--token=@READER@", "--token=@BAD@", "--token=", "--username admin --password @PASSWORD@", "--username admin",
-    "--password @PASSWORD@", "--username=", "--password=", "--as logreader", "--as nobody", "--as=", "--as-group g", "--as logreader --as-group a --as-group b",
-    "--as logreader --as-group a,b", "--as x --as-group=", "--as-uid 7", "--as x --as-uid 7", "--as x --as-uid=", "--client-certificate c.crt",
-    "--client-certificate c.crt --client-key c.key", "--client-key c.key", "--client-certificate=@DIR@/cwd/c.crt --client-key=./c.key",
-    "--client-certificate none --client-key c.key", "--client-certificate limited.crt --client-key limited.key", "--client-certificate limited.crt --client-key c.key", "--client-certificate=",
-    "--certificate-authority ca", "--certificate-authority ca2", "--certificate-authority none", "--certificate-authority junk", "--certificate-authority=",
-    "--tls-server-name localhost", "--tls-server-name elsewhere.example", "--tls-server-name=", "--insecure-skip-tls-verify",
-    "--insecure-skip-tls-verify=true", "--insecure-skip-tls-verify=false", "--insecure-skip-tls-verify=1", "--insecure-skip-tls-verify=T", "--insecure-skip-tls-verify=yes",
-    "--insecure-skip-tls-verify --certificate-authority ca", "--disable-compression", "--disable-compression=false", "--disable-compression=0",
-    "--kubeconfig @DIR@/kube/config", "--kubeconfig @DIR@/kube2/extra", "--kubeconfig none", "--kubeconfig=", "--kubeconfig @DIR@/kube", "--kubeconfig ../kube/config", "--kubeconfig @DIR@/kube/config:@DIR@/kube2/extra",
-    "-n ns", "--namespace=", "--request-timeout 5", "--request-timeout 5s", "--request-timeout=0", "--request-timeout=1m5s", "--request-timeout=x", "--request-timeout=-1", "--request-timeout=1.5", "--request-timeout=",
-    "--cache-dir=@DIR@/cache", "--token @ADMIN@ --token @READER@", "--context ctx --context other",
-];
-
-/// Variables.
-const VARIABLES: &[(&str, &str)] = &[
-    ("KUBECONFIG", ""), ("KUBECONFIG", "@DIR@/none"), ("KUBECONFIG", "@DIR@/kube/config:"), ("KUBECONFIG", ":@DIR@/none:@DIR@/kube/config"),
-    ("KUBECONFIG", "@DIR@/kube"), ("KUBECONFIG", "../kube/config"), ("KUBECONFIG", "@DIR@/kube/config:@DIR@/kube/config"), ("KUBECONFIG", "@DIR@/kube2/extra:@DIR@/kube/config"),
-    ("KUBECONFIG", "@DIR@/kube/../kube/config:@DIR@/kube/config"), ("KUBECONFIG", "@DIR@/kube/none:@DIR@/kube/none2"), ("KUBECONFIG", "~/config"),
-    ("KUBERNETES_MASTER", "@PLAIN@"), ("KUBERNETES_MASTER", "@URL@"), ("KUBERNETES_MASTER", "@PLAINHOST@"), ("KUBERNETES_MASTER", ""), ("KUBERNETES_SERVICE_HOST", "127.0.0.1"),
-    ("HTTPS_PROXY", "http://@PROXY@"), ("https_proxy", "@PROXY@"), ("HTTP_PROXY", "http://@PROXY@"), ("http_proxy", "http://n:p@@LOGIN@"), ("HTTPS_PROXY", "http://n:p@@LOGIN@"),
-    ("HTTPS_PROXY", "socks5://@SOCKS@"), ("HTTPS_PROXY", "ftp://x"), ("HTTPS_PROXY", "http://%zz"), ("HTTPS_PROXY", ""), ("ALL_PROXY", "http://@PROXY@"), ("HTTPS_PROXY", "http://127.0.0.1:1"),
-    ("NO_PROXY", "*"), ("NO_PROXY", "invalid"), ("NO_PROXY", ".invalid"), ("no_proxy", "no-such-name.invalid"), ("NO_PROXY", "no-such-name.invalid:1"), ("NO_PROXY", "127.0.0.0/8, other"), ("NO_PROXY", ""),
-    ("DISABLE_HTTP2", "1"), ("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "x"), ("SSL_CERT_FILE", "@DIR@/kube/ca"), ("SSL_CERT_FILE", "@DIR@/none"), ("REQUEST_METHOD", "GET"), ("HOME", ""), ("HOME", "@DIR@/kube"),
-    ("POD_NAMESPACE", "x"), ("KUBERC", "off"), ("USERPROFILE", "@DIR@/kube"),
-];
-
-/// Plain YAML that is not plainly a string.
-const SCALARS: &[&str] = &[
-    "~", "Null", "NULL", "yes", "No", "on", "y", "True", "TRUE", "012", "0o17", "0x1F", "0b11", "1_000", "1e3", "1E3", ".5", "5.", "+12", "-0", ".inf", ".NaN", "1:30", "190:20:30",
-    "2001-01-01", "2001-12-14t21:59:43.10-05:00", "12345678901234567890", "0x", "1e", "=", "!!int 3", "!!str 3", "!!str yes", "!!binary aGk=", "!!null x", "!custom x", "!!float 3", "|-\n  x",
-    "''", "\"\\x41\"", "\"\\u00e9\"", "'it''s'", "\"a\\\n  b\"", "&a x", "*a", "[x, y]", "{x: y}", "x: y", "- x", "x # y", "x#y", "? x", "%x", "`x`",
-];
-
-/// What a second file may hold.
-const SECOND: &[&str] = &[
-    "users: [{name: u, user: {token: '@READER@'}}]\n", "current-context: other\n", "current-context: ''\n", "current-context: nope\n", "", "# nothing\n", "a: [\n", "kind: Pod\napiVersion: v1\n",
-    "clusters: [{name: c, cluster: {server: '@URL2@', certificate-authority-data: @CA2@}}]\n", "contexts: [{name: ctx, context: {cluster: d, user: v}}]\n",
-    "users: [{name: u, user: {tokenFile: t}}]\n", "users: [{name: u}]\n", "users: [{}]\n", "clusters: null\n", "clusters: [null]\n", "contexts: [{name: ctx}]\n", "kind: Config\n", "{}\n", "null\n", "- x\n", "text\n",
-    "users: [{name: v, user: {token: '@BAD@'}}, {name: w}]\ncurrent-context: other\n", "clusters: [{name: c, cluster: {}}]\n", "\u{feff}current-context: other\n",
-];
-
-/// What the plugin prints.
-const PRINTED: &[&str] = &[
-    "\"token\":\"@READER@\"", "\"token\":\"@BAD@\"", "\"token\":\"\"", "", "\"clientCertificateData\":\"@CRTJSON@\",\"clientKeyData\":\"@KEYJSON@\"",
-    "\"clientCertificateData\":\"@CRTJSON@\"", "\"clientKeyData\":\"@KEYJSON@\",\"token\":\"@ADMIN@\"", "\"token\":\"@ADMIN@\",\"clientCertificateData\":\"@CRTJSON@\",\"clientKeyData\":\"@KEYJSON@\"",
-    "\"clientCertificateData\":\"@LIMITEDCRTJSON@\",\"clientKeyData\":\"@KEYJSON@\"", "\"clientCertificateData\":\"junk\",\"clientKeyData\":\"junk\"", "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"2000-01-01T00:00:00Z\"",
-    "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"2126-11-21T03:04:05.5+02:00\"", "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"tomorrow\"", "\"token\":\"@ADMIN@\",\"expirationTimestamp\":null", "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"\"",
-    "\"token\":1", "\"token\":\"a\\nb\"", "\"Token\":\"@ADMIN@\"", "\"token\":\"@BAD@\",\"token\":\"@ADMIN@\"", "\"token\":\"@ADMIN@\",\"other\":{\"x\":1}",
-];
 
 fn usual() -> Case {
     let named = |name: &str, field: &str, value: Value| json!({"name": name, field: value});
@@ -281,7 +120,14 @@ fn usual() -> Case {
         file("kube2/extra", SECOND[0]),
         file("cwd/junk", "hello\n"),
     ];
-    for (name, text) in [("ca", "@CAPEM@"), ("ca2", "@CA2PEM@"), ("c.crt", "@CRTPEM@"), ("c.key", "@KEYPEM@"), ("limited.crt", "@LIMITEDCRTPEM@"), ("limited.key", "@LIMITEDKEYPEM@")] {
+    for (name, text) in [
+        ("ca", "@CAPEM@"),
+        ("ca2", "@CA2PEM@"),
+        ("c.crt", "@CRTPEM@"),
+        ("c.key", "@KEYPEM@"),
+        ("limited.crt", "@LIMITEDCRTPEM@"),
+        ("limited.key", "@LIMITEDKEYPEM@"),
+    ] {
         for folder in ["kube", "cwd"] {
             files.push(file(&format!("{folder}/{name}"), text));
         }
@@ -301,7 +147,10 @@ impl Case {
             2 | 3 => {
                 self.put(CLUSTER, "server", json!("https://no-such-name.invalid:6443"));
                 self.put(CLUSTER, "tls-server-name", json!("localhost"));
-                self.set("HTTPS_PROXY", random.pick(&["http://@PROXY@", "http://n:p@@LOGIN@", "socks5://@SOCKS@", "@PROXY@"]));
+                self.set(
+                    "HTTPS_PROXY",
+                    random.pick(&["http://@PROXY@", "http://n:p@@LOGIN@", "socks5://@SOCKS@", "@PROXY@"]),
+                );
             }
             4 => {
                 self.remove(CLUSTER, "certificate-authority-data");
@@ -334,7 +183,11 @@ impl Case {
             ),
             7 => {}
             _ => {
-                let api = random.pick(&["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"]);
+                let api = random.pick(&[
+                    "client.authentication.k8s.io/v1",
+                    "client.authentication.k8s.io/v1",
+                    "client.authentication.k8s.io/v1beta1",
+                ]);
                 let script = "printf '%s\\n' \"$KUBERNETES_EXEC_INFO\" >> @DIR@/info; cat @DIR@/cred";
                 put(
                     self,
@@ -385,7 +238,14 @@ impl Case {
         if random.percent(60) {
             return self.twist_field(random, "/users/0/user/exec", EXEC_FIELDS);
         }
-        let api = random.pick(&["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1", "", "x/v1"]);
+        let api = random.pick(&[
+            "client.authentication.k8s.io/v1",
+            "client.authentication.k8s.io/v1",
+            "client.authentication.k8s.io/v1",
+            "client.authentication.k8s.io/v1beta1",
+            "",
+            "x/v1",
+        ]);
         let printed = random.pick(PRINTED);
         self.twists.push(format!("the plugin prints {api} {printed}"));
         self.print(api, printed);
@@ -416,7 +276,11 @@ impl Case {
     pub(super) fn has_server_without_scheme(&self) -> bool {
         ["@HOST@", "@PLAINHOST@", "localhost:@PORT@"].iter().any(|host| {
             self.args.iter().any(|arg| arg.strip_prefix("--server=").unwrap_or(arg).starts_with(host))
-                || self.config.pointer("/clusters/0/cluster/server").and_then(Value::as_str).is_some_and(|server| server.starts_with(host))
+                || self
+                    .config
+                    .pointer("/clusters/0/cluster/server")
+                    .and_then(Value::as_str)
+                    .is_some_and(|server| server.starts_with(host))
                 || self.env.iter().any(|(name, value)| *name == "KUBERNETES_MASTER" && value.starts_with(host))
         })
     }
@@ -428,7 +292,9 @@ impl Case {
 
     /// Whether the kubeconfig was given a scalar of unclear kind.
     pub(super) fn has_odd_scalar(&self) -> bool {
-        self.twists.iter().any(|twist| SCALARS.iter().any(|scalar| twist.starts_with(&format!("the file: {scalar:?} at "))))
+        self.twists
+            .iter()
+            .any(|twist| SCALARS.iter().any(|scalar| twist.starts_with(&format!("the file: {scalar:?} at "))))
     }
 
     fn put(&mut self, place: &str, key: &str, value: Value) {
@@ -496,7 +362,10 @@ fn twist_text(random: &mut Random, text: &mut String, encoding: &mut Encoding) -
         7 => text.push_str("\n...\n"),
         8 => text.truncate(at),
         9 => {
-            let odd = random.pick(&["\t", ":", "{", "}", "[", "]", "'", "\"", "#", "&", "*", "!", "|", ">", "%", "@", ",", "-", " ", "\n", "\0", "\u{85}", "\u{2028}", "\\", "?"]);
+            let odd = random.pick(&[
+                "\t", ":", "{", "}", "[", "]", "'", "\"", "#", "&", "*", "!", "|", ">", "%", "@", ",", "-", " ", "\n",
+                "\0", "\u{85}", "\u{2028}", "\\", "?",
+            ]);
             text.insert_str(at, odd);
             return format!("{odd:?} at {at}");
         }
@@ -517,13 +386,13 @@ fn twist_text(random: &mut Random, text: &mut String, encoding: &mut Encoding) -
         14 => *text = text.replace("token: ", "token: !!str "),
         15 => *text = text.replace("server: ", "server: &s "),
         16 => text.insert_str(0, "%YAML 1.1\n---\n"),
-        17 => text.insert_str(0, " "),
+        17 => text.insert(0, ' '),
         18 => *text = text.replace('\'', "\""),
         19 => *text = text.replace("user: u\n", "user: *nope\n"),
         20 => *text = text.replace("name: u\n", "name: u # comment\n").replace("name: c\n", "name: !!str c\n"),
         21 => *text = text.replace('\n', "\r"),
         22 => {
-            text.insert_str(end, &" \u{e9}\n"[..]);
+            text.insert_str(end, " \u{e9}\n");
             *encoding = Encoding::Latin1;
         }
         23 => *text = text.replace("true", "yes").replace("false", "off"),

@@ -37,14 +37,17 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         what: "the same, where the server does speak plain HTTP: it is not asked",
         fits: |&Difference { case, theirs, ours, .. }| {
-            let in_plain = theirs.request.as_ref().is_some_and(|asked| asked.server == "plain" && asked.authorization.is_none());
+            let in_plain =
+                theirs.request.as_ref().is_some_and(|asked| asked.server == "plain" && asked.authorization.is_none());
             in_plain && ours.request.is_none() && case.has_server_without_scheme()
         },
     },
     Known {
         what: "a proxy variable: Go takes LocalHost, in capitals, for another host than localhost",
         fits: |&Difference { case, theirs, ours, .. }| {
-            case.mentions("//LocalHost") && theirs.proxy.as_ref().is_some_and(|asked| asked.contains("LocalHost")) && ours.proxy.is_none()
+            case.mentions("//LocalHost")
+                && theirs.proxy.as_ref().is_some_and(|asked| asked.contains("LocalHost"))
+                && ours.proxy.is_none()
         },
     },
     Known {
@@ -55,12 +58,31 @@ pub(super) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        what: "a boolean may be yes or no in quotes too; kubectl takes them without",
+        fits: |&Difference { theirs, their_words: words, .. }| {
+            theirs.end == End::Refused
+                && words.contains("cannot unmarshal string into")
+                && words.contains(" of type bool")
+        },
+    },
+    Known {
         what: "what can't be asked or dialled is refused before that is tried",
         fits: |&Difference { theirs, ours, our_words: words, .. }| {
             let reasons = [
-                "has the scheme ", "has no valid port", "has no valid host", "proxy-url has no host", "proxy-url is not one of",
-                "can't be sent", "is empty", "does not belong to the certificate", "holds no certificate", "holds no private key",
-                "holds an encrypted private key", "holds a broken PEM block",
+                "has the scheme ",
+                "has no valid port",
+                "has no valid host",
+                "proxy-url has no host",
+                "is not one of http",
+                "must be percent-encoded",
+                "exclude each other",
+                "can't be sent",
+                "is empty",
+                "does not belong to the certificate",
+                "holds no certificate",
+                "holds no private key",
+                "holds an encrypted private key",
+                "holds a broken PEM block",
             ];
             matches!(theirs.end, End::Unreachable | End::Refused | End::Distrust)
                 && matches!(ours.end, End::Refused | End::Credentials)
@@ -71,16 +93,22 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         what: "a space in the path of server is refused; kubectl escapes it",
-        fits: |&Difference { ours, our_words: words, .. }| ours.end == End::Refused && words.contains("server ") && words.contains(" holds a space"),
+        fits: |&Difference { ours, our_words: words, .. }| {
+            ours.end == End::Refused && words.contains("server ") && words.contains(" holds a space")
+        },
     },
     Known {
         what: "a user name and a password in server are sent by kubectl, refused by us",
-        fits: |&Difference { ours, our_words: words, .. }| ours.end == End::Refused && words.contains("holds a user name or password"),
+        fits: |&Difference { ours, our_words: words, .. }| {
+            ours.end == End::Refused && words.contains("holds a user name or password")
+        },
     },
     Known {
         what: "--client-certificate and --client-key replace the kubeconfig's data; kubectl before 1.35 finds one too many",
         fits: |&Difference { theirs, their_words: words, .. }| {
-            theirs.end == End::Refused && words.contains("-data will override") && words.contains("are both specified for")
+            theirs.end == End::Refused
+                && words.contains("-data will override")
+                && words.contains("are both specified for")
         },
     },
     Known {
@@ -95,7 +123,9 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         what: "binary data is base64, not a list of numbers",
-        fits: |&Difference { ours, our_words: words, .. }| ours.end == End::Refused && words.contains("a list where base64 text belongs"),
+        fits: |&Difference { ours, our_words: words, .. }| {
+            ours.end == End::Refused && words.contains("a list where base64 text belongs")
+        },
     },
     Known {
         what: "a tls-server-name that is no host's name is refused before it is sent",
@@ -105,13 +135,17 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         what: "proxy-url socks5h, which newer kubectls take, older ones do not",
-        fits: |&Difference { theirs, their_words: words, .. }| theirs.end == End::Refused && words.contains("unsupported scheme \"socks5h\""),
+        fits: |&Difference { theirs, their_words: words, .. }| {
+            theirs.end == End::Refused && words.contains("unsupported scheme \"socks5h\"")
+        },
     },
     Known {
         what: "what this program has no use for may be of any kind: preferences, extensions",
         fits: |&Difference { theirs, their_words: words, .. }| {
             let kind = words.contains("cannot unmarshal")
-                && ["Preferences.", "Config.preferences", ".extensions of type"].iter().any(|field| words.contains(field));
+                && ["Preferences.", "Config.preferences", ".extensions of type"]
+                    .iter()
+                    .any(|field| words.contains(field));
             theirs.end == End::Refused && (kind || words.contains("error converting *[]NamedExtension"))
         },
     },

@@ -109,10 +109,14 @@ impl Stage {
             ("socks", lead(Speaks::Socks5, None)),
         ];
         let key = |name: &str| {
-            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/kubeconfigs/keys").join(name)).expect("a key")
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/kubeconfigs/keys").join(name))
+                .expect("a key")
         };
-        let (admin, limited, rsa) =
-            (cluster.pair(User::Admin, Key::EcPkcs8), cluster.pair(User::Limited, Key::EcPkcs8), cluster.pair(User::Admin, Key::RsaPkcs1));
+        let (admin, limited, rsa) = (
+            cluster.pair(User::Admin, Key::EcPkcs8),
+            cluster.pair(User::Limited, Key::EcPkcs8),
+            cluster.pair(User::Admin, Key::RsaPkcs1),
+        );
         let half = cluster.ca()[..cluster.ca().len() / 2].to_owned();
         let mut texts = vec![
             ("URL", cluster.url()),
@@ -184,7 +188,8 @@ impl Stage {
             .current_dir(directory.join("cwd"))
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let ended = tokio::time::timeout(PATIENCE, command.output()).await.map(|output| output.expect("the program runs"));
+        let ended =
+            tokio::time::timeout(PATIENCE, command.output()).await.map(|output| output.expect("the program runs"));
         let (request, proxy) = self.news(&before);
         let told = fs::read_to_string(directory.join("info")).ok();
         let told = told.and_then(|lines| lines.lines().next().map(|line| serde_json::from_str(line).expect("JSON")));
@@ -242,7 +247,11 @@ impl Stage {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let one = |request: crate::cluster::Recorded| Recorded {
                 target: request.path().to_owned(),
-                headers: request.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+                headers: request
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+                    .collect(),
                 user: Some(request.user),
             };
             cluster.requests().into_iter().map(one).collect()
@@ -260,7 +269,8 @@ impl Stage {
         let (servers, proxies) = before.split_at(3);
         let asked = self.servers().into_iter().zip(servers).find_map(|((server, requests), before)| {
             let first = requests.into_iter().nth(*before)?;
-            let value = |wanted: &str| first.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+            let value =
+                |wanted: &str| first.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
             let impersonation = first.headers.iter().filter(|(name, _)| name.starts_with("impersonate-"));
             // HTTP/1.1 has no spaces around a value, HTTP/2 may have.
             let mut impersonation: Vec<(String, String)> =
@@ -291,11 +301,21 @@ fn kubectl_end(code: i32, words: &str, was_asked: bool) -> End {
         true if has(&["(NotFound)"]) => End::NotFound,
         true => End::Answered,
         false if has(&["Please enter Username"]) => End::Prompted,
-        false if has(&["getting credentials", "No valid id-token", "failed to refresh token", "ID Token is not"]) => End::Credentials,
+        false if has(&["getting credentials", "No valid id-token", "failed to refresh token", "ID Token is not"]) => {
+            End::Credentials
+        }
         // The file that holds it is looked at when the server is.
         false if has(&["tls: private key", "tls: failed to parse", "tls: failed to find"]) => End::Refused,
         false if has(&["tls: failed to verify", "x509: ", "remote error: tls"]) => End::Distrust,
-        false if has(&["Unable to connect to the server", "The connection to the server", "dial tcp", "proxyconnect", "status code 407"]) => {
+        false
+            if has(&[
+                "Unable to connect to the server",
+                "The connection to the server",
+                "dial tcp",
+                "proxyconnect",
+                "status code 407",
+            ]) =>
+        {
             End::Unreachable
         }
         false => End::Refused,
