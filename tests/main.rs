@@ -26,3 +26,4 @@ mod stream;
 mod tls;
 mod distro;
 mod rotated;
+mod boots;
