@@ -100,6 +100,12 @@ pub(super) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        what: "a server without a host is refused; Go dials this machine",
+        fits: |&Difference { case, ours, our_words: words, .. }| {
+            case.mentions("https://:@PORT@") && ours.end == End::Refused && words.contains("has no valid host name")
+        },
+    },
+    Known {
         what: "a space in the path of server is refused; kubectl escapes it",
         fits: |&Difference { ours, our_words: words, .. }| {
             ours.end == End::Refused && words.contains("server ") && words.contains(" holds a space")
