@@ -10,6 +10,8 @@ mod credentials;
 mod differential;
 mod faults;
 mod fleet;
+mod follow;
+mod fuzzing;
 mod formats;
 mod logs;
 mod oidc;

@@ -54,6 +54,10 @@ pub struct Options {
     pub identifiers: Vec<String>,
     /// `--for`.
     pub about: Option<PodName>,
+    /// `-f`.
+    pub follow: bool,
+    /// `--max-qps`: at least 1.
+    pub max_qps: u32,
     /// `--max-concurrency`: at least 1.
     pub max_concurrency: Option<usize>,
     /// `--shard`.
@@ -72,6 +76,8 @@ pub struct Options {
     pub color: Color,
     /// `--timestamps`.
     pub timestamps: bool,
+    /// `--redact`.
+    pub redact: bool,
     /// `ls --long`.
     pub long: bool,
     /// `--print-requests`.
@@ -110,6 +116,8 @@ impl Default for Options {
             priority: None,
             identifiers: Vec::new(),
             about: None,
+            follow: false,
+            max_qps: 100,
             max_concurrency: None,
             shard: None,
             write: None,
@@ -119,6 +127,7 @@ impl Default for Options {
             prefix: None,
             color: Color::Auto,
             timestamps: false,
+            redact: false,
             long: false,
             print_requests: false,
             verbosity: 0,

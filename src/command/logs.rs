@@ -12,6 +12,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::format::digest::Table;
 use crate::format::document::{About, Document, Notation};
 use crate::format::jsonl::Jsonl;
+use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
 use crate::kube::{Client, node, pod};
@@ -96,20 +97,22 @@ async fn read(
     let document = matches!(options.format, Said::Json | Said::Yaml);
     let order = match options.format {
         Said::Digest => Order::Any,
+        _ if options.follow && !options.merge && nodes.len() > 1 => Order::Any,
         _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
         _ => Order::Sequential,
     };
     let parted = matches!(options.format, Said::Jsonl | Said::Digest);
     let text = options.format == Said::Text;
     let names = match (text, options.prefix, order) {
-        (true, Some(true), _) | (true, None, Order::Merged) => Names::Prefix,
+        (true, Some(true), _) | (true, None, Order::Merged | Order::Any) => Names::Prefix,
         (true, None, Order::Sequential) if !single && nodes.len() > 1 => Names::Header,
         _ => Names::Untold,
     };
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
-        raw: timestamps.is_none()
+        raw: !options.redact
+            && timestamps.is_none()
             && options.limit_bytes.is_none()
             && !parted
             && order == Order::Sequential
@@ -147,11 +150,18 @@ async fn read(
         }
     };
     let mut tally = Tally { nodes: &nodes, anything: 0, failures: Vec::new() };
+    let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
     let notices = &context.notices;
     let end = collect(&plan, &nodes, usage, &means, &mut context.interrupt, |step| match step {
-        Step::Event(node, event) => format.event(node, event),
+        Step::Event(node, event) => format.event(node, mask.event(node, event)),
         Step::Ended(node, how) => {
             let failed = how.is_err();
+            if options.follow
+                && !single
+                && let Err(error) = &how
+            {
+                notices.error_alone_of(&nodes[node], error);
+            }
             format.ended(node, how.as_ref().map(|_| ()))?;
             tally.count(node, how);
             if failed && options.fail_fast { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -246,18 +256,33 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes
         }
     };
+    let few = plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window();
     if !said.needs_list() {
-        return Ok(of_shard(said.names.clone()));
+        if options.follow && few {
+            plan.last = Some(FEW);
+        }
+        return check_followed(of_shard(said.names.clone()), options);
     }
     let nodes = chosen(said, &cluster.client, &context.notices).await?;
-    if plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window() {
+    if few {
         plan.last = Some(FEW);
         context.notices.note(format_args!(
             "the last {FEW} entries of each of {} nodes; --tail or --since asks for more",
             nodes.len()
         ));
     }
-    Ok(of_shard(nodes))
+    check_followed(of_shard(nodes), options)
+}
+
+/// Following many nodes asks much of a control plane for long: more than a few only where that was said.
+fn check_followed(nodes: Vec<String>, options: &Options) -> Result<Vec<String>> {
+    const MOST: usize = 50;
+    let most = options.max_concurrency.unwrap_or(MOST);
+    if options.follow && nodes.len() > most {
+        let words = format!("{} nodes are to be followed, and at most {most} at the same time", nodes.len());
+        return Err(Error::usage(words).hint(format!("--max-concurrency {} allows it", nodes.len())));
+    }
+    Ok(nodes)
 }
 
 /// Entries a node where a selector chooses and nothing says how many: kubectl's number.

@@ -64,7 +64,8 @@ impl Refusal {
         Refusal { audit_id, retry_after, ..Refusal::parse(response.status, response.content_type(), &body) }
     }
 
-    fn parse(status: u16, content_type: &str, body: &[u8]) -> Self {
+    /// What an answer's status, type and the beginning of its body say.
+    pub fn parse(status: u16, content_type: &str, body: &[u8]) -> Self {
         let empty = Refusal {
             status,
             words: String::new(),

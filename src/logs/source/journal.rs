@@ -35,9 +35,22 @@ pub struct Remote<'a> {
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
+    /// A file that is written to was opened under a name that may have been another's when it was listed.
+    unsure: bool,
     /// Fetched while what was at hand was handed on.
     fetched: VecDeque<(Need, Result<Fetched>)>,
 }
+
+/// A file that is written to, as its header describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Live {
+    name: String,
+    file_id: Id,
+    entries: u64,
+}
+
+/// The largest header known.
+const HEADER: u64 = 272;
 
 /// What a step has come to, once its bytes are there.
 #[derive(Debug)]
@@ -64,6 +77,7 @@ impl<'a> Remote<'a> {
             ranges: Ranges::new(limits),
             journal: Journal::new(names, Limits::default()),
             damaged: Vec::new(),
+            unsure: false,
             fetched: VecDeque::new(),
         }
     }
@@ -104,11 +118,7 @@ impl<'a> Remote<'a> {
             match self.journal.step() {
                 Ok(Step::Need(needs)) if self.fetched.is_empty() => return Ok(Err(needs)),
                 // What was fetched meanwhile may be what is missing.
-                Ok(Step::Need(_)) => {
-                    while let Some((need, fetched)) = self.fetched.pop_front() {
-                        self.provide(&need, fetched)?;
-                    }
-                }
+                Ok(Step::Need(_)) => self.provide_fetched()?,
                 Ok(Step::Entry(entry)) => return Ok(Ok(Met::Entry(Arc::new(entry)))),
                 Ok(Step::Value(value)) => return Ok(Ok(Met::Value(value))),
                 Ok(Step::Notice(notice)) => self.hear(notice),
@@ -123,7 +133,7 @@ impl<'a> Remote<'a> {
 
     /// Hands on lines and meanwhile fetches what will be needed next.
     async fn hand_on(&mut self, lines: Vec<crate::logs::line::Line>, out: &mut Outlet) -> Flow<()> {
-        let ahead = if self.fetched.is_empty() { self.journal.needs_ahead() } else { Vec::new() };
+        let ahead = if self.fetched.is_empty() && !self.unsure { self.journal.needs_ahead() } else { Vec::new() };
         if ahead.is_empty() {
             return out.lines(lines).await;
         }
@@ -147,6 +157,46 @@ impl<'a> Remote<'a> {
         Err(error.hint("journalctl --verify on the node says more").into())
     }
 
+    /// What the headers of the files that are written to say now.
+    async fn live(&mut self) -> Flow<Vec<Live>> {
+        let names = (0..self.journal.files()).filter_map(|number| self.journal.name(FileId(number)));
+        let active = names.filter(|name| Name::parse(name).is_some_and(|name| name.is_active()));
+        let active: Vec<String> = active.map(str::to_owned).collect();
+        let mut live = Vec::new();
+        for name in active {
+            let url = path::logs_file(self.node.name, &format!("{}/{name}", self.folder));
+            let header = 0..HEADER;
+            let wanted = Wanted { lead: None, needs: std::slice::from_ref(&header) };
+            match self.node.client.ranges(&self.ranges, &url, wanted).await {
+                // A file that is just being made has no header yet.
+                Ok(fetched) => live.extend(Header::parse(&fetched.segments.slice(header)).map(|header| Live {
+                    name,
+                    file_id: header.file_id,
+                    entries: header.entries,
+                })),
+                // Between the renaming of a full file and the making of its successor there is none.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error.within("reading the journal").into()),
+            }
+        }
+        Ok(live)
+    }
+
+    /// Looks again which files there are, and gives their names; nothing else is known of them then.
+    async fn relist(&mut self) -> Flow<Vec<String>> {
+        let names = self.names().await?;
+        self.journal = Journal::new(names.clone(), Limits::default());
+        self.fetched.clear();
+        Ok(names)
+    }
+
+    async fn names(&mut self) -> Flow<Vec<String>> {
+        match find::names(self.node, &self.folder).await? {
+            Ok(names) => Ok(names),
+            Err(missing) => Err(Error::new(Kind::Failed, missing.words()).into()),
+        }
+    }
+
     async fn values(&mut self) -> Flow<Vec<Value>> {
         let mut values = Vec::new();
         loop {
@@ -158,8 +208,25 @@ impl<'a> Remote<'a> {
         }
     }
 
+    fn provide_fetched(&mut self) -> Flow<()> {
+        while let Some((need, fetched)) = self.fetched.pop_front() {
+            self.provide(&need, fetched)?;
+        }
+        Ok(())
+    }
+
     async fn fetch(&mut self, needs: Vec<Need>) -> Flow<()> {
         let needs = self.addressed(needs);
+        if std::mem::take(&mut self.unsure) {
+            let listed = find::names(self.node, &self.folder);
+            let (fetched, listed) = tokio::join!(fetch_all(self.node, &self.ranges, needs), listed);
+            // What was archived since the first listing is not among its names, unless that was noticed while reading.
+            for name in listed?.unwrap_or_default() {
+                self.journal.add(&name);
+            }
+            self.fetched.extend(fetched);
+            return self.provide_fetched();
+        }
         let fetched = fetch_all(self.node, &self.ranges, needs).await;
         for (need, fetched) in fetched {
             self.provide(&need, fetched)?;
@@ -192,6 +259,8 @@ impl<'a> Remote<'a> {
         };
         let (lead, _) = split(&need.ranges);
         let total = fetched.size;
+        let active = || self.journal.name(file).and_then(Name::parse).is_some_and(|name| name.is_active());
+        self.unsure |= self.journal.header(file).is_none() && active();
         if lead.is_some() {
             let known = self.journal.header(file).map(|header| header.file_id);
             // Where one answer came from another file, under the same name, the parts are of no use.
