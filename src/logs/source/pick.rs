@@ -251,7 +251,7 @@ async fn read_supervised(
         check_severity_was_seen(filter)?;
         return Ok(anything);
     }
-    Err(home::out_of_reach(node, home).into())
+    Err(home::out_of_reach(node.machine(), home).into())
 }
 
 fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {

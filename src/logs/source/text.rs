@@ -88,7 +88,7 @@ pub(super) async fn read(
         Wanted::Kubelet => match folder.kubelet().await? {
             Some((home, log)) => {
                 if home.unit != KUBELET {
-                    home::choose(node, home, &format!("/var/log/{}", log.path()), filter);
+                    home::choose(node.machine(), home, &format!("/var/log/{}", log.path()), filter);
                 }
                 logs.push(log);
             }
@@ -144,7 +144,7 @@ pub(super) async fn read(
         if filter.saw_supervisor
             && let Some(home) = HOMES.iter().find(|home| home.holds == Holds::Supervisor)
         {
-            return Err(home::out_of_reach(node, home).into());
+            return Err(home::out_of_reach(node.machine(), home).into());
         }
         return Err(no_log(node, wanted.names(), entries, known).into());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Met, Missing, Remote, boot_marker, fetch_all, find};
+use super::{Met, Missing, Remote, boot_marker, find};
 use crate::error::{Error, Kind};
 use crate::journal::{AnyOf, Entry, Id, Matches, Order, Query, full_name, short_precise};
 use crate::logs::filter::{Filter, Verdict};
@@ -15,7 +15,7 @@ use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::home::{choose, out_of_reach};
 use crate::logs::source::text::Wanted;
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{HOMES, Holds, Home, KUBELET};
 use crate::time::Timestamp;
 
@@ -50,10 +50,20 @@ pub async fn read(
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<Found> {
-    let mut remote = match find(node).await? {
-        Ok(remote) => remote,
-        Err(missing) => return Ok(Found::Missing(missing)),
-    };
+    match find(node).await? {
+        Ok(remote) => read_from(remote, wanted, want, filter, out).await,
+        Err(missing) => Ok(Found::Missing(missing)),
+    }
+}
+
+/// Reads what is wanted of a journal that was found.
+pub async fn read_from(
+    mut remote: Remote<'_>,
+    wanted: Wanted<'_>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Found> {
     let mut reading = Reading::new(&mut remote, want, filter);
     let anything = reading.run(matches(wanted, reading.filter), out).await?;
     let newest = reading.newest;
@@ -99,7 +109,7 @@ struct Reading<'r, 'a, 'f> {
     newest: Option<Timestamp>,
     /// Entries that journald dropped.
     suppressed: u64,
-    node: &'r Node<'a>,
+    node: Machine<'a>,
 }
 
 impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
@@ -154,10 +164,9 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 // What is at hand goes out while the rest is on its way.
                 Some(needs) if lines.is_empty() => self.remote.fetch(needs).await?,
                 Some(needs) => {
-                    let needs = self.remote.addressed(needs);
+                    let needs = self.remote.named(needs);
                     let ready = std::mem::take(&mut lines);
-                    let (handed, fetched) =
-                        tokio::join!(out.lines(ready), fetch_all(self.node, &self.remote.ranges, needs));
+                    let (handed, fetched) = tokio::join!(out.lines(ready), self.remote.place.fetch(needs));
                     self.remote.fetched.extend(fetched);
                     handed?;
                 }
