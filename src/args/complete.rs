@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn values_are_those_of_the_flag() {
-        assert_eq!(offered(&["n", "--source", ""]), ["auto", "query", "file"]);
+        assert_eq!(offered(&["n", "--source", ""]), ["auto", "query", "journal", "file"]);
         assert_eq!(offered(&["n", "--source=q"]), ["query"]);
         assert_eq!(offered(&["n", "--timestamps=f"]), ["false"]);
         assert_eq!(offered(&["n", "--bogus=f"]), [""; 0]);

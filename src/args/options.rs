@@ -24,6 +24,8 @@ pub struct Options {
     pub units: Vec<String>,
     /// `--path`: files relative to /var/log, without `..`; never together with units.
     pub paths: Vec<String>,
+    /// `--from`: what is read instead of nodes; then there are none.
+    pub from: Vec<Input>,
     /// `-p`: the newest rotation of each of `paths`, which are never empty then.
     pub previous: bool,
     /// `--source`.
@@ -95,6 +97,7 @@ impl Default for Options {
             connection: Connection::default(),
             units: Vec::new(),
             paths: Vec::new(),
+            from: Vec::new(),
             previous: false,
             source: SourceChoice::Auto,
             decompress: true,
@@ -242,6 +245,15 @@ pub enum SourceChoice {
     Journal,
     /// Text files under /var/log.
     File,
+}
+
+/// A log on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// What comes on stdin.
+    Stdin,
+    /// A file or folder.
+    Path(PathBuf),
 }
 
 /// How much of the end.

@@ -168,6 +168,11 @@ impl Said {
                     command.name()
                 )));
             }
+            (Positionals::Nodes, []) if !self.options.from.is_empty() => {}
+            (Positionals::Nodes, [word, ..]) if !self.options.from.is_empty() => {
+                return Err(Error::usage(format!("--from reads on this machine, and yet a node is named: {word}"))
+                    .hint("leave out one of them; each file takes a --from of its own"));
+            }
             (Positionals::Nodes, words) => {
                 if let [first, _, ..] = words
                     && self.command.is_none()

@@ -20,6 +20,7 @@ pub mod rotated;
 pub mod text;
 pub mod journal;
 pub mod pick;
+pub mod local;
 
 /// One node, and what is needed to read from it.
 #[derive(Clone, Debug)]

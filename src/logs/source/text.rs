@@ -20,7 +20,7 @@ enableSystemLogQuery: true
 featureGates: {NodeLogQuery: true}   # kubelets 1.27 to 1.35; older ones have no query";
 
 /// Files that hold many programs' lines.
-const COMMON: [&str; 3] = ["messages", "syslog", "daemon.log"];
+pub(super) const COMMON: [&str; 3] = ["messages", "syslog", "daemon.log"];
 
 /// What is known when text files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -29,15 +29,15 @@ pub(super) enum Place<'a> {
 }
 
 /// Journal files on this machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Files(Kept);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kept {
     /// Named files of a folder. Each is opened whenever it is read: it may get another name meanwhile.
     Folder(PathBuf),
     /// A single one, whatever its name.
-    One { file: Mutex<Box<dyn Seekable>>, shown: String },
+    One { file: Arc<Mutex<Box<dyn Seekable>>>, shown: String },
 }
 
 trait Seekable: Read + Seek + Send + std::fmt::Debug {}
@@ -112,17 +112,25 @@ impl Files {
 
     /// One that is open.
     pub fn open(file: File, shown: String) -> Files {
-        Files(Kept::One { file: Mutex::new(Box::new(file)), shown })
+        Files::one(file, shown)
     }
 
     /// One that is in memory.
     pub fn held(bytes: Bytes, shown: String) -> Files {
-        Files(Kept::One { file: Mutex::new(Box::new(io::Cursor::new(bytes))), shown })
+        Files::one(io::Cursor::new(bytes), shown)
+    }
+
+    fn one(file: impl Seekable + 'static, shown: String) -> Files {
+        Files(Kept::One { file: Arc::new(Mutex::new(Box::new(file))), shown })
     }
 
     fn read(&self, name: &str, need: &Need) -> Result<Answer> {
         let failed = |error: io::Error| {
-            let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Failed };
+            let kind = match error.kind() {
+                io::ErrorKind::NotFound => Kind::NotFound,
+                io::ErrorKind::PermissionDenied => Kind::Denied,
+                _ => Kind::Failed,
+            };
             Error::new(kind, format!("reading {name}")).because(error)
         };
         match &self.0 {
