@@ -22,3 +22,4 @@ mod stream;
 mod tls;
 mod distro;
 mod rotated;
+mod from;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
 use crate::logs::outlet::{Credit, Event, Halt, Outlet, Told};
 use crate::logs::plan::Plan;
-use crate::logs::source::local::Local;
+use crate::logs::source::local::Slot;
 use crate::logs::source::pick::{self, What};
 use crate::logs::source::{Machine, Node, Want};
 use crate::notice::Notices;
@@ -89,7 +89,7 @@ pub enum Origin {
     /// Nodes of a cluster, through its API server.
     Cluster(Arc<Client>),
     /// Logs on this machine, one a lane, until it is taken.
-    Here(Arc<[Mutex<Option<Result<Local, Error>>>]>),
+    Here(Arc<[Slot]>),
 }
 
 /// Reads these nodes to their ends, until a signal, or until the closure breaks.

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::args::Input;
 use crate::clock::Clock;
@@ -47,6 +47,9 @@ pub struct Local {
     zone: Zone,
     packing: Unpack,
 }
+
+/// Something to read, or why it can't be, until a lane takes it.
+pub type Slot = Mutex<Option<Result<Local>>>;
 
 /// What it is, as far as that is known before anything waits.
 #[derive(Debug)]
