@@ -36,6 +36,14 @@ impl Clock {
         tokio::time::sleep(duration).await;
     }
 
+    /// Waits for an instant; for ever without one.
+    pub async fn until(&self, at: Option<Instant>) {
+        match at {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Runs `work` for at most `limit`; `None` means the limit came first (or there is no limit and it never does).
     pub async fn within<F: Future>(&self, limit: Option<Duration>, work: F) -> Option<F::Output> {
         match limit {

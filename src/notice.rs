@@ -57,6 +57,11 @@ impl Notices {
         self.line("error: ", &error.chain());
     }
 
+    /// A node's failure that is told while others go on.
+    pub fn error_alone_of(&self, node: &str, error: &Error) {
+        self.line("error: ", &format!("{node}: {}", error.chain()));
+    }
+
     /// Said only from `-v level` on: 6 requests, 8 their heads, as kubectl's.
     pub fn verbose(&self, level: u8, words: impl FnOnce() -> String) {
         if self.verbosity >= level {

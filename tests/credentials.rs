@@ -151,10 +151,10 @@ struct Stage {
 }
 
 #[derive(Debug)]
-struct Recorded {
-    user: Option<String>,
-    target: String,
-    headers: Vec<(String, String)>,
+pub(crate) struct Recorded {
+    pub(crate) user: Option<String>,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 struct Ended {
@@ -533,13 +533,13 @@ fn encode(text: &str) -> Vec<u8> {
 }
 
 /// A server without TLS that says yes to everything and remembers it.
-struct Plain {
-    address: SocketAddr,
+pub(crate) struct Plain {
+    pub(crate) address: SocketAddr,
     record: Arc<Mutex<Vec<String>>>,
 }
 
 impl Plain {
-    fn start() -> Plain {
+    pub(crate) fn start() -> Plain {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("an address");
         let record = Arc::new(Mutex::new(Vec::new()));
@@ -558,7 +558,7 @@ impl Plain {
         Plain { address, record }
     }
 
-    fn requests(&self) -> Vec<Recorded> {
+    pub(crate) fn requests(&self) -> Vec<Recorded> {
         let heads = self.record.lock().expect("a record");
         heads
             .iter()

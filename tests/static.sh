@@ -1,15 +1,21 @@
 #!/bin/sh
 # Proves a binary static: `make static` runs it. In a root directory with nothing but the binary, a kubeconfig and
-# /etc/hosts it must reach the simulated cluster by a name of that file.
-# Arguments: the program, and the simulated cluster (the example `cluster`).
+# /etc/hosts it must reach the simulated cluster by a name of that file. It must not outgrow its limit either.
+# Arguments: the program, the simulated cluster (the example `cluster`), and how many bytes the program may have.
 set -eu
-program=$1 cluster=$2
+program=$1 cluster=$2 limit=$3
 . "$(dirname "$0")/support/cluster.sh"
 
 if readelf -lW "$program" | grep -q INTERP; then
     echo "$program asks for a dynamic loader: not static" >&2
     exit 1
 fi
+size=$(wc -c <"$program")
+if [ "$size" -gt "$limit" ]; then
+    echo "$program has $size bytes, $((size - limit)) more than it may: see \`make size\`; the limits stand in the Makefile" >&2
+    exit 1
+fi
+echo "static: $program: $size bytes of at most $limit"
 if unshare -r chroot / true 2>/dev/null; then
     enter='unshare -r chroot'
 elif chroot / true 2>/dev/null; then

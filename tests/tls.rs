@@ -328,6 +328,31 @@ fn a_servers_bad_certificate_is_named_with_its_fault_and_the_remedy() {
 }
 
 #[test]
+#[cfg(feature = "embedded-roots")]
+fn where_the_system_has_no_authorities_the_embedded_ones_count() {
+    let ca = authority("kubernetes");
+    let address = serve(ca.server(&["localhost"], |_| ()).config(&[]));
+    let empty = tempfile::tempdir().expect("a directory");
+    let file = empty.path().join("none.crt");
+    let env =
+        [("SSL_CERT_DIR", empty.path().to_str().expect("a path")), ("SSL_CERT_FILE", file.to_str().expect("a path"))];
+    let ask = |authority| Asking { address, authority, identity: None, env: &env }.run();
+    ask(None).expect(
+        6,
+        &[
+            "this system has no certificate authorities: trusting the 1",
+            ": the server's certificate is signed by an unknown authority, \"CN=kubernetes\"",
+            " public authorities built in, for this system has none",
+            "hint: the kubeconfig names no authority for this cluster: certificate-authority, or --certificate-authority FILE",
+        ],
+    );
+    // An authority that is named is alone.
+    let named = ask(Some(authority("other").pem.as_str()));
+    assert!(!named.stderr.contains("built in"), "{}", named.stderr);
+    named.expect(6, &["trusted is only \"CN=other\""]);
+}
+
+#[test]
 fn a_refused_client_certificate_is_ours_and_its_dates_are_told() {
     let ca = authority("kubernetes");
     let server = ca.server(&["localhost"], |_| ());

@@ -56,6 +56,10 @@ pub struct Options {
     pub identifiers: Vec<String>,
     /// `--for`.
     pub about: Option<PodName>,
+    /// `-f`.
+    pub follow: bool,
+    /// `--max-qps`: at least 1.
+    pub max_qps: u32,
     /// `--max-concurrency`: at least 1.
     pub max_concurrency: Option<usize>,
     /// `--shard`.
@@ -113,6 +117,8 @@ impl Default for Options {
             priority: None,
             identifiers: Vec::new(),
             about: None,
+            follow: false,
+            max_qps: 100,
             max_concurrency: None,
             shard: None,
             write: None,

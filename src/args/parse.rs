@@ -7,7 +7,7 @@ use super::complete::{self, Candidates};
 use super::flag::{Flag, Given, Set};
 use super::help::{self, Depth};
 use super::nodes::node_name;
-use super::options::{Options, SourceChoice, path_under_var_log};
+use super::options::{Format, Options, SourceChoice, path_under_var_log};
 use super::suggest::{habit, nearest};
 use super::words::{Word, Words};
 use super::{Command, PROGRAM, flags, man, version};
@@ -140,6 +140,19 @@ impl Said {
         for flag in &self.used {
             if let Some(other) = self.used.iter().find(|other| flag.excludes.contains(&other.long)) {
                 return Err(Error::usage(format!("--{} and --{} can't be given together", flag.long, other.long)));
+            }
+        }
+        if self.options.follow {
+            let never_ends = "a document ends, and --follow does not";
+            match self.options.format {
+                Format::Json | Format::Yaml => {
+                    return Err(Error::usage(never_ends).hint("-o jsonl prints an object a line as they come"));
+                }
+                Format::Digest => return Err(Error::usage("a digest counts what there is, and --follow does not end")),
+                Format::Text | Format::Raw | Format::Jsonl => {}
+            }
+            if self.options.previous {
+                return Err(Error::usage("--follow waits for new lines, and --previous has none"));
             }
         }
         if !self.options.paths.is_empty() && self.options.source == SourceChoice::Query {
@@ -342,7 +355,6 @@ mod tests {
             (&["n", "--tial", "5"], "unknown flag --tial", "did you mean --tail?"),
             (&["n", "--grpe=x"], "unknown flag --grpe", "did you mean --grep?"),
             (&["n", "-A"], "unknown flag -A", "--all-nodes"),
-            (&["n", "-f"], "unknown flag -f", "following"),
             (&["n", "-Z"], "unknown flag -Z", "lists flags"),
             (&["n", "--quiet=perhaps"], "--quiet: neither true nor false", ""),
             (&["ls", "n", "--tail", "5"], "--tail is a flag of logs, not of ls", "ls -h"),

@@ -22,7 +22,6 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 pub fn habit(flag: &str) -> Option<&'static str> {
     Some(match flag {
         "-A" | "--all-namespaces" | "--all" => "nodes have no namespaces: --all-nodes reads every node",
-        "-f" | "--follow" => "following is not supported by this version; --since -1m reads what is new",
         "-p" | "--previous" => "choosing an instance of the kubelet is not supported by this version",
         "-b" | "--boot" | "-k" | "--dmesg" => {
             "choosing a boot is not supported by this version; --since and --until choose a time"

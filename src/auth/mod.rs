@@ -72,7 +72,8 @@ impl Auth {
     pub fn new(config: &Config, env: &Env, clock: Clock, notices: Notices, stdin: Stdin) -> Result<Auth> {
         let user = &config.user;
         let bearer = if let Some(path) = &user.token_file {
-            let first = user.token.as_ref().map(|token| bearer(token.expose())).transpose()?;
+            // One that can't be sent is none: the file's is what counts.
+            let first = user.token.as_ref().and_then(|token| bearer(token.expose()).ok());
             Bearer::File(TokenFile::new(path.clone(), first, notices.clone()))
         } else if let Some(token) = &user.token {
             Bearer::Fixed(bearer(token.expose())?)

@@ -99,13 +99,14 @@ async fn read(
         Said::Digest => Order::Any,
         // Parts of one log, perhaps.
         _ if cluster.is_none() => Order::Sequential,
+        _ if options.follow && !options.merge && nodes.len() > 1 => Order::Any,
         _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
         _ => Order::Sequential,
     };
     let parted = matches!(options.format, Said::Jsonl | Said::Digest);
     let text = options.format == Said::Text;
     let names = match (text, options.prefix, order) {
-        (true, Some(true), _) | (true, None, Order::Merged) => Names::Prefix,
+        (true, Some(true), _) | (true, None, Order::Merged | Order::Any) => Names::Prefix,
         (true, None, Order::Sequential) if !single && nodes.len() > 1 && cluster.is_some() => Names::Header,
         _ => Names::Untold,
     };
@@ -155,6 +156,12 @@ async fn read(
         Step::Event(node, event) => format.event(node, event),
         Step::Ended(node, how) => {
             let failed = how.is_err();
+            if options.follow
+                && !single
+                && let Err(error) = &how
+            {
+                notices.error_alone_of(&nodes[node], error);
+            }
             format.ended(node, how.as_ref().map(|_| ()))?;
             tally.count(node, how);
             if failed && options.fail_fast { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -261,18 +268,33 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes
         }
     };
+    let few = plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window();
     if !said.needs_list() {
-        return Ok(of_shard(said.names.clone()));
+        if options.follow && few {
+            plan.last = Some(FEW);
+        }
+        return check_followed(of_shard(said.names.clone()), options);
     }
     let nodes = chosen(said, &cluster.client, &context.notices).await?;
-    if plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window() {
+    if few {
         plan.last = Some(FEW);
         context.notices.note(format_args!(
             "the last {FEW} entries of each of {} nodes; --tail or --since asks for more",
             nodes.len()
         ));
     }
-    Ok(of_shard(nodes))
+    check_followed(of_shard(nodes), options)
+}
+
+/// Following many nodes asks much of a control plane for long: more than a few only where that was said.
+fn check_followed(nodes: Vec<String>, options: &Options) -> Result<Vec<String>> {
+    const MOST: usize = 50;
+    let most = options.max_concurrency.unwrap_or(MOST);
+    if options.follow && nodes.len() > most {
+        let words = format!("{} nodes are to be followed, and at most {most} at the same time", nodes.len());
+        return Err(Error::usage(words).hint(format!("--max-concurrency {} allows it", nodes.len())));
+    }
+    Ok(nodes)
 }
 
 /// What has to be looked at before logs on this machine are read: whose they are. What can't be opened fails by itself.

@@ -50,7 +50,14 @@ async fn list(
     directory: &str,
     output: &mut Output,
 ) -> Result<Outcome> {
-    let node = Node { client, name, notices: &context.notices, clock: context.clock, server_limit: SERVER_LIMIT };
+    let node = Node {
+        client,
+        name,
+        notices: &context.notices,
+        clock: context.clock,
+        server_limit: SERVER_LIMIT,
+        follow: None,
+    };
     let entries = pick::list(&node, directory).await.map_err(|halt| match halt {
         Halt::Failed(error) => error,
         Halt::Stopped => Error::new(crate::error::Kind::Failed, "stopped"),

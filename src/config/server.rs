@@ -75,7 +75,7 @@ impl Server {
             scheme,
             host,
             port,
-            prefix: path.trim_end_matches('/').to_owned(),
+            prefix: cleaned(path),
             given: given[..given.find(['?', '#']).unwrap_or(given.len())].to_owned(),
         })
     }
@@ -103,6 +103,19 @@ impl fmt::Display for Server {
         let scheme = if self.is_https() { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
     }
+}
+
+/// The path without empty segments and dots, as client-go joins it with what is asked for.
+fn cleaned(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            other => segments.push(other),
+        }
+    }
+    segments.iter().flat_map(|segment| ["/", segment]).collect()
 }
 
 /// An IPv6 address in brackets, anything else as it is.
@@ -182,6 +195,8 @@ mod tests {
             ("https://10.0.0.1/k8s/clusters/c-x/", "https://10.0.0.1:443/k8s/clusters/c-x"),
             ("https://a/p//?a=b#c", "https://a:443/p"),
             ("https://a?x=/y", "https://a:443"),
+            ("https://a/x//y/./../z/.", "https://a:443/x/z"),
+            ("https://a/../..", "https://a:443"),
             ("a.example:6443", "http://a.example:6443"),
             ("a_b.example.", "http://a_b.example.:80"),
         ] {

@@ -117,7 +117,8 @@ impl Pool {
         let tls = match origin.is_secure() {
             false => None,
             true => {
-                let config = tls::configure(trust, &settings.authority_source, identity, settings.protocol)?;
+                let config =
+                    tls::configure(trust, &settings.authority_source, identity, settings.protocol, &settings.notices)?;
                 Some((Arc::new(config), tls::server_name(trust, origin.host())?))
             }
         };
@@ -129,7 +130,7 @@ impl Pool {
                 let tls = match proxy.kind {
                     ProxyKind::Https => {
                         let name = tls::server_name(&unnamed, &proxy.host)?;
-                        Some((Arc::new(tls::configure_proxy(trust)?), name))
+                        Some((Arc::new(tls::configure_proxy(trust, &settings.notices)?), name))
                     }
                     ProxyKind::Http | ProxyKind::Socks5 => None,
                 };

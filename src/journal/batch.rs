@@ -241,5 +241,5 @@ fn item(file: &File) -> u64 {
 }
 
 fn weight(entry: &Entry) -> u64 {
-    entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len().min(1 << 20) as u64))
+    entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len() as u64))
 }

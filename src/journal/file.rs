@@ -81,7 +81,8 @@ impl File {
     }
 
     pub(super) fn provide(&mut self, at: u64, bytes: &[u8], total: u64) {
-        self.total = self.total.max(total);
+        // It grows as it is written, and shrinks to what it holds when it is archived.
+        self.total = total;
         self.cache.insert(at, bytes);
     }
 
@@ -128,7 +129,8 @@ impl File {
         self.cache.clear();
         let (from, to) = (self.header.tail_object, header.tail_object.saturating_add(ADDED));
         self.header = header;
-        self.total = self.total.max(total);
+        // It grows as it is written, and shrinks to what it holds when it is archived.
+        self.total = total;
         if to.saturating_sub(from) <= MOST_ADDED {
             self.want_ahead(from..to);
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use crate::kube::Client;
 use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
 use crate::logs::outlet::{Credit, Event, Halt, Outlet, Told};
+use crate::logs::pace::Pace;
 use crate::logs::plan::Plan;
 use crate::logs::source::local::Slot;
 use crate::logs::source::pick::{self, What};
@@ -25,6 +27,11 @@ const HELD: usize = 32 << 20;
 const SHARE: (usize, usize) = (64 << 10, 512 << 10);
 /// Entries given in one step.
 const BATCH: usize = 1024;
+
+/// How long lines of one node wait for another that is followed and has nothing to say, and for one that has not come to
+/// the present yet.
+const PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the collecting ended.
 #[derive(Debug)]
@@ -125,6 +132,7 @@ pub async fn collect(
                 }
                 return End::Interrupted(signal);
             }
+            () = means.clock.until(collector.wake), if collector.wake.is_some() => {}
             told = collector.told.recv() => {
                 if let Some((lane, told)) = told {
                     collector.take(lane, told);
@@ -157,6 +165,9 @@ struct Collector<'a> {
     spoke: VecDeque<usize>,
     /// How many lanes were told to have ended.
     told_ended: usize,
+    /// When lines go out that wait for silent lanes.
+    wake: Option<Instant>,
+    pace: Option<Arc<Pace>>,
 }
 
 struct Lane {
@@ -182,19 +193,21 @@ impl<'a> Collector<'a> {
     fn new(plan: &'a Arc<Plan>, nodes: &'a [String], usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
         let mut merge = Merge::default();
-        let bounded = plan.last.is_some();
+        let bounded = plan.last.is_some() && plan.follow.is_none();
+        let patience = if plan.follow.is_some() { Patience::Lasts(FIRST_PATIENCE) } else { Patience::Endless };
         let share = match usage.order {
             // The last N come at once when all is read: nothing would make room for them.
             Order::Merged if bounded => usize::from(u16::MAX) << 12,
             _ => (HELD / nodes.len().max(1)).clamp(SHARE.0, SHARE.1),
         };
         let lanes = nodes.iter().map(|_| {
-            merge.join(Patience::Endless);
+            merge.join(patience);
             Lane { credit: Credit::new(share), waiting: VecDeque::new(), ended: None }
         });
         let lanes: Vec<Lane> = lanes.collect();
         let at_once = match usage.order {
             Order::Merged if !bounded => nodes.len(),
+            _ if plan.follow.is_some() => nodes.len(),
             _ => usage.at_once.max(1),
         };
         let mut collector = Collector {
@@ -213,6 +226,8 @@ impl<'a> Collector<'a> {
             over: VecDeque::new(),
             spoke: VecDeque::new(),
             told_ended: 0,
+            wake: None,
+            pace: plan.follow.map(|looks| Arc::new(Pace::new(nodes.len(), looks))),
         };
         collector.begin();
         collector
@@ -224,7 +239,7 @@ impl<'a> Collector<'a> {
             let number = self.begun;
             let outlet = Outlet::new(number, self.sender.clone(), self.lanes[number].credit.clone());
             let (plan, means, name) = (Arc::clone(self.plan), self.means.clone(), self.nodes[number].clone());
-            self.tasks.spawn(run(plan, means, number, name, self.usage, outlet));
+            self.tasks.spawn(run(plan, means, number, name, self.usage, self.pace.clone(), outlet));
             self.begun += 1;
             self.running += 1;
         }
@@ -240,6 +255,8 @@ impl<'a> Collector<'a> {
         let Some(lane) = self.lanes.get_mut(number) else { return };
         match (told, self.usage.order) {
             (Told::Event(Event::Lines(lines)), Order::Merged) => {
+                // journalctl's own lines between boots belong to one node's text.
+                let lines = lines.into_iter().filter(|line| !line.is_marker());
                 self.merge.push(number, lines, self.means.clock.instant());
             }
             // Bytes are only ever asked for where there is nothing to merge.
@@ -249,6 +266,7 @@ impl<'a> Collector<'a> {
                     self.spoke.push_back(number);
                 }
             }
+            (Told::Live, _) => self.merge.set_patience(number, Patience::Lasts(PATIENCE)),
             (Told::Ended(how), _) => {
                 lane.ended = Some(how);
                 self.merge.close(number);
@@ -293,6 +311,10 @@ impl<'a> Collector<'a> {
         }
         let mut lines: Vec<Line> = Vec::new();
         let next = self.merge.pop(self.means.clock.instant(), BATCH, |line| lines.push(line));
+        self.wake = match next {
+            Next::Wait(until) => until,
+            Next::Run(_) | Next::End => None,
+        };
         let Next::Run(number) = next else { return None };
         let credit = &self.lanes[number].credit;
         credit.give_back(lines.iter().map(|line| credit.cost_of(line)).sum());
@@ -338,7 +360,15 @@ impl<'a> Collector<'a> {
 }
 
 /// Reads one node.
-async fn run(plan: Arc<Plan>, means: Means, number: usize, name: String, usage: Use, mut outlet: Outlet) {
+async fn run(
+    plan: Arc<Plan>,
+    means: Means,
+    number: usize,
+    name: String,
+    usage: Use,
+    pace: Option<Arc<Pace>>,
+    mut outlet: Outlet,
+) {
     let what = What {
         units: &plan.units,
         paths: &plan.paths,
@@ -356,6 +386,7 @@ async fn run(plan: Arc<Plan>, means: Means, number: usize, name: String, usage: 
                 notices: &means.notices,
                 clock: means.clock,
                 server_limit: plan.server_limit,
+                follow: pace.as_deref(),
             };
             pick::read(&node, what, want, &mut filter, &mut outlet).await
         }

@@ -13,6 +13,7 @@ pub mod pod;
 pub mod filter;
 pub mod sieve;
 pub mod merge;
+pub mod pace;
 pub mod outlet;
 pub mod source;
 pub mod plan;

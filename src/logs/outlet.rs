@@ -40,6 +40,8 @@ pub type Flow<T> = Result<T, Halt>;
 pub enum Told {
     /// More of its log.
     Event(Event),
+    /// It has come to the present: from now on it is followed.
+    Live,
     /// It has ended: whether there was anything, or how it failed.
     Ended(Result<bool, Error>),
 }
@@ -157,6 +159,12 @@ impl Outlet {
         if self.mid_line { self.bytes(Bytes::from_static(b"\n")).await } else { Ok(()) }
     }
 
+    /// The log was read to its present end; what comes now is new.
+    pub fn live(&mut self) {
+        // A collector that is gone does not want to know.
+        let _ = self.sender.send((self.lane, Told::Live));
+    }
+
     /// Whether anything was handed on yet: from then on no other source may take over.
     pub fn has_spoken(&self) -> bool {
         self.anything
@@ -216,6 +224,7 @@ mod tests {
                     credit.give_back(cost);
                 }
                 Told::Event(Event::Bytes(bytes)) => credit.give_back(credit.cost_of_bytes(&bytes)),
+                Told::Live => {}
                 Told::Ended(how) => break assert!(how.unwrap()),
             }
         }

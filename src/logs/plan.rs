@@ -26,6 +26,8 @@ pub struct Plan {
     pub last: Option<u64>,
     /// Which entries.
     pub filter: Filter,
+    /// The looks a second in all, where the logs are followed.
+    pub follow: Option<u32>,
     /// How long a kubelet lets a query run.
     pub server_limit: Duration,
 }
@@ -69,6 +71,7 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         decompress: options.decompress,
         last,
         filter,
+        follow: options.follow.then_some(options.max_qps),
         server_limit: options.server_limit.unwrap_or(SERVER_LIMIT),
     })
 }

@@ -408,6 +408,13 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        rule: "beside a tokenFile a token that can't be sent is as good as none",
+        user: "token: \"s3cr3t\\n\"\ntokenFile: '@DIR@/t'",
+        files: &[("t", "@ADMIN@")],
+        seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
         rule: "tokenFile beats --token",
         user: "tokenFile: '@DIR@/t'",
         args: &["--token", "@BAD@"],

@@ -53,9 +53,26 @@ pub(crate) fn read_with(
     files: &Files,
     query: Query,
     limits: Limits,
-    mut provide: impl FnMut(usize, &mut Journal, &Files, &Need),
+    provide: impl FnMut(usize, &mut Journal, &Files, &Need),
 ) -> Run {
     let newest_first = query.order == kubelet_logs::journal::Order::NewestFirst;
+    let mut entries = Vec::new();
+    let mut run = drive(files, query, limits, provide, |entry| entries.push(entry));
+    if newest_first {
+        entries.reverse();
+    }
+    run.entries = entries;
+    run
+}
+
+/// The same without keeping the entries.
+pub(crate) fn drive(
+    files: &Files,
+    query: Query,
+    limits: Limits,
+    mut provide: impl FnMut(usize, &mut Journal, &Files, &Need),
+    mut meet: impl FnMut(Entry),
+) -> Run {
     let mut journal = Journal::new(files.iter().map(|(name, _)| name.clone()), limits);
     journal.read(query);
     let mut run = Run::default();
@@ -68,7 +85,7 @@ pub(crate) fn read_with(
                     provide(run.rounds, &mut journal, files, need);
                 }
             }
-            Ok(Step::Entry(entry)) => run.entries.push(entry),
+            Ok(Step::Entry(entry)) => meet(entry),
             Ok(Step::Value(value)) => panic!("nobody asked for {value:?}"),
             Ok(Step::Notice(notice)) => run.notices.push(notice),
             Ok(Step::End) => break,
@@ -77,9 +94,6 @@ pub(crate) fn read_with(
                 break;
             }
         }
-    }
-    if newest_first {
-        run.entries.reverse();
     }
     run
 }

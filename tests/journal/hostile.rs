@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Query, Step};
+use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Need, Query, Step, short_precise};
 
-use super::driver::{Files, answer, fixtures, read_with};
+use super::driver::{Files, answer, drive, fixtures};
 use super::generate::Random;
 
 /// Reads in several ways with tight limits; how many entries there were.
@@ -14,11 +14,16 @@ fn read_all_ways(files: &Files) -> usize {
     let window = Query { since: Some(1_700_000_100_000_000), until: Some(1_700_000_200_000_000), ..Query::default() };
     let mut entries = 0;
     for query in [Query::default(), Query::tail(kubelet.clone(), 50), Query { matches: kubelet, ..window }] {
-        let run = read_with(files, query, limits, |_, journal, files, need| answer(journal, files, need));
+        let (mut count, mut text) = (0, Vec::new());
+        let provide = |_, journal: &mut Journal, files: &Files, need: &Need| answer(journal, files, need);
+        drive(files, query, limits, provide, |entry| {
+            count += 1;
+            text.clear();
+            short_precise(&entry, &mut text);
+        });
         // No entry comes twice, so a file has no more than it has bytes for.
-        assert!(run.entries.len() * 64 <= files.iter().map(|(_, bytes)| bytes.len()).sum());
-        entries += run.entries.len();
-        run.text();
+        assert!(count * 64 <= files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
+        entries += count;
     }
     let mut journal = Journal::new(files.iter().map(|(name, _)| name.clone()), limits);
     journal.list("_SYSTEMD_UNIT", 100);
@@ -110,8 +115,9 @@ fn craft(bytes: &[u8], kind: u8, offset: usize, value: impl Fn(usize) -> u64) ->
 fn loops_and_lies_come_to_an_end() {
     let original = Vec::clone(&fixtures("c0k00.journal")[0].1);
     let word = |at: usize| u64::from_le_bytes(original[at..at + 8].try_into().unwrap());
-    type Value = fn(usize) -> u64;
-    let cases: [(&str, u8, usize, Value); 10] = [
+    // What it is, in which kind of object, where, and by the object's place the word put there.
+    type Case = (&'static str, u8, usize, fn(usize) -> u64);
+    let cases: [Case; 10] = [
         ("hash chains that lead to themselves", 1, 24, |at| at as u64),
         ("fields that lead to themselves", 1, 32, |at| at as u64),
         ("arrays that lead to themselves", 6, 16, |at| at as u64),

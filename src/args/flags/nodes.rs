@@ -8,7 +8,7 @@ use crate::args::nodes::Shard;
 use crate::error::{Error, Result};
 
 pub(super) const FLAGS: &[&Flag] =
-    &[&ALL_NODES, &SELECTOR, &ROLE, &FIELD_SELECTOR, &SHARD, &MAX_CONCURRENCY, &FAIL_FAST];
+    &[&ALL_NODES, &SELECTOR, &ROLE, &FIELD_SELECTOR, &SHARD, &MAX_CONCURRENCY, &MAX_QPS, &FAIL_FAST];
 
 static ALL_NODES: Flag = Flag {
     long: "all-nodes",
@@ -168,6 +168,30 @@ fn max_concurrency() {
     for bad in ["0", "-1", "x", "100000"] {
         refused(&["a,b", "--max-concurrency", bad]);
     }
+}
+
+static MAX_QPS: Flag = Flag {
+    long: "max-qps",
+    short: None,
+    value: Value::Text("N"),
+    commands: LOGS,
+    group: Group::Nodes,
+    brief: "With -f: looks at all nodes together in a second, 100",
+    help: &[
+        "With --follow, looks for new lines at most so often a second at all nodes together: 100 times unless said. A node at which nothing \
+         happens is looked at once in ten seconds, one that is followed alone more than once a second.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.max_qps = u32::try_from(at_once(given)?).unwrap_or(u32::MAX);
+        Ok(())
+    }),
+};
+
+#[test]
+fn max_qps() {
+    assert_eq!((said(&["n"]).max_qps, said(&["n", "--max-qps=7"]).max_qps), (100, 7));
+    refused(&["n", "--max-qps", "0"]);
 }
 
 static FAIL_FAST: Flag = Flag {

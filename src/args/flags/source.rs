@@ -10,7 +10,7 @@ use crate::args::options::Options;
 use crate::args::options::{Input, SourceChoice, path_under_var_log, unit_name};
 use crate::error::Error;
 
-pub(super) const FLAGS: &[&Flag] = &[&UNIT, &PATH, &PREVIOUS, &NO_DECOMPRESS, &SOURCE, &FROM, &LONG];
+pub(super) const FLAGS: &[&Flag] = &[&UNIT, &FOLLOW, &PATH, &PREVIOUS, &NO_DECOMPRESS, &SOURCE, &FROM, &LONG];
 
 static UNIT: Flag = Flag {
     long: "unit",
@@ -48,6 +48,39 @@ fn unit() {
     assert!(said(&["n", "-u", &"a".repeat(255)]).units.len() == 1);
     refused(&["n", "-u", &"a".repeat(256)]);
     assert!(refused(&["n", "-u", "crio", "--path", "x"]).contains("--unit and --path"));
+}
+
+static FOLLOW: Flag = Flag {
+    long: "follow",
+    short: Some('f'),
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Source,
+    brief: "Go on with new lines as they are written",
+    help: &[
+        "Prints the log's end, ten entries unless --tail or --since says more, and then new lines as they are written, across rotations, \
+         restarts of the kubelet and of the API server, and lost connections. --until ends it. Lines of several nodes are merged by time; a \
+         line waits for others for a second at most.",
+    ],
+    excludes: &["from"],
+    set: Set::Option(|options, given| {
+        options.follow = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn follow() {
+    assert!(said(&["n", "-f"]).follow && !said(&["n"]).follow);
+    for args in [
+        &["n", "-f", "-o", "json"][..],
+        &["n", "-f", "-o", "yaml"],
+        &["n", "-f", "-p", "--path", "x"],
+        &["n", "-f", "-o", "digest"],
+    ] {
+        assert!(refused(args).contains("--follow"), "{args:?}");
+    }
+    assert!(refused(&["n", "-f", "-o", "json"]).contains("jsonl"));
 }
 
 static PATH: Flag = Flag {
@@ -185,7 +218,7 @@ static FROM: Flag = Flag {
          by the program that a line names. The rotations of a FILE are not read with it. Times that name no zone are in that of the \
          file's last line, as far as the time of its last change tells it; else in --timezone.",
     ],
-    excludes: &["path", "source", "all-nodes", "selector", "role", "field-selector", "shard"],
+    excludes: &["follow", "path", "source", "all-nodes", "selector", "role", "field-selector", "shard"],
     set: Set::Option(|options, given| {
         let path = given.path().ok_or_else(|| Error::usage("names nothing").hint("give a file, a folder, or -"))?;
         let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };

@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::error::{Doing, Error, Kind, Result};
+use crate::notice::Notices;
 
 pub mod certificate;
+mod provider;
+mod roots;
 mod verify;
 mod words;
 
 pub use self::certificate::Certificate;
+use self::provider::provider;
 pub(super) use self::words::Peer;
 
 /// Which servers are believed to be who they say they are.
@@ -85,13 +89,17 @@ impl fmt::Debug for Identity {
 
 /// The TLS configuration for a server, with this trust and identity, offering these HTTP versions. `source` tells where
 /// [`Roots::Authorities`] were read from, for words.
-pub fn configure(trust: &Trust, source: &str, identity: Option<&Identity>, protocol: Protocol) -> Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+pub fn configure(
+    trust: &Trust,
+    source: &str,
+    identity: Option<&Identity>,
+    protocol: Protocol,
+    notices: &Notices,
+) -> Result<ClientConfig> {
+    let provider = Arc::new(provider());
     let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
-        Roots::Authorities(authorities) => {
-            Arc::new(verify::Verifier::authorities(authorities, source, Arc::clone(&provider))?)
-        }
-        Roots::System => Arc::new(verify::Verifier::system(system_roots()?, Arc::clone(&provider))?),
+        Roots::Authorities(authorities) => Arc::new(verify::Verifier::authorities(authorities, source, &provider)?),
+        Roots::System => Arc::new(verify::Verifier::system(roots::system(notices)?, &provider)),
         Roots::InsecureAcceptAnyCertificate => Arc::new(AcceptAny(Arc::clone(&provider))),
     };
     configure_with(provider, verifier, identity, protocol)
@@ -100,14 +108,14 @@ pub fn configure(trust: &Trust, source: &str, identity: Option<&Identity>, proto
 /// The TLS configuration for a proxy on the way to a server with this trust. Go verifies it by the server's authority,
 /// which few proxies' certificates come from: the system's authorities may vouch for it as well. It never sees the
 /// client's certificate, which is for the server.
-pub(super) fn configure_proxy(trust: &Trust) -> Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+pub(super) fn configure_proxy(trust: &Trust, notices: &Notices) -> Result<ClientConfig> {
+    let provider = Arc::new(provider());
     let verifier: Arc<dyn ServerCertVerifier> = match &trust.roots {
         Roots::Authorities(authorities) => {
-            let system = system_roots().unwrap_or(RootCertStore::empty());
-            Arc::new(verify::Verifier::both(authorities, system, Arc::clone(&provider))?)
+            let system = roots::system(notices).map_or(RootCertStore::empty(), |found| found.store);
+            Arc::new(verify::Verifier::both(authorities, system, &provider)?)
         }
-        Roots::System => Arc::new(verify::Verifier::system(system_roots()?, Arc::clone(&provider))?),
+        Roots::System => Arc::new(verify::Verifier::system(roots::system(notices)?, &provider)),
         Roots::InsecureAcceptAnyCertificate => Arc::new(AcceptAny(Arc::clone(&provider))),
     };
     configure_with(provider, verifier, None, Protocol::Http1)
@@ -139,21 +147,6 @@ pub(super) fn server_name(trust: &Trust, host: &str) -> Result<ServerName<'stati
         None => host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host),
     };
     ServerName::try_from(name.to_owned()).doing(Kind::Usage, || format!("{name:?} can't be a server's name in TLS"))
-}
-
-fn system_roots() -> Result<RootCertStore> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added > 0 {
-        return Ok(roots);
-    }
-    let error = Error::new(Kind::Unreachable, "this system has no trusted certificate authorities")
-        .hint("name the cluster's own: certificate-authority in the kubeconfig, or --certificate-authority FILE");
-    Err(match found.errors.into_iter().next() {
-        Some(cause) => error.because(cause),
-        None => error,
-    })
 }
 
 fn unusable_identity(error: rustls::Error) -> Error {

@@ -7,21 +7,23 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::CryptoProvider;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
 use super::certificate::Certificate;
+use super::roots::Found;
 use super::words::{Refused, Vouching};
-use crate::error::{Doing, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::time::Timestamp;
 
 /// A verifier that trusts certain authorities and nothing else.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    chains: Arc<WebPkiServerVerifier>,
+    roots: RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
     pinned: Vec<CertificateDer<'static>>,
     vouching: Arc<Vouching>,
 }
@@ -34,38 +36,35 @@ impl Verifier {
     pub(super) fn authorities(
         authorities: &[CertificateDer<'static>],
         source: &str,
-        provider: Arc<CryptoProvider>,
+        provider: &CryptoProvider,
     ) -> Result<Self> {
         let read = authorities.iter().filter_map(|authority| Certificate::read(authority)).collect();
         let vouching = Vouching::Given { source: source.to_owned(), authorities: read };
-        Verifier::new(with(authorities, RootCertStore::empty())?, authorities, vouching, provider)
+        Ok(Verifier::new(with(authorities, RootCertStore::empty())?, authorities, vouching, provider))
     }
 
-    /// Trusts the system's.
-    pub(super) fn system(roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Self> {
-        let vouching = Vouching::System(roots.len());
-        Verifier::new(roots, &[], vouching, provider)
+    /// Trusts what the system does.
+    pub(super) fn system(found: Found, provider: &CryptoProvider) -> Self {
+        Verifier::new(found.store, &[], found.vouching, provider)
     }
 
     /// Trusts these and the system's.
     pub(super) fn both(
         authorities: &[CertificateDer<'static>],
         system: RootCertStore,
-        provider: Arc<CryptoProvider>,
+        provider: &CryptoProvider,
     ) -> Result<Self> {
-        Verifier::new(with(authorities, system)?, authorities, Vouching::Both, provider)
+        Ok(Verifier::new(with(authorities, system)?, authorities, Vouching::Both, provider))
     }
 
     fn new(
         roots: RootCertStore,
         pinned: &[CertificateDer<'static>],
         vouching: Vouching,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Self> {
-        let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .doing(Kind::Failed, || "setting up TLS".into())?;
-        Ok(Verifier { chains, pinned: pinned.to_vec(), vouching: Arc::new(vouching) })
+        provider: &CryptoProvider,
+    ) -> Self {
+        let algorithms = provider.signature_verification_algorithms;
+        Verifier { roots, algorithms, pinned: pinned.to_vec(), vouching: Arc::new(vouching) }
     }
 
     fn verify(
@@ -73,10 +72,9 @@ impl Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verdict = self.verify_chain(end_entity, intermediates, server_name, now);
         if verdict.is_ok() || !self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
             return verdict;
         }
@@ -88,6 +86,20 @@ impl Verifier {
             return Err(CertificateError::Expired.into());
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    /// What rustls's own verifier does, which would bring 20 kB for revocation lists along.
+    fn verify_chain(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, self.algorithms.all)?;
+        verify_server_name(&parsed, server_name)?;
         Ok(ServerCertVerified::assertion())
     }
 }
@@ -112,10 +124,10 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.verify(end_entity, intermediates, server_name, ocsp_response, now).map_err(|error| match error {
+        self.verify(end_entity, intermediates, server_name, now).map_err(|error| match error {
             rustls::Error::InvalidCertificate(error) => {
                 let refused = Refused {
                     error,
@@ -136,7 +148,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -145,10 +157,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -40,6 +40,8 @@ pub(super) enum Vouching {
     },
     /// So many of the system's.
     System(usize),
+    /// So many embedded in this program.
+    Embedded(usize),
     /// Given ones and the system's.
     Both,
 }
@@ -368,6 +370,9 @@ impl fmt::Display for Vouching {
                 }
             }
             Vouching::System(count) => write!(f, "trusted are this system's authorities ({count})"),
+            Vouching::Embedded(count) => {
+                write!(f, "trusted are the {count} public authorities built in, for this system has none")
+            }
             Vouching::Both => f.write_str("trusted are the cluster's authority and those of this system"),
         }
     }

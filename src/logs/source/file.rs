@@ -21,8 +21,10 @@ use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, expec
 use crate::logs::split::Continuation;
 use crate::time::Timestamp;
 
+mod follow;
 mod stream;
 
+pub(in crate::logs::source) use follow::Followed;
 pub(in crate::logs::source) use stream::Stream;
 
 /// The first part read from a file's end; what is needed mostly lies in it.
@@ -62,6 +64,8 @@ pub struct File<'a> {
     packing: Packing,
     /// What is known of its lines' times from elsewhere.
     calendar: Option<Calendar>,
+    /// Only so many of its first bytes, where what follows is read by somebody else.
+    end: Option<u64>,
 }
 
 /// The end of a file, and what is known by it.
@@ -93,12 +97,17 @@ pub(super) struct Tail {
 impl<'a> File<'a> {
     /// A file by its path under /var/log.
     pub fn new(node: &'a Node<'a>, name: &'a str, packing: Packing) -> Self {
-        File { node, name, packing, calendar: None }
+        File { node, name, packing, calendar: None, end: None }
     }
 
     /// With what is known of its lines' times; a packed file tells nothing itself.
     pub(super) fn with(self, calendar: Option<Calendar>) -> Self {
         File { calendar, ..self }
+    }
+
+    /// Only its first so many bytes.
+    pub(super) fn up_to(self, end: Option<u64>) -> Self {
+        File { end, ..self }
     }
 
     /// Reads all that is wanted and hands it on; tells whether there was anything.
@@ -226,8 +235,13 @@ impl<'a> File<'a> {
     /// The last `size` bytes, or all if it has fewer.
     async fn ending(&self, size: u64) -> Flow<Ending> {
         let mut fruitless = 0;
+        let range = match self.end {
+            None => ByteRange::Last(size),
+            Some(0) => return Ok(Ending { bytes: Bytes::new(), from: 0, modified: None }),
+            Some(end) => ByteRange::Span(end.saturating_sub(size), end - 1),
+        };
         loop {
-            let answer = self.ask(Some(ByteRange::Last(size))).await?;
+            let answer = self.ask(Some(range)).await?;
             if answer.status == 416 {
                 // Kubernetes 1.24 says so of an empty file.
                 return Ok(Ending { bytes: Bytes::new(), from: 0, modified: None });

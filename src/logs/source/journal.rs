@@ -31,9 +31,22 @@ pub struct Remote<'a> {
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
+    /// A file that is written to was opened under a name that may have been another's when it was listed.
+    unsure: bool,
     /// Fetched while what was at hand was handed on.
     fetched: VecDeque<(Need, Result<Answer>)>,
 }
+
+/// A file that is written to, as its header describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Live {
+    name: String,
+    file_id: Id,
+    entries: u64,
+}
+
+/// The largest header known.
+const HEADER: u64 = 272;
 
 /// What a step has come to, once its bytes are there.
 #[derive(Debug)]
@@ -58,7 +71,7 @@ impl<'a> Remote<'a> {
 
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
         let journal = Journal::new(names, Limits::default());
-        Remote { node, place, journal, damaged: Vec::new(), fetched: VecDeque::new() }
+        Remote { node, place, journal, damaged: Vec::new(), unsure: false, fetched: VecDeque::new() }
     }
 
     /// Asks for entries: see [`Journal::read`].
@@ -97,11 +110,7 @@ impl<'a> Remote<'a> {
             match self.journal.step() {
                 Ok(Step::Need(needs)) if self.fetched.is_empty() => return Ok(Err(needs)),
                 // What was fetched meanwhile may be what is missing.
-                Ok(Step::Need(_)) => {
-                    while let Some((need, fetched)) = self.fetched.pop_front() {
-                        self.provide(&need, fetched)?;
-                    }
-                }
+                Ok(Step::Need(_)) => self.provide_fetched()?,
                 Ok(Step::Entry(entry)) => return Ok(Ok(Met::Entry(Arc::new(entry)))),
                 Ok(Step::Value(value)) => return Ok(Ok(Met::Value(value))),
                 Ok(Step::Notice(notice)) => self.hear(notice),
@@ -116,7 +125,7 @@ impl<'a> Remote<'a> {
 
     /// Hands on lines and meanwhile fetches what will be needed next.
     async fn hand_on(&mut self, lines: Vec<crate::logs::line::Line>, out: &mut Outlet) -> Flow<()> {
-        let ahead = if self.fetched.is_empty() { self.journal.needs_ahead() } else { Vec::new() };
+        let ahead = if self.fetched.is_empty() && !self.unsure { self.journal.needs_ahead() } else { Vec::new() };
         if ahead.is_empty() {
             return out.lines(lines).await;
         }
@@ -140,6 +149,46 @@ impl<'a> Remote<'a> {
         Err(error.hint("journalctl --verify on the node says more").into())
     }
 
+    /// What the headers of the files that are written to say now.
+    async fn live(&mut self) -> Flow<Vec<Live>> {
+        let files = (0..self.journal.files()).map(FileId);
+        let active =
+            |file: &FileId| self.journal.name(*file).and_then(Name::parse).is_some_and(|name| name.is_active());
+        let headers =
+            files.filter(active).map(|file| Need { file, ranges: std::iter::once(0..HEADER).collect() }).collect();
+        let mut live = Vec::new();
+        for (need, answer) in self.place.fetch(self.named(headers)).await {
+            match answer {
+                // A file that is just being made has no header yet.
+                Ok(answer) => live.extend(answer.pieces.first().and_then(|(_, header)| {
+                    let header = Header::parse(header).ok()?;
+                    let name = self.journal.name(need.file)?.to_owned();
+                    Some(Live { name, file_id: header.file_id, entries: header.entries })
+                })),
+                // Between the renaming of a full file and the making of its successor there is none.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error.within("reading the journal").into()),
+            }
+        }
+        live.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(live)
+    }
+
+    /// Looks again which files there are, and gives their names; nothing else is known of them then.
+    async fn relist(&mut self) -> Flow<Vec<String>> {
+        let names = self.names().await?;
+        self.journal = Journal::new(names.clone(), Limits::default());
+        self.fetched.clear();
+        Ok(names)
+    }
+
+    async fn names(&mut self) -> Flow<Vec<String>> {
+        match self.place.names().await? {
+            Ok(names) => Ok(names),
+            Err(missing) => Err(Error::new(Kind::Failed, missing.words()).into()),
+        }
+    }
+
     async fn values(&mut self) -> Flow<Vec<Value>> {
         let mut values = Vec::new();
         loop {
@@ -151,8 +200,25 @@ impl<'a> Remote<'a> {
         }
     }
 
+    fn provide_fetched(&mut self) -> Flow<()> {
+        while let Some((need, fetched)) = self.fetched.pop_front() {
+            self.provide(&need, fetched)?;
+        }
+        Ok(())
+    }
+
     async fn fetch(&mut self, needs: Vec<Need>) -> Flow<()> {
-        let fetched = self.place.fetch(self.named(needs)).await;
+        let needs = self.named(needs);
+        if std::mem::take(&mut self.unsure) {
+            let (fetched, listed) = tokio::join!(self.place.fetch(needs), self.place.names());
+            // What was archived since the first listing is not among its names, unless that was noticed while reading.
+            for name in listed?.unwrap_or_default() {
+                self.journal.add(&name);
+            }
+            self.fetched.extend(fetched);
+            return self.provide_fetched();
+        }
+        let fetched = self.place.fetch(needs).await;
         for (need, fetched) in fetched {
             self.provide(&need, fetched)?;
         }
@@ -179,6 +245,8 @@ impl<'a> Remote<'a> {
             Err(error) => return Err(error.within("reading the journal").into()),
         };
         let total = fetched.size;
+        let active = || self.journal.name(file).and_then(Name::parse).is_some_and(|name| name.is_active());
+        self.unsure |= self.journal.header(file).is_none() && active();
         if !fetched.leads.is_empty() {
             let known = self.journal.header(file).map(|header| header.file_id);
             // Where one answer came from another file, under the same name, the parts are of no use.

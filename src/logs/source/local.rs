@@ -149,7 +149,11 @@ impl Local {
                 );
                 return Err(Error::new(Kind::Failed, words).hint("write it to a file, unpacked, and name that").into());
             };
-            let remote = Remote::here(machine, Files::held(bytes, shown.clone()), vec![JOURNALS.to_owned()]);
+            let remote = Remote::here(
+                machine,
+                Files::held(bytes, JOURNALS.to_owned(), shown.clone()),
+                vec![JOURNALS.to_owned()],
+            );
             return read_journal(remote, &shown, wanted, want, filter, out).await;
         }
         if self.packing == Unpack::Gzip {
@@ -181,8 +185,9 @@ fn kind(input: &Input) -> Result<Kept> {
         return Ok(Kept::File { path, modified });
     }
     let own = path.file_name().and_then(|name| name.to_str()).filter(|name| Name::parse(name).is_some());
-    let names = vec![own.unwrap_or(JOURNALS).to_owned()];
-    Ok(Kept::Journal { files: Files::open(file, shown.clone()), names, shown })
+    let name = own.unwrap_or(JOURNALS).to_owned();
+    let names = vec![name.clone()];
+    Ok(Kept::Journal { files: Files::open(file, name.clone(), shown.clone()), names, shown })
 }
 
 fn is_journal(mut file: &File) -> io::Result<bool> {
@@ -211,7 +216,7 @@ async fn read_journal(
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<bool> {
-    match read_from(remote, wanted, want, filter, out).await? {
+    match read_from(remote, wanted, want, None, filter, out).await? {
         Found::Log { anything } => Ok(anything),
         Found::Absent(unit) => {
             let words = format!("no log of unit {unit}: the journal in {shown} does not know it");

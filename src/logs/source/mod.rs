@@ -8,6 +8,7 @@ use crate::http::{Request, Response};
 use crate::kube::{Client, status};
 use crate::logs::filter::Filter;
 use crate::logs::outlet::Flow;
+use crate::logs::pace::Pace;
 use crate::notice::Notices;
 
 pub mod trail;
@@ -19,6 +20,7 @@ pub mod rotation;
 pub mod rotated;
 pub mod text;
 pub mod journal;
+mod watch;
 pub mod pick;
 pub mod local;
 
@@ -35,6 +37,8 @@ pub struct Node<'a> {
     pub clock: Clock,
     /// How long the kubelet lets a query run before it kills journalctl: 30 s.
     pub server_limit: Duration,
+    /// At which pace its log is followed, once it was read to its end.
+    pub follow: Option<&'a Pace>,
 }
 
 /// A machine whose log is read, as far as it takes to speak of it.

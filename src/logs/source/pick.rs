@@ -17,7 +17,7 @@ use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::rotated::Log;
 use crate::logs::source::text::{self, Known, QUERY_OFF, Wanted};
 use crate::logs::source::{Node, Want, check_severity_was_seen, check_time_was_seen};
-use crate::logs::unit::Home;
+use crate::logs::unit::{Home, KUBELET};
 
 pub use crate::logs::source::listing::list;
 
@@ -68,7 +68,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let wanted = if what.units.is_empty() { Wanted::Kubelet } else { Wanted::Units(what.units) };
     let mut journal = match what.choice {
         SourceChoice::Journal => Journal::Alone,
-        SourceChoice::Auto if is_part(want, filter) => Journal::First,
+        SourceChoice::Auto if node.follow.is_some() || is_part(want, filter) => Journal::First,
         SourceChoice::Auto => Journal::Later,
         SourceChoice::Query | SourceChoice::File => Journal::Never,
     };
@@ -95,11 +95,19 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         SourceChoice::Auto | SourceChoice::Query => {
             check_query_can_answer(what, filter)?;
             let texts = if what.choice == SourceChoice::Query { Texts::Read } else { Texts::Left };
+            let kubelet = [KUBELET.to_owned()];
+            let mut followed: Option<Query<'_>> = None;
             let taken = match wanted {
-                Wanted::Kubelet => home::read(node, texts, want, filter, out).await?,
                 Wanted::Units(units) => {
-                    Taken::Found(Query::new(node, units).texts(texts).read(want, filter, out).await?)
+                    let query = followed.insert(Query::new(node, units).texts(texts));
+                    Taken::Found(query.read(want, filter, out).await?)
                 }
+                // Of the kubelet alone: who runs it is not looked for again.
+                Wanted::Kubelet if node.follow.is_some() => {
+                    let query = followed.insert(Query::new(node, &kubelet).texts(texts));
+                    Taken::Found(query.read(want, filter, out).await?)
+                }
+                Wanted::Kubelet => home::read(node, texts, want, filter, out).await?,
             };
             let found = match taken {
                 Taken::Found(found) => found,
@@ -110,6 +118,9 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
                     check_time_was_seen(filter, &wanted.names())?;
                     check_severity_was_seen(filter)?;
+                    if let (Some(pace), Some(query)) = (node.follow, &mut followed) {
+                        return query.follow(pace, filter, out).await;
+                    }
                     return Ok(anything);
                 }
                 Found::Listing(_) if what.choice == SourceChoice::Query => {

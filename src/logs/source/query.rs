@@ -19,12 +19,14 @@ use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
+use crate::logs::source::trail::Trail;
 use crate::logs::source::{Node, Want, expect_listing, no_kubelets};
 use crate::logs::split::Continuation;
 use crate::logs::unit;
 use crate::logs::verdict::{End, Judge, Words};
 use crate::time::Timestamp;
 
+mod follow;
 mod stream;
 mod lookup;
 
@@ -79,6 +81,8 @@ pub struct Query<'a> {
     /// When the newest entry was written that was seen, wanted or not.
     newest: Option<Timestamp>,
     texts: Texts,
+    /// Where the log that was read ended.
+    trail: Trail,
 }
 
 /// What becomes of a unit that is a text file.
@@ -126,7 +130,7 @@ enum Passed {
 impl<'a> Query<'a> {
     /// For these units, without `.service`: at most four.
     pub fn new(node: &'a Node<'a>, units: &'a [String]) -> Self {
-        Query { node, units, offset: None, newest: None, texts: Texts::default() }
+        Query { node, units, offset: None, newest: None, texts: Texts::default(), trail: Trail::default() }
     }
 
     /// With text files treated like this.
@@ -331,6 +335,7 @@ impl<'a> Query<'a> {
             }
             self.note(stream.head());
             let end = stream.end();
+            self.trail = stream.into_trail().unwrap_or_default();
             return Ok(Passed::Log(Pass { end, read: anything, wanted: anything, first: None, lines: Vec::new() }));
         }
         let calendar = match &first {
@@ -353,6 +358,12 @@ impl<'a> Query<'a> {
         }
         sieve.finish();
         let end = if past { End::Whole } else { stream.end() };
+        // A boot before this one is not where the log ends.
+        if parameters.boot.is_none()
+            && let Some(trail) = stream.into_trail()
+        {
+            self.trail = trail;
+        }
         let mut lines = sieve.remainder();
         if let Some(out) = out
             && last.is_none()
@@ -475,7 +486,14 @@ impl<'a> Query<'a> {
         }
         let home = self.units.iter().find(|name| unit::home(name).is_some());
         let probed = [home.map_or(unit::KUBELET, String::as_str).to_owned()];
-        let probe = Query { node: self.node, units: &probed, offset: Some(None), newest: None, texts: Texts::Read };
+        let probe = Query {
+            node: self.node,
+            units: &probed,
+            offset: Some(None),
+            newest: None,
+            texts: Texts::Read,
+            trail: Trail::default(),
+        };
         let parameters = Parameters { tail: Some(50), ..Parameters::default() };
         let mut offset = None;
         let mut breaks = 0;

@@ -33,6 +33,8 @@ pub struct Log {
     path: String,
     packing: Packing,
     rotated: bool,
+    /// Only so many bytes of the current file: what follows is read by somebody else.
+    end: Option<u64>,
 }
 
 /// One file of a log.
@@ -65,21 +67,26 @@ pub(super) struct Last {
 impl Log {
     /// One file by its path under /var/log, and nothing else.
     pub fn alone(path: &str, packing: Packing) -> Log {
-        Log { path: path.to_owned(), packing, rotated: false }
+        Log { path: path.to_owned(), packing, rotated: false, end: None }
     }
 
     /// A plain file with the predecessors that the entries of its folder show.
     pub fn of(path: &str, entries: &[Entry]) -> Log {
         let (_, name) = split(path);
         let rotated = !rotations(entries, name).all.is_empty();
-        Log { path: path.to_owned(), packing: Packing::Plain, rotated }
+        Log { path: path.to_owned(), packing: Packing::Plain, rotated, end: None }
     }
 
     /// The newest predecessor of a file.
     pub async fn previous(node: &Node<'_>, path: &str) -> Flow<Option<String>> {
-        let log = Log { path: path.to_owned(), packing: Packing::Plain, rotated: true };
+        let log = Log { path: path.to_owned(), packing: Packing::Plain, rotated: true, end: None };
         let newest = log.predecessors(node).await?.pop();
         Ok(newest.map(|(rotation, _)| log.sibling(&rotation.name)))
+    }
+
+    /// Only so many bytes of the current file.
+    pub(super) fn up_to(self, end: u64) -> Log {
+        Log { end: Some(end), ..self }
     }
 
     /// Its path under /var/log.
@@ -90,7 +97,7 @@ impl Log {
     /// Reads all that is wanted and hands it on; tells whether there was anything.
     pub async fn read(&self, node: &Node<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
         if !self.rotated {
-            return File::new(node, &self.path, self.packing).read(want, filter, out).await;
+            return File::new(node, &self.path, self.packing).up_to(self.end).read(want, filter, out).await;
         }
         let mut parts = self.parts(node, filter.since).await?;
         let calendar = match (want.dated || filter.has_window(), parts.first()) {
@@ -162,7 +169,7 @@ impl Log {
 
     /// The last `last` entries that are wanted.
     pub(super) async fn last(&self, node: &Node<'_>, last: u64, want: Want, filter: &mut Filter) -> Flow<Last> {
-        let current = File::new(node, &self.path, self.packing).last(last, want, filter).await?;
+        let current = File::new(node, &self.path, self.packing).up_to(self.end).last(last, want, filter).await?;
         let mut left = last.saturating_sub(count(&current.lines));
         let mut parts = vec![current.lines];
         let mut lost = None;
@@ -358,6 +365,7 @@ impl Log {
     ) -> Flow<Passed> {
         let Some(packing) = part.packing else { return Err(foreign(&part.path).into()) };
         let file = File::new(node, &part.path, packing);
+        let file = if part.path == self.path { file.up_to(self.end) } else { file };
         let mut stream = match Stream::open(&file).await {
             Ok(stream) => stream,
             Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => return Ok(Passed::Replaced),

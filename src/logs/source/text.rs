@@ -5,10 +5,12 @@ use crate::logs::filter::Filter;
 use crate::logs::kubelet::Among;
 use crate::logs::line::Line;
 use crate::logs::outlet::{Ends, Flow, Outlet, whole};
-use crate::logs::source::file::{File, Packing};
+use crate::logs::pace::Pace;
+use crate::logs::source::file::{File, Followed, Packing};
 use crate::logs::source::home;
 use crate::logs::source::listing::{Entry, list};
 use crate::logs::source::rotated::{Last, Log};
+use crate::logs::source::watch::Watch;
 use crate::logs::source::{Node, Want, check_severity_was_seen};
 use crate::logs::unit::{HOMES, Holds, Home, KUBELET, RKE2_LINK};
 use crate::time::Timestamp;
@@ -160,6 +162,9 @@ pub(super) async fn read_logs(
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<bool> {
+    if let Some(pace) = node.follow {
+        return follow_logs(node, logs, pace, want, filter, out).await;
+    }
     let Some(mut left) = want.last else {
         let mut anything = false;
         for (number, log) in logs.iter().enumerate() {
@@ -189,6 +194,27 @@ pub(super) async fn read_logs(
         Some(error) => Err(error.into()),
         None => Ok(anything),
     }
+}
+
+/// Reads logs up to where they end now, and goes on from there.
+async fn follow_logs(
+    node: &Node<'_>,
+    logs: &[Log],
+    pace: &Pace,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<bool> {
+    let (mut followed, mut up_to) = (Vec::new(), Vec::new());
+    for log in logs {
+        let file = Followed::to_its_end(node, log.path()).await?;
+        up_to.push(log.clone().up_to(file.offset()));
+        followed.push(file);
+    }
+    let until = filter.until;
+    let until_now = Node { follow: None, ..node.clone() };
+    Box::pin(read_logs(&until_now, &up_to, want, filter, out)).await?;
+    File::follow(node, followed, want, filter, out, Watch::new(node.machine(), pace, until)).await
 }
 
 /// RKE2's kubelet log, if somebody linked it into /var/log.

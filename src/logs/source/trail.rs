@@ -10,7 +10,7 @@ use crate::logs::split::{Continuation, Splitter};
 const LONGEST: usize = 1 << 20;
 
 /// The last entry that was handed on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trail {
     last: BytesMut,
     /// How often it was handed on in a row: its time has microseconds, so once, but for a crafted log.

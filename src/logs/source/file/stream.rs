@@ -29,7 +29,7 @@ pub(in crate::logs::source) struct Stream<'f> {
 
 impl<'f> Stream<'f> {
     pub(in crate::logs::source) async fn open(file: &'f File<'f>) -> Flow<Stream<'f>> {
-        let answer = file.ask(None).await?;
+        let answer = file.ask(rest(file, 0)).await?;
         let unpack = (file.packing == Packing::Gzip).then(Gunzip::new);
         let modified = modified(&answer);
         Ok(Stream {
@@ -42,7 +42,7 @@ impl<'f> Stream<'f> {
             packed: Bytes::new(),
             ahead: None,
             fruitless: 0,
-            over: false,
+            over: file.end == Some(0),
         })
     }
 
@@ -126,7 +126,7 @@ impl<'f> Stream<'f> {
                     .partial("it was replaced while it was read; the rest of the old one is gone".into())
                     .into());
             }
-            let answer = self.file.ask(Some(ByteRange::From(self.offset))).await?;
+            let answer = self.file.ask(rest(self.file, self.offset)).await?;
             match answer.status {
                 206 if range_start(&answer) == self.offset => self.body = answer.body,
                 416 if size(&answer).is_none_or(|size| size >= self.offset) => self.over = true,
@@ -140,7 +140,7 @@ impl<'f> Stream<'f> {
                 }
             }
         } else {
-            self.body = self.file.ask(None).await?.body;
+            self.body = self.file.ask(rest(self.file, 0)).await?.body;
         }
         Ok(())
     }
@@ -148,5 +148,14 @@ impl<'f> Stream<'f> {
     fn partial(&self, why: String) -> Error {
         Error::new(Kind::Partial, format!("reading {}: {why}", self.file.name))
             .hint("what was printed is incomplete; run it again")
+    }
+}
+
+/// The part from an offset to where it is to be read; `None` for all of it.
+fn rest(file: &File<'_>, offset: u64) -> Option<ByteRange> {
+    match (file.end, offset) {
+        (Some(end), _) => Some(ByteRange::Span(offset, end.saturating_sub(1).max(offset))),
+        (None, 0) => None,
+        (None, offset) => Some(ByteRange::From(offset)),
     }
 }

@@ -65,17 +65,23 @@ pub async fn find<'a>(node: &'a Node<'a>) -> Flow<Result<Remote<'a>, Missing>> {
 /// A journal of the files in this machine's folder.
 async fn files<'a>(node: &'a Node<'a>, machine: &str) -> Flow<Result<Remote<'a>, Missing>> {
     let folder = format!("journal/{machine}");
-    let entries = match list(node, &folder).await? {
+    let names = match names(node, &folder).await? {
+        Ok(names) => names,
+        Err(missing) => return Ok(Err(missing)),
+    };
+    node.notices.verbose(4, || format!("{}: {} journal files in /var/log/{folder}", node.name, names.len()));
+    Ok(Ok(Remote::new(node, folder, names)))
+}
+
+/// The names of the journal files in a folder; at least one.
+pub(super) async fn names(node: &Node<'_>, folder: &str) -> Flow<Result<Vec<String>, Missing>> {
+    let entries = match list(node, folder).await? {
         Ok(entries) => entries,
         Err(missing) => return Ok(Err(missing)),
     };
     let is_journal = |entry: &Entry| !entry.directory && Name::parse(&entry.name).is_some();
     let names: Vec<String> = entries.into_iter().filter(is_journal).map(|entry| entry.name).collect();
-    if names.is_empty() {
-        return Ok(Err(Missing::Files(folder)));
-    }
-    node.notices.verbose(4, || format!("{}: {} journal files in /var/log/{folder}", node.name, names.len()));
-    Ok(Ok(Remote::new(node, folder, names)))
+    Ok(if names.is_empty() { Err(Missing::Files(folder.to_owned())) } else { Ok(names) })
 }
 
 async fn list(node: &Node<'_>, folder: &str) -> Flow<Result<Vec<Entry>, Missing>> {

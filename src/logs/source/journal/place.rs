@@ -1,6 +1,6 @@
 //! Where a journal's files are: below a node's /var/log, or on this machine.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::future::poll_fn;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -12,9 +12,12 @@ use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
 use crate::http::ranges::{Fetched, Limits, Ranges, Wanted};
-use crate::journal::Need;
+use crate::journal::{Name, Need};
 use crate::kube::path;
+use crate::logs::outlet::Flow;
 use crate::logs::source::Node;
+
+use super::find::{self, Missing};
 
 /// Bytes that may be fetched for one node's log: a journal's usual limit is a tenth of it.
 const BUDGET: u64 = 64 << 30;
@@ -37,7 +40,7 @@ enum Kept {
     /// Named files of a folder. Each is opened whenever it is read: it may get another name meanwhile.
     Folder(PathBuf),
     /// A single one, whatever its name.
-    One { file: Arc<Mutex<Box<dyn Seekable>>>, shown: String },
+    One { file: Arc<Mutex<Box<dyn Seekable>>>, name: String, shown: String },
 }
 
 trait Seekable: Read + Seek + Send + std::fmt::Debug {}
@@ -86,6 +89,24 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The names of the files that there are now.
+    pub(super) async fn names(&self) -> Flow<Result<Vec<String>, Missing>> {
+        match self {
+            Place::Node { node, folder, .. } => find::names(node, folder).await,
+            Place::Here(Files(Kept::One { name, .. })) => Ok(Ok(vec![name.clone()])),
+            Place::Here(Files(Kept::Folder(folder))) => {
+                let listed = fs::read_dir(folder).and_then(|entries| {
+                    entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
+                });
+                let names = listed.map_err(|error| {
+                    Error::new(Kind::Failed, format!("reading {}", folder.display())).because(error)
+                })?;
+                let names = names.into_iter().filter_map(|name| name.into_string().ok());
+                Ok(Ok(names.filter(|name| Name::parse(name).is_some()).collect()))
+            }
+        }
+    }
+
     /// What the files of these names have of these needs: each file's in requests of their own, all side by side.
     pub(super) async fn fetch(&self, needs: Vec<(Need, String)>) -> Vec<(Need, Result<Answer>)> {
         match self {
@@ -110,18 +131,18 @@ impl Files {
         Files(Kept::Folder(folder.to_owned()))
     }
 
-    /// One that is open.
-    pub fn open(file: File, shown: String) -> Files {
-        Files::one(file, shown)
+    /// One that is open, and is called this in the journal.
+    pub fn open(file: File, name: String, shown: String) -> Files {
+        Files::one(file, name, shown)
     }
 
     /// One that is in memory.
-    pub fn held(bytes: Bytes, shown: String) -> Files {
-        Files::one(io::Cursor::new(bytes), shown)
+    pub fn held(bytes: Bytes, name: String, shown: String) -> Files {
+        Files::one(io::Cursor::new(bytes), name, shown)
     }
 
-    fn one(file: impl Seekable + 'static, shown: String) -> Files {
-        Files(Kept::One { file: Arc::new(Mutex::new(Box::new(file))), shown })
+    fn one(file: impl Seekable + 'static, name: String, shown: String) -> Files {
+        Files(Kept::One { file: Arc::new(Mutex::new(Box::new(file))), name, shown })
     }
 
     fn read(&self, name: &str, need: &Need) -> Result<Answer> {

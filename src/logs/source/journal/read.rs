@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Met, Missing, Remote, boot_marker, find};
+use super::{Live, Met, Missing, Remote, boot_marker, find};
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Id, Matches, Order, Query, full_name, short_precise};
+use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::pace::Pace;
 use crate::logs::source::home::{choose, out_of_reach};
 use crate::logs::source::text::Wanted;
+use crate::logs::source::watch::Watch;
 use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{HOMES, Holds, Home, KUBELET};
 use crate::time::Timestamp;
@@ -39,6 +41,12 @@ pub enum Found {
 const BATCH: usize = 512;
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
+/// Lines taken in one look; the next goes on from there.
+const MOST_NEW: usize = 20_000;
+/// How often a look is begun again because the journal was rotated meanwhile.
+const MOST_ROTATIONS: u32 = 4;
+/// How far a clock may be set back while a log is followed without an entry being overlooked, in µs.
+const CLOCK_STEP: u64 = 3_600_000_000;
 /// journald's message id for lines that it dropped because a unit wrote too many.
 const SUPPRESSED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 
@@ -51,26 +59,32 @@ pub async fn read(
     out: &mut Outlet,
 ) -> Flow<Found> {
     match find(node).await? {
-        Ok(remote) => read_from(remote, wanted, want, filter, out).await,
+        Ok(remote) => read_from(remote, wanted, want, node.follow, filter, out).await,
         Err(missing) => Ok(Found::Missing(missing)),
     }
 }
 
-/// Reads what is wanted of a journal that was found.
+/// Reads what is wanted of a journal that was found, and then follows it if at a pace.
 pub async fn read_from(
     mut remote: Remote<'_>,
     wanted: Wanted<'_>,
     want: Want,
+    follow: Option<&Pace>,
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<Found> {
     let mut reading = Reading::new(&mut remote, want, filter);
-    let anything = reading.run(matches(wanted, reading.filter), out).await?;
+    let mut anything = reading.run(matches(wanted, reading.filter), out).await?;
     let newest = reading.newest;
     let found = match wanted {
         Wanted::Kubelet if !reading.has_identifiers => reading.elsewhere(newest, anything, out).await?,
         _ => None,
     };
+    if let Some(pace) = follow
+        && !matches!(found, Some(Found::Supervised(_)))
+    {
+        anything |= reading.follow(pace, out).await?;
+    }
     reading.conclude();
     let found = match found {
         Some(found) => found,
@@ -109,6 +123,9 @@ struct Reading<'r, 'a, 'f> {
     newest: Option<Timestamp>,
     /// Entries that journald dropped.
     suppressed: u64,
+    /// What is read, and the last entry of it that was met.
+    matches: Matches,
+    last: Option<Position>,
     node: Machine<'a>,
 }
 
@@ -117,12 +134,26 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let (since, until) = (filter.since.take(), filter.until.take());
         let has_identifiers = !filter.identifiers.is_empty();
         let node = remote.node;
-        Reading { remote, want, filter, since, until, has_identifiers, boot: None, newest: None, suppressed: 0, node }
+        Reading {
+            remote,
+            want,
+            filter,
+            since,
+            until,
+            has_identifiers,
+            boot: None,
+            newest: None,
+            suppressed: 0,
+            matches: Matches::all(),
+            last: None,
+            node,
+        }
     }
 
     /// Reads the entries of these matches; tells whether anything was handed on.
     async fn run(&mut self, matches: Matches, out: &mut Outlet) -> Flow<bool> {
         let micros = |at: Option<Timestamp>| at.map(|at| u64::try_from(at.as_micros()).unwrap_or(0));
+        self.matches = matches.clone();
         let query = Query { since: micros(self.since), until: micros(self.until), ..Query::new(matches) };
         // Identifiers are the journal's to match; a pod's sandboxes are learned from the lines before.
         let identifiers = std::mem::take(&mut self.filter.identifiers);
@@ -162,7 +193,10 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             anything |= !lines.is_empty();
             match needs {
                 // What is at hand goes out while the rest is on its way.
-                Some(needs) if lines.is_empty() => self.remote.fetch(needs).await?,
+                Some(needs) if lines.is_empty() || self.remote.unsure => {
+                    out.lines(std::mem::take(&mut lines)).await?;
+                    self.remote.fetch(needs).await?;
+                }
                 Some(needs) => {
                     let needs = self.remote.named(needs);
                     let ready = std::mem::take(&mut lines);
@@ -229,10 +263,99 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         Ok(anything)
     }
 
+    /// What is written from now on, until the window's end.
+    async fn follow(&mut self, pace: &Pace, out: &mut Outlet) -> Flow<bool> {
+        let mut watch = Watch::new(self.node, pace, self.until);
+        let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
+        let began = self.node.clock.now();
+        let mut anything = false;
+        let mut damages = self.remote.damaged.len();
+        // Of the files that are written to, what was known when they were read last.
+        let mut seen = None;
+        out.live();
+        while watch.wait().await {
+            let looked = self.look(began, &mut seen, &mut kubelet, out).await;
+            anything |= matches!(looked, Ok(true));
+            for damage in self.remote.damaged.get(damages..).unwrap_or_default() {
+                watch.lost(damage.clone());
+            }
+            damages = self.remote.damaged.len();
+            watch.heard(looked)?;
+        }
+        watch.end(anything)
+    }
+
+    /// Hands on what was written since the last look, if anything was; whether anything of it was wanted.
+    async fn look(
+        &mut self,
+        began: Timestamp,
+        seen: &mut Option<Vec<Live>>,
+        kubelet: &mut Option<KubeletLines>,
+        out: &mut Outlet,
+    ) -> Flow<bool> {
+        // A few hundred bytes tell whether anything was.
+        let live = self.remote.live().await?;
+        if seen.as_ref() == Some(&live) {
+            return Ok(false);
+        }
+        let (last, boot) = (self.last, self.boot);
+        for attempt in 1.. {
+            let names = self.remote.relist().await?;
+            let read = self.read_new(began, kubelet).await;
+            // A file that was full is renamed and another has its name: what was read under that name after it was listed
+            // may be the wrong one.
+            if self.remote.names().await? == names || attempt == MOST_ROTATIONS {
+                let (lines, whole) = read?;
+                let anything = !lines.is_empty();
+                out.lines(lines).await?;
+                *seen = whole.then_some(live);
+                return Ok(anything);
+            }
+            (self.last, self.boot) = (last, boot);
+        }
+        Ok(false)
+    }
+
+    /// What stands behind the last known entry, wherever it is by now; whether that is all there is.
+    async fn read_new(&mut self, began: Timestamp, kubelet: &mut Option<KubeletLines>) -> Flow<(Vec<Line>, bool)> {
+        let micros = |at: Timestamp| u64::try_from(at.as_micros()).ok();
+        let since = self.last.map_or(micros(began), |last| Some(last.realtime.saturating_sub(CLOCK_STEP)));
+        let until = self.until.and_then(micros);
+        let query = Query { since, until, after: self.last, ..Query::new(self.matches.clone()) };
+        self.remote.ask(query);
+        let identifiers = std::mem::take(&mut self.filter.identifiers);
+        let mut lines = Vec::new();
+        let mut whole = false;
+        let met = loop {
+            match self.remote.next().await {
+                Ok(Met::Entry(entry)) => {
+                    if let Some(line) = self.wanted(entry, kubelet) {
+                        self.mark(&line, &mut lines);
+                        lines.push(line);
+                    }
+                    if lines.len() >= MOST_NEW {
+                        break Ok(());
+                    }
+                }
+                Ok(Met::Value(_)) => {}
+                Ok(Met::End) => {
+                    whole = true;
+                    break Ok(());
+                }
+                Err(halt) => break Err(halt),
+            }
+        };
+        self.filter.identifiers = identifiers;
+        met.map(|()| (lines, whole))
+    }
+
     /// An entry as a line, if it is wanted.
     fn wanted(&mut self, entry: Arc<Entry>, kubelet: &mut Option<KubeletLines>) -> Option<Line> {
         let taken = timestamp(entry.position.realtime);
         self.newest = self.newest.max(Some(taken));
+        if self.last.is_none_or(|last| entry.position.compare(&last).is_gt()) {
+            self.last = Some(entry.position);
+        }
         if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED) {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));

@@ -66,6 +66,18 @@ impl Stream {
         self.trail.head()
     }
 
+    /// Hands on only what stands behind this place, which the answer reaches back to.
+    pub(super) fn go_on_after(&mut self, trail: &Trail) {
+        self.skip = trail.skip();
+        // Where it breaks before it brought anything, it goes on from there, too.
+        self.trail = trail.clone();
+    }
+
+    /// Where it stands; `None` where it handed on nothing.
+    pub(super) fn into_trail(self) -> Option<Trail> {
+        self.trail.last().is_some().then_some(self.trail)
+    }
+
     pub(super) async fn next(&mut self, query: &mut Query<'_>) -> Flow<Option<Bytes>> {
         loop {
             if let Some(piece) = self.queue.pop_front() {

@@ -1,0 +1,89 @@
+//! Following: looking again and again for what is new, whatever happens to the node and the way to it.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+use crate::logs::outlet::{Flow, Halt};
+use crate::logs::pace::{Pace, Waits};
+use crate::logs::source::Machine;
+use crate::time::Timestamp;
+
+/// An entry that was written by the end of the window is looked for so much longer: it takes a moment to be stored.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The looks at one log.
+#[derive(Debug)]
+pub(super) struct Watch<'a> {
+    node: Machine<'a>,
+    waits: Waits<'a>,
+    /// After this nothing is wanted.
+    until: Option<Timestamp>,
+    /// The next look is the last.
+    last: bool,
+    /// What was lost for good.
+    gap: Option<Error>,
+}
+
+impl<'a> Watch<'a> {
+    /// At the pace of the run.
+    pub(super) fn new(node: Machine<'a>, pace: &'a Pace, until: Option<Timestamp>) -> Self {
+        Watch { node, waits: pace.waits(), until, last: false, gap: None }
+    }
+
+    /// Never looks more often than this.
+    pub(super) fn at_least(self, least: Duration) -> Self {
+        Watch { waits: self.waits.at_least(least), ..self }
+    }
+
+    /// Waits for the time of the next look; `false` means there is none any more.
+    pub(super) async fn wait(&mut self) -> bool {
+        if self.last {
+            return false;
+        }
+        self.waits.next(self.node.clock).await;
+        self.last = self.until.is_some_and(|until| self.node.clock.now() > until.saturating_add(GRACE));
+        true
+    }
+
+    /// What a look has come to: whether it brought anything, or why it failed. What passes is waited for.
+    pub(super) fn heard(&mut self, looked: Flow<bool>) -> Flow<()> {
+        let name = self.node.name;
+        match looked {
+            Ok(anything) => {
+                if self.waits.is_failing() {
+                    self.node
+                        .notices
+                        .note(format_args!("{name}: it answers again; nothing was missed that it still has"));
+                }
+                self.waits.looked(anything);
+                Ok(())
+            }
+            Err(Halt::Failed(error)) if passes(&error) && !self.last => {
+                if self.waits.failed() {
+                    self.node.notices.warning(format_args!("{name}: {}; trying again", error.chain()));
+                }
+                Ok(())
+            }
+            Err(halt) => Err(halt),
+        }
+    }
+
+    /// Says what was lost for good.
+    pub(super) fn lost(&mut self, words: String) {
+        self.node.notices.warning(format_args!("{}: {words}", self.node.name));
+        self.gap.get_or_insert_with(|| Error::new(Kind::Partial, words));
+    }
+
+    /// How following ends where nothing failed.
+    pub(super) fn end(self, anything: bool) -> Flow<bool> {
+        self.gap.map_or(Ok(anything), |gap| Err(gap.into()))
+    }
+}
+
+/// Whether waiting may help: not against a refusal, a wrong question, or where there is nothing.
+fn passes(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Unreachable | Kind::Failed | Kind::Partial => true,
+        Kind::Denied | Kind::NotFound | Kind::Usage | Kind::Findings => false,
+    }
+}

@@ -1,0 +1,1045 @@
+//! Kubeconfigs made from a seed: a usual one, then a few twists.
+
+use serde_json::{Map, Value, json};
+
+/// What both programs are given. Texts may hold `@NAME@`, see `Stage::fill`.
+pub(super) struct Case {
+    /// The kubeconfig, before it is written in some style.
+    config: Value,
+    /// Names below `@DIR@` with their content.
+    pub(super) files: Vec<(String, Content)>,
+    pub(super) args: Vec<String>,
+    pub(super) env: Vec<(&'static str, String)>,
+    /// What makes this case another than the usual one, in words.
+    pub(super) twists: Vec<String>,
+}
+
+/// What a file holds.
+pub(super) struct Content {
+    pub(super) text: String,
+    pub(super) encoding: Encoding,
+}
+
+/// How a text becomes bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Encoding {
+    Utf8,
+    Utf8Mark,
+    Utf16Little,
+    Utf16Big,
+    Latin1,
+}
+
+/// Splitmix64: small, and the same on every machine.
+pub(super) struct Random(u64);
+
+impl Random {
+    /// Neighbouring seeds would give the same numbers, shifted by one, were they not mixed first.
+    pub(super) fn new(seed: u64) -> Random {
+        Random(Random(seed).next().rotate_left(17) ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end.max(1) as u64).expect("below a usize")
+    }
+
+    fn percent(&mut self, chance: usize) -> bool {
+        self.below(100) < chance
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
+
+/// The case of this seed; the same seed is the same case, whatever ran before.
+pub(super) fn case(seed: u64) -> Case {
+    let mut random = Random::new(seed);
+    let mut case = usual();
+    case.choose_server(&mut random);
+    case.choose_credentials(&mut random);
+    let twists = random.pick(&[0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 5]);
+    for _ in 0..twists {
+        case.twist(&mut random);
+    }
+    case.write(&mut random);
+    case
+}
+
+const CLUSTER: &str = "/clusters/0/cluster";
+const USER: &str = "/users/0/user";
+
+/// Field by field, values that may stand there, as JSON; each is taken seriously by some reader.
+type Field = (&'static str, &'static [&'static str]);
+
+/// Values that a field of any kind may be given by mistake.
+const ODD: &[&str] =
+    &["null", "\"\"", "1", "true", "[]", "{}", "\" \"", "\"x\"", "0.5", "[\"x\"]", "\"\u{e9}\"", "\"a\\nb\""];
+
+const CLUSTER_FIELDS: &[Field] = &[
+    (
+        "server",
+        &[
+            "\"@URL@/\"",
+            "\"@URL@/prefix\"",
+            "\"@URL@/prefix/\"",
+            "\"@URL@/a//b/?q=1#f\"",
+            "\"@URL@?q=1\"",
+            "\"@HOST@\"",
+            "\"@HOST@/\"",
+            "\"@HOST@/prefix\"",
+            "\"@PLAIN@\"",
+            "\"@PLAIN@/prefix/\"",
+            "\"@PLAINHOST@\"",
+            "\"@URL2@\"",
+            "\"https://localhost:@PORT@\"",
+            "\"HTTPS://LOCALHOST:@PORT@\"",
+            "\"https://LocalHost:@PORT@/Pre\"",
+            "\"https://[::ffff:127.0.0.1]:@PORT@\"",
+            "\"https://127.0.0.1:1\"",
+            "\"https://127.0.0.1:99999\"",
+            "\"https://127.0.0.1:0\"",
+            "\"https://127.0.0.1:x\"",
+            "\"ftp://127.0.0.1:@PORT@\"",
+            "\"https://\"",
+            "\"https://:@PORT@\"",
+            "\"://127.0.0.1\"",
+            "\"https://bob:pw@127.0.0.1:@PORT@\"",
+            "\"localhost:@PORT@\"",
+            "\"localhost\"",
+            "\"https:/127.0.0.1:@PORT@\"",
+            "\"https://127.0.0.1:@PORT@/%41%2fb\"",
+            "\"https://127.0.0.1:@PORT@/a b\"",
+            "\" @URL@\"",
+            "\"@URL@ \"",
+            "\"@URL@/..\"",
+            "\"@URL@/./x\"",
+            "\"@URL@/%zz\"",
+            "\"https://[::1]:1\"",
+            "\"https://::1:1\"",
+            "\"unix:///x\"",
+            "\"//@HOST@\"",
+            "\"http://@HOST@\"",
+            "\"https://@PLAINHOST@\"",
+            "\"https://no-such-name.invalid:@PORT@\"",
+            "\"https://127.1:@PORT@\"",
+            "\"https://0x7f000001:@PORT@\"",
+        ],
+    ),
+    (
+        "tls-server-name",
+        &[
+            "\"localhost\"",
+            "\"kubernetes.default.svc\"",
+            "\"elsewhere.example\"",
+            "\"127.0.0.1\"",
+            "\"LOCALHOST\"",
+            "\"*.x\"",
+            "\"localhost.\"",
+        ],
+    ),
+    ("insecure-skip-tls-verify", &["true", "false", "\"true\"", "\"yes\""]),
+    (
+        "certificate-authority",
+        &[
+            "\"ca\"",
+            "\"./ca\"",
+            "\"../kube/ca\"",
+            "\"@DIR@/kube/ca\"",
+            "\"none\"",
+            "\"junk\"",
+            "\"empty\"",
+            "\"ca-and-words\"",
+            "\".\"",
+            "\"ca2\"",
+            "\"both\"",
+            "\"c.key\"",
+            "\"half\"",
+        ],
+    ),
+    (
+        "certificate-authority-data",
+        &[
+            "\"@CA@\"",
+            "\"@CA2@\"",
+            "\"@CRT@\"",
+            "\"@KEY@\"",
+            "\"aGVsbG8=\"",
+            "\"aGVsbG8\"",
+            "\"a%\"",
+            "\"@BOTH@\"",
+            "\"@CA@\\n\"",
+            "\" @CA@\"",
+            "\"LS0tLS1CRUdJTg==\"",
+            "\"@HALF@\"",
+        ],
+    ),
+    (
+        "proxy-url",
+        &[
+            "\"http://@PROXY@\"",
+            "\"http://n:p@@LOGIN@\"",
+            "\"http://@LOGIN@\"",
+            "\"http://n:wrong@@LOGIN@\"",
+            "\"socks5://@SOCKS@\"",
+            "\"socks5h://@SOCKS@\"",
+            "\"http://127.0.0.1:1\"",
+            "\"ftp://@PROXY@\"",
+            "\"@PROXY@\"",
+            "\"http://\"",
+            "\"http://@PROXY@/path?q\"",
+            "\"HTTP://@PROXY@\"",
+            "\"http://u:%zz@@PROXY@\"",
+            "\"http://n%3A:p%40@@PROXY@\"",
+            "\"//@PROXY@\"",
+            "\"http:@PROXY@\"",
+            "\"http://@PROXY@ \"",
+            "\"http://n@@PROXY@\"",
+            "\"http://:p@@PROXY@\"",
+        ],
+    ),
+    ("disable-compression", &["true", "false", "\"true\""]),
+    (
+        "extensions",
+        &[
+            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":{\"a\":1,\"b\":[true,null]}}]",
+            "[{\"name\":\"x\",\"extension\":{}}]",
+            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":\"text\"}]",
+            "[{\"name\":\"client.authentication.k8s.io/exec\"}]",
+            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":null}]",
+            "[null]",
+            "[{\"name\":\"x\",\"extension\":{}},{\"name\":\"x\",\"extension\":{}}]",
+            "[{\"name\":\"client.authentication.k8s.io/exec\",\"extension\":{\"apiVersion\":\"x/v1\",\"kind\":\"K\",\"n\":1.50,\"big\":12345678901234567890}}]",
+        ],
+    ),
+    ("api-version", &["\"v1\""]),
+    ("Server", &["\"@URL2@\""]),
+    ("unknown", &["{\"x\":[1]}"]),
+];
+
+const USER_FIELDS: &[Field] = &[
+    (
+        "client-certificate",
+        &[
+            "\"c.crt\"",
+            "\"@DIR@/kube/c.crt\"",
+            "\"none\"",
+            "\"junk\"",
+            "\"empty\"",
+            "\"limited.crt\"",
+            "\"c.key\"",
+            "\"pair\"",
+        ],
+    ),
+    (
+        "client-certificate-data",
+        &["\"@CRT@\"", "\"@LIMITEDCRT@\"", "\"@RSACRT@\"", "\"@KEY@\"", "\"aGVsbG8=\"", "\"aGVsbG8\"", "\"@PAIR@\""],
+    ),
+    (
+        "client-key",
+        &[
+            "\"c.key\"",
+            "\"@DIR@/kube/c.key\"",
+            "\"none\"",
+            "\"junk\"",
+            "\"limited.key\"",
+            "\"c.crt\"",
+            "\"pair\"",
+            "\"encrypted.key\"",
+        ],
+    ),
+    (
+        "client-key-data",
+        &[
+            "\"@KEY@\"",
+            "\"@LIMITEDKEY@\"",
+            "\"@RSAKEY@\"",
+            "\"@CRT@\"",
+            "\"@ENCRYPTEDKEY@\"",
+            "\"aGVsbG8=\"",
+            "\"@PAIR@\"",
+        ],
+    ),
+    (
+        "token",
+        &[
+            "\"@ADMIN@\"",
+            "\"@READER@\"",
+            "\"@BAD@\"",
+            "\"@NOBODY@\"",
+            "\" @ADMIN@\"",
+            "\"@ADMIN@\\n\"",
+            "\"a\\u0007b\"",
+            "\"t\u{f6}k\"",
+        ],
+    ),
+    (
+        "tokenFile",
+        &[
+            "\"t\"",
+            "\"./t\"",
+            "\"@DIR@/kube/t\"",
+            "\"none\"",
+            "\"empty\"",
+            "\"blank\"",
+            "\"t-reader\"",
+            "\".\"",
+            "\"t-lines\"",
+        ],
+    ),
+    ("username", &["\"admin\"", "\"nobody\"", "\"a:b\"", "\"\u{fc}\""]),
+    ("password", &["\"@PASSWORD@\"", "\"wrong\"", "\"\u{fc}\""]),
+    (
+        "as",
+        &[
+            "\"logreader\"",
+            "\"nobody\"",
+            "\"system:serviceaccount:a:b\"",
+            "\"a b\"",
+            "\"\u{fc}\"",
+            "\" x \"",
+            "\"a\\u0007\"",
+        ],
+    ),
+    ("as-uid", &["\"7\"", "\"a b\"", "7"]),
+    (
+        "as-groups",
+        &["[\"g\"]", "[\"a\",\"b\"]", "[\"system:masters\"]", "[null]", "[\"\"]", "\"g\"", "[1]", "[\"a\",\"a\"]"],
+    ),
+    (
+        "as-user-extra",
+        &[
+            "{\"k\":[\"v\"]}",
+            "{\"x.example/Y%\":[\"one\",\"two words\"]}",
+            "{\"K\":[\"a\"],\"k\":[\"b\"]}",
+            "{\"k\":null}",
+            "{\"k\":[]}",
+            "{\"k\":\"v\"}",
+            "{\"\":[\"v\"]}",
+            "{\"\u{fc}\":[\"\u{fc}\"]}",
+            "{\"k\":[null]}",
+        ],
+    ),
+    (
+        "auth-provider",
+        &[
+            "{\"name\":\"gcp\"}",
+            "{\"name\":\"azure\",\"config\":{\"x\":\"y\"}}",
+            "{\"name\":\"other\"}",
+            "{\"name\":\"\"}",
+            "{}",
+            "{\"name\":\"oidc\"}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@GOODID@\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@OLDID@\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@OLDID@\",\"refresh-token\":\"r\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"client-id\":\"c\",\"id-token\":\"@GOODID@\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"id-token\":\"@GOODID@\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"junk\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@GOODID@\",\"idp-certificate-authority-data\":\"junk\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":\"https://127.0.0.1:1\",\"client-id\":\"c\",\"id-token\":\"@GOODID@\",\"idp-certificate-authority\":\"none\"}}",
+            "{\"name\":\"oidc\",\"config\":{\"idp-issuer-url\":1}}",
+        ],
+    ),
+    (
+        "exec",
+        &["{\"command\":\"true\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"interactiveMode\":\"Never\"}"],
+    ),
+    ("extensions", &["[{\"name\":\"x\",\"extension\":{}}]"]),
+    ("unknown", &["[1]"]),
+    ("Token", &["\"@READER@\""]),
+];
+
+const EXEC_FIELDS: &[Field] = &[
+    (
+        "apiVersion",
+        &[
+            "\"client.authentication.k8s.io/v1\"",
+            "\"client.authentication.k8s.io/v1beta1\"",
+            "\"client.authentication.k8s.io/v1alpha1\"",
+            "\"v1\"",
+        ],
+    ),
+    (
+        "command",
+        &[
+            "\"credential-plugin\"",
+            "\"./plugin\"",
+            "\"plugin\"",
+            "\"no-such-plugin\"",
+            "\"@DIR@/kube/plugin\"",
+            "\"../kube/plugin\"",
+            "\"./junk\"",
+            "\"false\"",
+            "\".\"",
+            "\"/bin/sh \"",
+        ],
+    ),
+    (
+        "args",
+        &[
+            "[]",
+            "[\"-c\",\"exit 3\"]",
+            "[\"-c\",\"echo junk\"]",
+            "[\"-c\",\"kill -9 $$\"]",
+            "[\"-c\",null]",
+            "[1]",
+            "[\"-c\",\"cat @DIR@/cred; exit 1\"]",
+            "[\"-c\",\"cat @DIR@/cred >&2\"]",
+            "[\"-c\",\"read x; cat @DIR@/cred\"]",
+        ],
+    ),
+    (
+        "env",
+        &[
+            "[{\"name\":\"CREDENTIAL\",\"value\":\"@DIR@/cred\"}]",
+            "[{\"name\":\"\",\"value\":\"x\"}]",
+            "[{\"name\":\"X\"}]",
+            "[{\"value\":\"x\"}]",
+            "[{\"name\":\"X\",\"value\":\"\"}]",
+            "[null]",
+            "[{\"name\":\"KUBERNETES_EXEC_INFO\",\"value\":\"x\"}]",
+            "[{\"name\":\"PATH\",\"value\":\"/none\"}]",
+        ],
+    ),
+    ("interactiveMode", &["\"Never\"", "\"IfAvailable\"", "\"Always\"", "\"never\"", "\"\""]),
+    ("provideClusterInfo", &["true", "true", "true", "false", "\"true\""]),
+    ("installHint", &["\"get it\"", "\"\\u001b[31m\""]),
+    ("unknown", &["1"]),
+];
+
+const CONTEXT_FIELDS: &[Field] = &[
+    ("cluster", &["\"c\"", "\"d\"", "\"nope\"", "\"\""]),
+    ("user", &["\"u\"", "\"v\"", "\"nope\"", "\"\""]),
+    ("namespace", &["\"ns\"", "\"\"", "\"Bad Name\""]),
+    ("extensions", &["[{\"name\":\"x\",\"extension\":{}}]"]),
+];
+
+const TOP_FIELDS: &[Field] = &[
+    ("apiVersion", &["\"v1\"", "\"v2\"", "\"\""]),
+    ("kind", &["\"Config\"", "\"Pod\"", "\"\"", "\"config\""]),
+    ("current-context", &["\"ctx\"", "\"other\"", "\"nope\"", "\"\""]),
+    ("preferences", &["{}", "{\"colors\":true}", "{\"colors\":\"x\"}", "null"]),
+    ("extensions", &["[{\"name\":\"x\",\"extension\":{}}]", "[{}]"]),
+    (
+        "contexts",
+        &[
+            "[]",
+            "null",
+            "{}",
+            "[null]",
+            "[{}]",
+            "[{\"name\":\"ctx\"}]",
+            "[{\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}]",
+            "[{\"name\":\"ctx\",\"context\":{\"cluster\":\"c\"}}]",
+            "[{\"name\":\"ctx\",\"context\":{\"user\":\"u\"}}]",
+            "[{\"name\":\"ctx\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}},{\"name\":\"ctx\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}]",
+        ],
+    ),
+    (
+        "clusters",
+        &[
+            "[]",
+            "null",
+            "[null]",
+            "[{\"name\":\"c\"}]",
+            "[{\"cluster\":{\"server\":\"@URL@\",\"certificate-authority-data\":\"@CA@\"}}]",
+            "[{\"name\":\"c\",\"cluster\":null}]",
+            "[{\"name\":\"c\",\"cluster\":{}},{\"name\":\"c\",\"cluster\":{}}]",
+        ],
+    ),
+    (
+        "users",
+        &[
+            "[]",
+            "null",
+            "[null]",
+            "[{\"name\":\"u\"}]",
+            "[{\"user\":{\"token\":\"@ADMIN@\"}}]",
+            "[{\"name\":\"u\",\"user\":{\"token\":\"@ADMIN@\"}},{\"name\":\"u\",\"user\":{\"token\":\"@ADMIN@\"}}]",
+            "[{\"name\":1}]",
+            "[{\"name\":\"\",\"user\":{\"token\":\"@READER@\"}}]",
+        ],
+    ),
+    ("Current-Context", &["\"other\""]),
+    ("unknown", &["{\"a\":{\"b\":1}}"]),
+];
+
+/// Flags, one line each.
+const FLAGS: &[&str] = &[
+    "--context ctx",
+    "--context other",
+    "--context nope",
+    "--context=",
+    "--cluster c",
+    "--cluster d",
+    "--cluster nope",
+    "--cluster=",
+    "--user u",
+    "--user v",
+    "--user nope",
+    "--user=",
+    "--server @URL@",
+    "-s @URL2@",
+    "--server=@URL@/prefix",
+    "--server @HOST@",
+    "--server @PLAIN@",
+    "--server=",
+    "--server https://127.0.0.1:1",
+    "--server localhost:@PORT@",
+    "-s=@URL@",
+    "-s@URL@",
+    "--server ftp://x",
+    "--server @URL@ --certificate-authority ca",
+    "-s @URL2@ --certificate-authority ca2",
+    "--token @ADMIN@",
+    "--token=@READER@",
+    "--token=@BAD@",
+    "--token=",
+    "--username admin --password @PASSWORD@",
+    "--username admin",
+    "--password @PASSWORD@",
+    "--username=",
+    "--password=",
+    "--as logreader",
+    "--as nobody",
+    "--as=",
+    "--as-group g",
+    "--as logreader --as-group a --as-group b",
+    "--as logreader --as-group a,b",
+    "--as x --as-group=",
+    "--as-uid 7",
+    "--as x --as-uid 7",
+    "--as x --as-uid=",
+    "--client-certificate c.crt",
+    "--client-certificate c.crt --client-key c.key",
+    "--client-key c.key",
+    "--client-certificate=@DIR@/cwd/c.crt --client-key=./c.key",
+    "--client-certificate none --client-key c.key",
+    "--client-certificate limited.crt --client-key limited.key",
+    "--client-certificate limited.crt --client-key c.key",
+    "--client-certificate=",
+    "--certificate-authority ca",
+    "--certificate-authority ca2",
+    "--certificate-authority none",
+    "--certificate-authority junk",
+    "--certificate-authority=",
+    "--tls-server-name localhost",
+    "--tls-server-name elsewhere.example",
+    "--tls-server-name=",
+    "--insecure-skip-tls-verify",
+    "--insecure-skip-tls-verify=true",
+    "--insecure-skip-tls-verify=false",
+    "--insecure-skip-tls-verify=1",
+    "--insecure-skip-tls-verify=T",
+    "--insecure-skip-tls-verify=yes",
+    "--insecure-skip-tls-verify --certificate-authority ca",
+    "--disable-compression",
+    "--disable-compression=false",
+    "--disable-compression=0",
+    "--kubeconfig @DIR@/kube/config",
+    "--kubeconfig @DIR@/kube2/extra",
+    "--kubeconfig none",
+    "--kubeconfig=",
+    "--kubeconfig @DIR@/kube",
+    "--kubeconfig ../kube/config",
+    "--kubeconfig @DIR@/kube/config:@DIR@/kube2/extra",
+    "-n ns",
+    "--namespace=",
+    "--request-timeout 5",
+    "--request-timeout 5s",
+    "--request-timeout=0",
+    "--request-timeout=1m5s",
+    "--request-timeout=x",
+    "--request-timeout=-1",
+    "--request-timeout=1.5",
+    "--request-timeout=",
+    "--cache-dir=@DIR@/cache",
+    "--token @ADMIN@ --token @READER@",
+    "--context ctx --context other",
+];
+
+/// Variables.
+const VARIABLES: &[(&str, &str)] = &[
+    ("KUBECONFIG", ""),
+    ("KUBECONFIG", "@DIR@/none"),
+    ("KUBECONFIG", "@DIR@/kube/config:"),
+    ("KUBECONFIG", ":@DIR@/none:@DIR@/kube/config"),
+    ("KUBECONFIG", "@DIR@/kube"),
+    ("KUBECONFIG", "../kube/config"),
+    ("KUBECONFIG", "@DIR@/kube/config:@DIR@/kube/config"),
+    ("KUBECONFIG", "@DIR@/kube2/extra:@DIR@/kube/config"),
+    ("KUBECONFIG", "@DIR@/kube/../kube/config:@DIR@/kube/config"),
+    ("KUBECONFIG", "@DIR@/kube/none:@DIR@/kube/none2"),
+    ("KUBECONFIG", "~/config"),
+    ("KUBERNETES_MASTER", "@PLAIN@"),
+    ("KUBERNETES_MASTER", "@URL@"),
+    ("KUBERNETES_MASTER", "@PLAINHOST@"),
+    ("KUBERNETES_MASTER", ""),
+    ("KUBERNETES_SERVICE_HOST", "127.0.0.1"),
+    ("HTTPS_PROXY", "http://@PROXY@"),
+    ("https_proxy", "@PROXY@"),
+    ("HTTP_PROXY", "http://@PROXY@"),
+    ("http_proxy", "http://n:p@@LOGIN@"),
+    ("HTTPS_PROXY", "http://n:p@@LOGIN@"),
+    ("HTTPS_PROXY", "socks5://@SOCKS@"),
+    ("HTTPS_PROXY", "ftp://x"),
+    ("HTTPS_PROXY", "http://%zz"),
+    ("HTTPS_PROXY", ""),
+    ("ALL_PROXY", "http://@PROXY@"),
+    ("HTTPS_PROXY", "http://127.0.0.1:1"),
+    ("NO_PROXY", "*"),
+    ("NO_PROXY", "invalid"),
+    ("NO_PROXY", ".invalid"),
+    ("no_proxy", "no-such-name.invalid"),
+    ("NO_PROXY", "no-such-name.invalid:1"),
+    ("NO_PROXY", "127.0.0.0/8, other"),
+    ("NO_PROXY", ""),
+    ("DISABLE_HTTP2", "1"),
+    ("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "x"),
+    ("SSL_CERT_FILE", "@DIR@/kube/ca"),
+    ("SSL_CERT_FILE", "@DIR@/none"),
+    ("REQUEST_METHOD", "GET"),
+    ("HOME", ""),
+    ("HOME", "@DIR@/kube"),
+    ("POD_NAMESPACE", "x"),
+    ("KUBERC", "off"),
+    ("USERPROFILE", "@DIR@/kube"),
+];
+
+/// Plain YAML that is not plainly a string.
+const SCALARS: &[&str] = &[
+    "~",
+    "Null",
+    "NULL",
+    "yes",
+    "No",
+    "on",
+    "y",
+    "True",
+    "TRUE",
+    "012",
+    "0o17",
+    "0x1F",
+    "0b11",
+    "1_000",
+    "1e3",
+    "1E3",
+    ".5",
+    "5.",
+    "+12",
+    "-0",
+    ".inf",
+    ".NaN",
+    "1:30",
+    "190:20:30",
+    "2001-01-01",
+    "2001-12-14t21:59:43.10-05:00",
+    "12345678901234567890",
+    "0x",
+    "1e",
+    "=",
+    "!!int 3",
+    "!!str 3",
+    "!!str yes",
+    "!!binary aGk=",
+    "!!null x",
+    "!custom x",
+    "!!float 3",
+    "|-\n  x",
+    "''",
+    "\"\\x41\"",
+    "\"\\u00e9\"",
+    "'it''s'",
+    "\"a\\\n  b\"",
+    "&a x",
+    "*a",
+    "[x, y]",
+    "{x: y}",
+    "x: y",
+    "- x",
+    "x # y",
+    "x#y",
+    "? x",
+    "%x",
+    "`x`",
+];
+
+/// What a second file may hold.
+const SECOND: &[&str] = &[
+    "users: [{name: u, user: {token: '@READER@'}}]\n",
+    "current-context: other\n",
+    "current-context: ''\n",
+    "current-context: nope\n",
+    "",
+    "# nothing\n",
+    "a: [\n",
+    "kind: Pod\napiVersion: v1\n",
+    "clusters: [{name: c, cluster: {server: '@URL2@', certificate-authority-data: @CA2@}}]\n",
+    "contexts: [{name: ctx, context: {cluster: d, user: v}}]\n",
+    "users: [{name: u, user: {tokenFile: t}}]\n",
+    "users: [{name: u}]\n",
+    "users: [{}]\n",
+    "clusters: null\n",
+    "clusters: [null]\n",
+    "contexts: [{name: ctx}]\n",
+    "kind: Config\n",
+    "{}\n",
+    "null\n",
+    "- x\n",
+    "text\n",
+    "users: [{name: v, user: {token: '@BAD@'}}, {name: w}]\ncurrent-context: other\n",
+    "clusters: [{name: c, cluster: {}}]\n",
+    "\u{feff}current-context: other\n",
+];
+
+/// What the plugin prints.
+const PRINTED: &[&str] = &[
+    "\"token\":\"@READER@\"",
+    "\"token\":\"@BAD@\"",
+    "\"token\":\"\"",
+    "",
+    "\"clientCertificateData\":\"@CRTJSON@\",\"clientKeyData\":\"@KEYJSON@\"",
+    "\"clientCertificateData\":\"@CRTJSON@\"",
+    "\"clientKeyData\":\"@KEYJSON@\",\"token\":\"@ADMIN@\"",
+    "\"token\":\"@ADMIN@\",\"clientCertificateData\":\"@CRTJSON@\",\"clientKeyData\":\"@KEYJSON@\"",
+    "\"clientCertificateData\":\"@LIMITEDCRTJSON@\",\"clientKeyData\":\"@KEYJSON@\"",
+    "\"clientCertificateData\":\"junk\",\"clientKeyData\":\"junk\"",
+    "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"2000-01-01T00:00:00Z\"",
+    "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"2126-11-21T03:04:05.5+02:00\"",
+    "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"tomorrow\"",
+    "\"token\":\"@ADMIN@\",\"expirationTimestamp\":null",
+    "\"token\":\"@ADMIN@\",\"expirationTimestamp\":\"\"",
+    "\"token\":1",
+    "\"token\":\"a\\nb\"",
+    "\"Token\":\"@ADMIN@\"",
+    "\"token\":\"@BAD@\",\"token\":\"@ADMIN@\"",
+    "\"token\":\"@ADMIN@\",\"other\":{\"x\":1}",
+];
+
+fn usual() -> Case {
+    let named = |name: &str, field: &str, value: Value| json!({"name": name, field: value});
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "ctx",
+        "contexts": [
+            named("ctx", "context", json!({"cluster": "c", "user": "u"})),
+            named("other", "context", json!({"cluster": "d", "user": "v", "namespace": "ns"})),
+        ],
+        "clusters": [
+            named("c", "cluster", json!({"server": "@URL@", "certificate-authority-data": "@CA@"})),
+            named("d", "cluster", json!({"server": "@URL2@", "certificate-authority-data": "@CA2@"})),
+        ],
+        "users": [named("u", "user", json!({})), named("v", "user", json!({"token": "@READER@"}))],
+    });
+    let file = |name: &str, text: &str| (name.to_owned(), Content { text: text.to_owned(), encoding: Encoding::Utf8 });
+    let mut files = vec![
+        file("kube/ca-and-words", "some words\n@CAPEM@more\n"),
+        file("kube/junk", "hello\n"),
+        file("kube/half", "@HALFPEM@"),
+        file("kube/empty", ""),
+        file("kube/blank", " \n"),
+        file("kube/both", "@CA2PEM@@CAPEM@"),
+        file("kube/pair", "@CRTPEM@@KEYPEM@"),
+        file("kube/t", " @ADMIN@\n"),
+        file("kube/t-reader", "@READER@"),
+        file("kube/t-lines", "@READER@\n@ADMIN@\n"),
+        file("kube/encrypted.key", "@ENCRYPTEDKEYPEM@"),
+        file("kube2/t", "@NOBODY@"),
+        file("kube2/extra", SECOND[0]),
+        file("cwd/junk", "hello\n"),
+    ];
+    for (name, text) in [
+        ("ca", "@CAPEM@"),
+        ("ca2", "@CA2PEM@"),
+        ("c.crt", "@CRTPEM@"),
+        ("c.key", "@KEYPEM@"),
+        ("limited.crt", "@LIMITEDCRTPEM@"),
+        ("limited.key", "@LIMITEDKEYPEM@"),
+    ] {
+        for folder in ["kube", "cwd"] {
+            files.push(file(&format!("{folder}/{name}"), text));
+        }
+    }
+    let env = vec![("KUBECONFIG", "@DIR@/kube/config".to_owned()), ("HOME", "@DIR@/home".to_owned())];
+    let mut case = Case { config, files, args: Vec::new(), env, twists: Vec::new() };
+    case.print("client.authentication.k8s.io/v1", "\"token\":\"@ADMIN@\"");
+    case
+}
+
+impl Case {
+    /// Mostly the usual server; else one that needs another choice of trust, or a proxy.
+    fn choose_server(&mut self, random: &mut Random) {
+        match random.below(12) {
+            0 => self.put(CLUSTER, "server", json!("@PLAIN@")),
+            1 => self.put(CLUSTER, "proxy-url", json!("http://@PROXY@")),
+            2 | 3 => {
+                self.put(CLUSTER, "server", json!("https://no-such-name.invalid:6443"));
+                self.put(CLUSTER, "tls-server-name", json!("localhost"));
+                self.set(
+                    "HTTPS_PROXY",
+                    random.pick(&["http://@PROXY@", "http://n:p@@LOGIN@", "socks5://@SOCKS@", "@PROXY@"]),
+                );
+            }
+            4 => {
+                self.remove(CLUSTER, "certificate-authority-data");
+                self.put(CLUSTER, "insecure-skip-tls-verify", json!(true));
+            }
+            5 => {
+                self.remove(CLUSTER, "certificate-authority-data");
+                self.put(CLUSTER, "certificate-authority", json!("ca"));
+            }
+            _ => {}
+        }
+    }
+
+    fn choose_credentials(&mut self, random: &mut Random) {
+        let kind = random.below(10);
+        let put = |case: &mut Case, fields: Value| {
+            for (key, value) in fields.as_object().expect("fields") {
+                case.put(USER, key, value.clone());
+            }
+        };
+        match kind {
+            0 | 1 => put(self, json!({"token": "@ADMIN@"})),
+            2 => put(self, json!({"tokenFile": "t"})),
+            3 => put(self, json!({"username": "admin", "password": "@PASSWORD@"})),
+            4 => put(self, json!({"client-certificate-data": "@CRT@", "client-key-data": "@KEY@"})),
+            5 => put(self, json!({"client-certificate": "c.crt", "client-key": "c.key"})),
+            6 => put(
+                self,
+                json!({"auth-provider": {"name": "oidc", "config": {"idp-issuer-url": "https://127.0.0.1:1", "client-id": "c", "id-token": "@GOODID@"}}}),
+            ),
+            7 => {}
+            _ => {
+                let api = random.pick(&[
+                    "client.authentication.k8s.io/v1",
+                    "client.authentication.k8s.io/v1",
+                    "client.authentication.k8s.io/v1beta1",
+                ]);
+                let script = "printf '%s\\n' \"$KUBERNETES_EXEC_INFO\" >> @DIR@/info; cat @DIR@/cred";
+                put(
+                    self,
+                    json!({"exec": {"apiVersion": api, "command": "/bin/sh", "args": ["-c", script], "interactiveMode": "Never"}}),
+                );
+                if random.percent(30) {
+                    self.put("/users/0/user/exec", "provideClusterInfo", json!(true));
+                }
+                self.print(api, "\"token\":\"@ADMIN@\"");
+                if random.percent(60) {
+                    self.twist_plugin(random);
+                }
+            }
+        }
+    }
+
+    fn twist(&mut self, random: &mut Random) {
+        match random.below(100) {
+            0..25 => self.twist_field(random, CLUSTER, CLUSTER_FIELDS),
+            25..50 => self.twist_field(random, USER, USER_FIELDS),
+            50..56 => self.twist_field(random, "", TOP_FIELDS),
+            56..60 => self.twist_field(random, "/contexts/0/context", CONTEXT_FIELDS),
+            60..82 => {
+                let flags = random.pick(FLAGS);
+                self.twists.push(flags.to_owned());
+                self.args.extend(flags.split(' ').map(str::to_owned));
+            }
+            82..92 => {
+                let (name, value) = random.pick(VARIABLES);
+                self.twists.push(format!("{name}={value}"));
+                self.set(name, value);
+            }
+            92..96 => {
+                let text = random.pick(SECOND);
+                let list = random.pick(&["@DIR@/kube2/extra:@DIR@/kube/config", "@DIR@/kube/config:@DIR@/kube2/extra"]);
+                self.twists.push(format!("KUBECONFIG={list} with {text:?}"));
+                self.set("KUBECONFIG", list);
+                self.file("kube2/extra", text.to_owned());
+            }
+            _ => self.twist_plugin(random),
+        }
+    }
+
+    fn twist_plugin(&mut self, random: &mut Random) {
+        if self.config.pointer("/users/0/user/exec").is_none_or(|exec| !exec.is_object()) {
+            return self.twist_field(random, USER, USER_FIELDS);
+        }
+        if random.percent(60) {
+            return self.twist_field(random, "/users/0/user/exec", EXEC_FIELDS);
+        }
+        let api = random.pick(&[
+            "client.authentication.k8s.io/v1",
+            "client.authentication.k8s.io/v1",
+            "client.authentication.k8s.io/v1",
+            "client.authentication.k8s.io/v1beta1",
+            "",
+            "x/v1",
+        ]);
+        let printed = random.pick(PRINTED);
+        self.twists.push(format!("the plugin prints {api} {printed}"));
+        self.print(api, printed);
+        match random.below(20) {
+            0 => self.file("cred", "junk".to_owned()),
+            1 => self.file("cred", String::new()),
+            2 => self.file("cred", "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"Pod\",\"status\":{\"token\":\"@ADMIN@\"}}".to_owned()),
+            3 => self.file("cred", "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\"}".to_owned()),
+            4 => self.file("cred", "apiVersion: client.authentication.k8s.io/v1\nkind: ExecCredential\nstatus: {token: '@ADMIN@'}\n".to_owned()),
+            5 => self.file("cred", "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{\"token\":\"@ADMIN@\"}} junk".to_owned()),
+            _ => return,
+        }
+        self.twists.push("or rather no such thing".to_owned());
+    }
+
+    fn twist_field(&mut self, random: &mut Random, place: &'static str, fields: &[Field]) {
+        let (key, values) = random.pick(fields);
+        if random.percent(5) {
+            self.twists.push(format!("{place} without {key}"));
+            return self.remove(place, key);
+        }
+        let value = if random.percent(10) { random.pick(ODD) } else { random.pick(values) };
+        self.twists.push(format!("{place} {key}: {value}"));
+        self.put(place, key, serde_json::from_str(value).expect("JSON"));
+    }
+
+    /// Whether a flag or the chosen kubeconfig names a server without saying how it is spoken to.
+    pub(super) fn has_server_without_scheme(&self) -> bool {
+        ["@HOST@", "@PLAINHOST@", "localhost:@PORT@"].iter().any(|host| {
+            self.args.iter().any(|arg| arg.strip_prefix("--server=").unwrap_or(arg).starts_with(host))
+                || self
+                    .config
+                    .pointer("/clusters/0/cluster/server")
+                    .and_then(Value::as_str)
+                    .is_some_and(|server| server.starts_with(host))
+                || self.env.iter().any(|(name, value)| *name == "KUBERNETES_MASTER" && value.starts_with(host))
+        })
+    }
+
+    /// Whether the kubeconfig holds this.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        self.files.iter().any(|(name, content)| name == "kube/config" && content.text.contains(text))
+    }
+
+    /// Whether the kubeconfig was given a scalar of unclear kind.
+    pub(super) fn has_odd_scalar(&self) -> bool {
+        self.twists
+            .iter()
+            .any(|twist| SCALARS.iter().any(|scalar| twist.starts_with(&format!("the file: {scalar:?} at "))))
+    }
+
+    fn put(&mut self, place: &str, key: &str, value: Value) {
+        if let Some(object) = self.object(place) {
+            object.insert(key.to_owned(), value);
+        }
+    }
+
+    fn remove(&mut self, place: &str, key: &str) {
+        if let Some(object) = self.object(place) {
+            object.remove(key);
+        }
+    }
+
+    /// An earlier twist may have put something else there.
+    fn object(&mut self, place: &str) -> Option<&mut Map<String, Value>> {
+        self.config.pointer_mut(place)?.as_object_mut()
+    }
+
+    fn set(&mut self, name: &'static str, value: &str) {
+        self.env.retain(|(known, _)| *known != name);
+        self.env.push((name, value.to_owned()));
+    }
+
+    fn file(&mut self, name: &str, text: String) {
+        self.files.retain(|(known, _)| known != name);
+        self.files.push((name.to_owned(), Content { text, encoding: Encoding::Utf8 }));
+    }
+
+    fn print(&mut self, api: &str, status: &str) {
+        self.file("cred", format!("{{\"apiVersion\":\"{api}\",\"kind\":\"ExecCredential\",\"status\":{{{status}}}}}"));
+    }
+
+    /// Writes the kubeconfig in one of the styles there are.
+    fn write(&mut self, random: &mut Random) {
+        let mut text = match random.below(6) {
+            0 => self.config.to_string(),
+            1 => serde_json::to_string_pretty(&self.config).expect("JSON"),
+            _ => serde_yaml::to_string(&self.config).expect("YAML"),
+        };
+        let mut encoding = Encoding::Utf8;
+        if random.percent(20) {
+            let how = twist_text(random, &mut text, &mut encoding);
+            self.twists.push(format!("the file: {how}"));
+        }
+        self.files.push(("kube/config".to_owned(), Content { text, encoding }));
+    }
+}
+
+fn twist_text(random: &mut Random, text: &mut String, encoding: &mut Encoding) -> String {
+    let mut at = random.below(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let end = text[line..].find('\n').map_or(text.len(), |end| line + end + 1);
+    match random.below(30) {
+        0 => *encoding = Encoding::Utf8Mark,
+        1 => *encoding = Encoding::Utf16Little,
+        2 => *encoding = Encoding::Utf16Big,
+        3 => *text = text.replace('\n', "\r\n"),
+        4 => text.insert_str(0, "# a comment\n"),
+        5 => text.insert_str(0, "---\n"),
+        6 => text.push_str("\n---\njunk: [\n"),
+        7 => text.push_str("\n...\n"),
+        8 => text.truncate(at),
+        9 => {
+            let odd = random.pick(&[
+                "\t", ":", "{", "}", "[", "]", "'", "\"", "#", "&", "*", "!", "|", ">", "%", "@", ",", "-", " ", "\n",
+                "\0", "\u{85}", "\u{2028}", "\\", "?",
+            ]);
+            text.insert_str(at, odd);
+            return format!("{odd:?} at {at}");
+        }
+        10 => {
+            text.remove(at);
+            return format!("without the character at {at}");
+        }
+        11 => {
+            let copy = text[line..end].to_owned();
+            text.insert_str(line, &copy);
+            return format!("twice {copy:?}");
+        }
+        12 => {
+            text.replace_range(line..end, "");
+            return format!("without line at {line}");
+        }
+        13 => text.push_str("\ncurrent-context: other\n"),
+        14 => *text = text.replace("token: ", "token: !!str "),
+        15 => *text = text.replace("server: ", "server: &s "),
+        16 => text.insert_str(0, "%YAML 1.1\n---\n"),
+        17 => text.insert_str(0, " "),
+        18 => *text = text.replace('\'', "\""),
+        19 => *text = text.replace("user: u\n", "user: *nope\n"),
+        20 => *text = text.replace("name: u\n", "name: u # comment\n").replace("name: c\n", "name: !!str c\n"),
+        21 => *text = text.replace('\n', "\r"),
+        22 => {
+            text.insert_str(end, &" \u{e9}\n"[..]);
+            *encoding = Encoding::Latin1;
+        }
+        23 => *text = text.replace("true", "yes").replace("false", "off"),
+        _ => {
+            // A scalar whose kind readers of YAML may see differently, in the place of some value.
+            let values: Vec<usize> = text.match_indices(':').map(|(at, _)| at + 1).collect();
+            let start = random.pick(&values);
+            let end = text[start..].find(['\n', ',']).map_or(text.len(), |end| start + end);
+            let scalar = random.pick(SCALARS);
+            text.replace_range(start..end, &format!(" {scalar}"));
+            return format!("{scalar:?} at {start}");
+        }
+    }
+    format!("{encoding:?} {:?}…", &text.chars().take(24).collect::<String>())
+}
