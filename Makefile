@@ -3,7 +3,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build static static-musl test check size bench golden install clean
+.PHONY: help demo build static static-musl test check fuzz size bench golden install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,6 +65,14 @@ check: ## formatting, lints, documentation, and cargo-deny where it is installed
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --config .deny.toml check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and bans are not checked (cargo install cargo-deny)"; fi
+
+# A name alone tries one target: `make fuzz FUZZ=kubeconfig FUZZ_SECONDS=600`. What breaks one is kept in tests/fuzz/artifacts.
+FUZZ_SECONDS ?= 10
+FUZZER := $(TARGET)/fuzz/release/fuzz
+fuzz: ## try mutated inputs on every decoder, each for FUZZ_SECONDS
+	$(CARGO) build --quiet --release --manifest-path tests/fuzz/Cargo.toml --target-dir $(TARGET)/fuzz
+	@for target in $(or $(FUZZ),$$($(FUZZER))); do \
+		$(FUZZER) $$target --seconds $(FUZZ_SECONDS) --crashes tests/fuzz/artifacts || exit 1; done
 
 size: build ## the release binary's size, and the bytes of each crate in it
 	@echo "$(TARGET)/release/kubectl-kubelet_logs: $$(wc -c <$(TARGET)/release/kubectl-kubelet_logs) bytes, stripped; of these"

@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod secret;
+pub mod redact;
 pub mod document;
 pub mod sanitize;
 pub mod notice;

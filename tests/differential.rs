@@ -8,6 +8,7 @@
 mod generate;
 mod known;
 mod stage;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -58,6 +59,15 @@ fn kubectl_goes_the_same_way() {
     let (differences, known) = (differences.into_inner().expect("a list"), known.into_inner().expect("a count"));
     say(&format!("seeds {first} to {}: {} differ; known: {known:?}", first + count - 1, differences.len()));
     assert!(differences.is_empty(), "{} of {count} cases\n\n{}", differences.len(), differences.join("\n\n"));
+}
+
+#[test]
+fn the_readme_names_every_field_and_flag_that_is_varied() {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("\n## Kubeconfig and credentials\n").expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let missing: Vec<String> = generate::names().filter(|name| !section.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "not in the table: {}", missing.join(", "));
 }
 
 enum Same {

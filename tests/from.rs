@@ -190,6 +190,29 @@ fn a_journal_that_is_written_to_and_rotated_is_read_as_it_is() {
 }
 
 #[test]
+fn boots_runs_and_the_kernel_are_told_by_journals_alone() {
+    let (_folder, file) = journal(RESTARTS);
+    let boots = run(from(&file, &["--list-boots"]));
+    assert_eq!(boots.expect(0, &[]).text().lines().count(), 3 + 1, "{}", boots.text());
+    let all = run(from(&file, &["-u", "kubelet"])).stdout;
+    let mut parts = Vec::new();
+    for boot in ["-b+1", "-b-1", "-b0"] {
+        parts.extend(run(from(&file, &["-u", "kubelet", boot])).expect(0, &[]).stdout.clone());
+    }
+    let whole = Ran { code: 0, stdout: all, stderr: String::new() };
+    assert!(entries(&whole).into_bytes() == parts);
+    let kernel = run(from(&file, &["-k", "-b+1"]));
+    assert!(kernel.expect(0, &[]).text().lines().all(|line| line.contains(" kernel: ") || line.starts_with(' ')));
+    assert!(!run(from(&file, &["-p"])).expect(0, &[]).stdout.is_empty());
+    assert!(!run(from(&file, &["--since", "kubelet-start"])).expect(0, &[]).stdout.is_empty());
+    run(from(&file, &["--since", "not-ready"])).expect(2, &["not-ready is told by a cluster"]);
+    for args in [&["-b", "0"][..], &["-k"], &["--list-boots"], &["-p"], &["--since", "boot"]] {
+        let ran = fed(b"I1114 22:13:20.000001 1 a.go:1] one\n", [&["--from", "-"], args].concat());
+        ran.expect(2, &["takes a journal, and stdin is none"]);
+    }
+}
+
+#[test]
 fn of_a_pod_and_by_pattern_and_priority() {
     let (_folder, file) = journal(RESTARTS);
     let all = run(from(&file, &[])).stdout;

@@ -68,7 +68,10 @@ impl TokenFile {
 
     /// Reads the file; a failure matters only where there is no earlier token.
     fn look(&self, state: &mut State, now: Timestamp) -> Result<()> {
-        match self.read() {
+        let text = self.read();
+        // What the file held at first counts even where it can't be sent: the token beside it may be somebody else's.
+        let counts = text.is_ok() && state.next.is_none();
+        match text.and_then(|text| self.header(&text)) {
             Ok(value) => {
                 if state.value.as_ref() != Some(&value) {
                     state.value = Some(value);
@@ -78,7 +81,7 @@ impl TokenFile {
                 state.failed = false;
                 Ok(())
             }
-            Err(error) if state.value.is_none() => Err(error),
+            Err(error) if state.value.is_none() || counts => Err(error),
             Err(error) => {
                 state.next = Some(now.saturating_add(RETRY));
                 if !std::mem::replace(&mut state.failed, true) {
@@ -89,12 +92,16 @@ impl TokenFile {
         }
     }
 
-    fn read(&self) -> Result<HeaderValue> {
+    fn read(&self) -> Result<String> {
         let bytes = read_file(&self.path, MAX_FILE).map_err(|error| self.fault("can't be read").because(error))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| self.fault("is not text"))?.trim();
         if text.is_empty() {
             return Err(self.fault("is empty"));
         }
+        Ok(text.to_owned())
+    }
+
+    fn header(&self, text: &str) -> Result<HeaderValue> {
         super::bearer(text).map_err(|error| error.within(format!("token file {}", self.path.display())))
     }
 

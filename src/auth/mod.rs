@@ -15,6 +15,7 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use self::exec::Plugin;
+pub use self::exec::read_answer;
 use self::file::TokenFile;
 use self::oidc::Provider;
 use self::pair::Pair;

@@ -12,6 +12,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::format::digest::Table;
 use crate::format::document::{About, Document, Notation};
 use crate::format::jsonl::Jsonl;
+use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
 use crate::kube::{Client, node, pod};
@@ -96,6 +97,8 @@ async fn read(
     let single = options.nodes.one().is_some() || options.from.len() == 1;
     let document = matches!(options.format, Said::Json | Said::Yaml);
     let order = match options.format {
+        // A table is no log.
+        _ if options.list_boots => Order::Sequential,
         Said::Digest => Order::Any,
         // Parts of one log, perhaps.
         _ if cluster.is_none() => Order::Sequential,
@@ -113,7 +116,8 @@ async fn read(
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
-        raw: timestamps.is_none()
+        raw: !options.redact
+            && timestamps.is_none()
             && options.limit_bytes.is_none()
             && !parted
             && order == Order::Sequential
@@ -138,7 +142,7 @@ async fn read(
             // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
             let unit = match (&*plan.units, &*plan.paths) {
                 ([unit], _) => Some(unit.clone()),
-                ([], []) => Some(KUBELET.to_owned()),
+                ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
                 _ => None,
             };
             Format::Jsonl(Jsonl::new(output, &nodes, unit))
@@ -151,9 +155,10 @@ async fn read(
         }
     };
     let mut tally = Tally { nodes: &nodes, anything: 0, failures: Vec::new() };
+    let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
     let notices = &context.notices;
     let end = collect(&plan, &nodes, usage, &means, &mut context.interrupt, |step| match step {
-        Step::Event(node, event) => format.event(node, event),
+        Step::Event(node, event) => format.event(node, mask.event(node, event)),
         Step::Ended(node, how) => {
             let failed = how.is_err();
             if options.follow
@@ -268,7 +273,7 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes
         }
     };
-    let few = plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window();
+    let few = plan.last.is_none() && options.tail.is_none() && !plan.has_window();
     if !said.needs_list() {
         if options.follow && few {
             plan.last = Some(FEW);

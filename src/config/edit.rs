@@ -11,7 +11,7 @@ use super::kubeconfig::read_yaml;
 const MAX_READ: usize = 64 << 20;
 
 /// The text with these fields of `user`'s `auth-provider.config` set, or `None` where it is written in too odd a way.
-pub(super) fn put(text: &str, user: &str, fields: &[(&str, &str)]) -> Option<String> {
+pub fn put(text: &str, user: &str, fields: &[(&str, &str)]) -> Option<String> {
     fields.iter().try_fold(text.to_owned(), |text, (key, value)| put_one(&text, user, key, value))
 }
 

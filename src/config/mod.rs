@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+pub use self::edit::put as edit;
 pub use self::env::Env;
 pub use self::kuberc::PluginPolicy;
 pub use self::proxy::{Proxy, ProxyScheme};

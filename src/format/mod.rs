@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::logs::outlet::Event;
 
 pub mod color;
+pub mod mask;
 pub mod text;
 pub mod jsonl;
 pub mod digest;

@@ -32,8 +32,9 @@ impl Origin {
             return Err(unusable("a user name or password does not belong there")
                 .hint("put credentials into the kubeconfig's user"));
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
+        let host = authority.host();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if host.is_empty() || host.contains(['[', ']']) {
             return Err(hint(unusable("no host")));
         }
         let port = match authority.as_str().rsplit_once(':') {

@@ -25,6 +25,11 @@ use tokio_rustls::server::TlsStream;
 use super::{Failure, Identity, Limits, Origin, Pool, Protocol, Request, Response, Roots, Settings, Trust};
 use crate::notice::Notices;
 
+/// The one source of mutations, which the fuzz targets share.
+#[path = "../../tests/fuzz/mutate.rs"]
+mod mutate;
+pub(crate) use mutate::mutated;
+
 /// A listening server; stops when dropped.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
@@ -314,34 +319,4 @@ async fn pass(
             break;
         }
     }
-}
-
-/// A variation of these bytes, the same for the same seed: bytes changed, dropped, doubled, cut, replaced by telling ones.
-pub(crate) fn mutated(bytes: &[u8], seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;
-    let mut below = |bound: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as usize % bound.max(1)
-    };
-    let mut out = bytes.to_vec();
-    for _ in 0..=below(4) {
-        let at = below(out.len());
-        match below(7) {
-            _ if out.is_empty() => out.push(below(256) as u8),
-            0 => out[at] ^= 1 << below(8),
-            1 => out[at] = below(256) as u8,
-            2 => out[at] = [0, 0x7f, 0x80, 0x82, 0x84, 0xff, b'\r', b'\n', b' ', b':'][below(10)],
-            3 => drop(out.remove(at)),
-            4 => out.insert(at, below(256) as u8),
-            5 => out.truncate(at),
-            _ => {
-                let piece = out[at..(at + below(40)).min(out.len())].to_vec();
-                let to = below(out.len());
-                out.splice(to..to, piece);
-            }
-        }
-    }
-    out
 }

@@ -32,6 +32,15 @@ impl Entry {
         self.field(b"MESSAGE")
     }
 
+    /// The same entry with another text.
+    pub fn with_message(&self, message: &[u8]) -> Entry {
+        let mut entry = self.clone();
+        entry.fields.retain(|field| field.name() != b"MESSAGE");
+        let bytes = Bytes::from([b"MESSAGE=", message].concat());
+        entry.fields.extend(Field::parse(bytes, false));
+        entry
+    }
+
     /// How urgent its writer says it is: 0 (emergency) to 7 (debug).
     pub fn priority(&self) -> Option<u8> {
         match self.field(b"PRIORITY")? {

@@ -373,6 +373,9 @@ async fn run(
         units: &plan.units,
         paths: &plan.paths,
         instance: plan.instance,
+        boot: plan.boot.as_ref(),
+        instead: plan.instead,
+        anchors: plan.anchors,
         choice: plan.choice,
         decompress: plan.decompress,
     };
@@ -394,7 +397,7 @@ async fn run(
             let machine = Machine { name: &name, notices: &means.notices, clock: means.clock };
             let local = locals.get(number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
             match local {
-                Some(Ok(local)) => local.read(machine, &plan.units, want, &mut filter, &mut outlet).await,
+                Some(Ok(local)) => local.read(machine, what, want, &mut filter, &mut outlet).await,
                 Some(Err(error)) => Err(error.into()),
                 None => Ok(false),
             }

@@ -56,7 +56,7 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
         known(UNITS, name).or_else(|| known(WORDS, name)).or_else(|| known(WORDS, singular))
     };
     sum(text, unit).ok_or_else(|| {
-        let error = Error::usage(format!("not a length of time: {text:?}"));
+        let error = Error::usage(format!("not a length of time: {}", shown(text)));
         if !text.is_empty() && text.len() < 20 && text.bytes().all(|b| b.is_ascii_digit()) {
             error.hint(format!("say the unit: {text}s, {text}m, {text}h or {text}d"))
         } else {
@@ -73,7 +73,7 @@ pub fn parse_timeout(text: &str) -> Result<Duration> {
         None => sum(text, |name| GO_UNITS.iter().find(|(n, _)| *n == name).map(|(_, nanos)| *nanos)),
     };
     parsed.ok_or_else(|| {
-        Error::usage(format!("not a time-out: {text:?}"))
+        Error::usage(format!("not a time-out: {}", shown(text)))
             .hint("time-outs are whole seconds, or written 500ms, 30s, 1m30s, 2h; 0 means none")
     })
 }
@@ -103,6 +103,11 @@ pub fn go_duration(duration: Duration) -> String {
             }
         }
     }
+}
+
+/// The text in quotes, unless nobody would read it.
+fn shown(text: &str) -> String {
+    if text.len() > MAX_TEXT { "too long".to_owned() } else { format!("{text:?}") }
 }
 
 /// Adds up `<number><unit>` terms, with spaces allowed around each; nanoseconds are exact.

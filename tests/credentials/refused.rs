@@ -294,6 +294,15 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        rule: "a token file that can't be sent, whatever the token beside it",
+        user: "tokenFile: t\ntoken: @ADMIN@",
+        files: &[("kube/t", "s3cr3t\nx")],
+        exit: 1,
+        words: &["token file @DIR@/kube/t: the token holds a control character"],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
         rule: "a token that can't be sent",
         user: "token: \"s3cr3t\\nx\"",
         exit: 1,

@@ -17,6 +17,7 @@ pub(super) const FLAGS: &[&Flag] = &[
     &PREFIX,
     &COLOR,
     &TIMESTAMPS,
+    &REDACT,
     &TIMEOUT,
     &PRINT_REQUESTS,
     &QUIET,
@@ -215,6 +216,32 @@ fn timeout() {
     assert_eq!(said(&["n", "--timeout", "1m30s"]).timeout, Some(std::time::Duration::from_secs(90)));
     assert_eq!(said(&["n", "--timeout", "0"]).timeout, None);
     refused(&["n", "--timeout", "-1s"]);
+}
+
+static REDACT: Flag = Flag {
+    long: "redact",
+    short: None,
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Output,
+    brief: "Mask secrets in what the log says",
+    help: &[
+        "Prints (redacted) for what shows by its form or its name that it is a secret: bearer tokens and JSON Web Tokens, kubeadm's bootstrap \
+         tokens, passwords in URLs, basic authentication, registry and cloud credentials, private keys in PEM, values of names such as \
+         password and client_secret. It is a help, not a promise: a secret that looks like any other word, is encoded once more or cut in \
+         two is printed. Filters look at the log as it was.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.redact = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn redact() {
+    assert!(!said(&["n"]).redact && said(&["n", "--redact"]).redact);
+    refused(&["ls", "--redact"]);
 }
 
 static PRINT_REQUESTS: Flag = Flag {

@@ -8,17 +8,28 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::journal::{Entry, FileId, Header, Id, Journal, Limits, Name, Need, Notice, Query, Step, Value};
+use crate::journal::{
+    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Name, Need, Notice, Query, Step, Value,
+    full_name,
+};
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::{Machine, Node};
+use crate::logs::unit::{HOMES, Home};
+use crate::time::Timestamp;
 
 mod place;
 mod find;
+mod boots;
+mod runs;
+mod units;
 mod read;
 
+use boots::Within;
+pub use boots::{Span, table};
 pub use find::{Missing, find};
 pub use place::Files;
-pub use read::{Found, read, read_from};
+pub use read::{Found, Part, read, read_from};
+pub use units::Unit;
 
 use place::{Answer, Place};
 
@@ -28,6 +39,8 @@ pub struct Remote<'a> {
     node: Machine<'a>,
     /// Where its files are.
     place: Place<'a>,
+    /// The boot that the node's object names.
+    boot: Option<Id>,
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
@@ -71,7 +84,7 @@ impl<'a> Remote<'a> {
 
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
         let journal = Journal::new(names, Limits::default());
-        Remote { node, place, journal, damaged: Vec::new(), unsure: false, fetched: VecDeque::new() }
+        Remote { node, place, boot: None, journal, damaged: Vec::new(), unsure: false, fetched: VecDeque::new() }
     }
 
     /// Asks for entries: see [`Journal::read`].
@@ -92,6 +105,43 @@ impl<'a> Remote<'a> {
         self.fetched.clear();
         self.journal.find(values);
         self.values().await
+    }
+
+    /// The newest entry of these, if there is one.
+    pub async fn newest(&mut self, matches: Matches) -> Flow<Option<Arc<Entry>>> {
+        self.ask(Query::tail(matches, 1));
+        loop {
+            match self.next().await? {
+                Met::Entry(entry) => return Ok(Some(entry)),
+                Met::End => return Ok(None),
+                Met::Value(_) => {}
+            }
+        }
+    }
+
+    /// The unit that runs the kubelet: of those the journal knows, in this boot or in any, the one with the newest entry.
+    pub async fn home(&mut self, boot: Option<Id>) -> Flow<Option<(&'static Home, Timestamp)>> {
+        let units = HOMES.iter().map(|home| format!("_SYSTEMD_UNIT={}", full_name(home.unit)).into_bytes());
+        let known = self.find(units.collect()).await?;
+        let mut newest: Option<(&Home, Timestamp)> = None;
+        for home in &HOMES {
+            let unit = full_name(home.unit);
+            let Some(value) = known.iter().find(|value| value.value() == unit.as_bytes()) else { continue };
+            let last = match boot {
+                None => Some(value.last.realtime),
+                Some(boot) => {
+                    let own = Matches::all().and(AnyOf::field("_SYSTEMD_UNIT", unit.as_bytes())).and(AnyOf::boot(boot));
+                    self.newest(own).await?.map(|entry| entry.position.realtime)
+                }
+            };
+            // Of equals the first.
+            if let Some(last) = last.map(timestamp)
+                && newest.is_none_or(|(_, at)| last > at)
+            {
+                newest = Some((home, last));
+            }
+        }
+        Ok(newest)
     }
 
     /// Goes on to the next entry or value; fetches what that takes.
@@ -115,12 +165,14 @@ impl<'a> Remote<'a> {
                 Ok(Step::Value(value)) => return Ok(Ok(Met::Value(value))),
                 Ok(Step::Notice(notice)) => self.hear(notice),
                 Ok(Step::End) => return Ok(Ok(Met::End)),
-                Err(why) => {
-                    let words = format!("the journal in {} costs too much to read", self.place.shown());
-                    return Err(Error::new(Kind::Partial, words).because(why).hint(self.place.remedy()).into());
-                }
+                Err(why) => return Err(self.costly(why).into()),
             }
         }
+    }
+
+    fn costly(&self, why: Corrupt) -> Error {
+        let words = format!("the journal in {} costs too much to read", self.place.shown());
+        Error::new(Kind::Partial, words).because(why).hint(self.place.remedy())
     }
 
     /// Hands on lines and meanwhile fetches what will be needed next.
@@ -300,6 +352,10 @@ impl<'a> Remote<'a> {
             })
             .min()
     }
+}
+
+fn timestamp(micros: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
 /// `-- Boot <id> --`, as journalctl writes it between two boots.

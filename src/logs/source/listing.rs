@@ -90,7 +90,7 @@ pub fn parse(html: &str) -> Vec<Entry> {
             None => (href, false),
         };
         let Some(name) = decode(encoded) else { continue };
-        if !name.is_empty() && name != "." && name != ".." && !encoded.contains('/') && !name.contains('\0') {
+        if !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']) {
             entries.push(Entry { name, directory });
         }
     }

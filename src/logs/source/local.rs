@@ -15,8 +15,10 @@ use crate::journal::{Matches, Name, Query};
 use crate::logs::filter::Filter;
 use crate::logs::layout::Head;
 use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::source::anchor;
 use crate::logs::source::file::Packing;
-use crate::logs::source::journal::{Files, Found, Met, Remote, read_from};
+use crate::logs::source::journal::{Files, Found, Met, Part as Portion, Remote, read_from};
+use crate::logs::source::pick::{self, Instead, What};
 use crate::logs::source::text::Wanted;
 use crate::logs::source::{Machine, Want, check_severity_was_seen, check_time_was_seen};
 use crate::logs::unit::RKE2_LOGS;
@@ -112,18 +114,23 @@ impl Local {
     pub async fn read(
         self,
         machine: Machine<'_>,
-        units: &[String],
+        what: What<'_>,
         want: Want,
         filter: &mut Filter,
         out: &mut Outlet,
     ) -> Flow<bool> {
-        let wanted = if units.is_empty() { Wanted::Kubelet } else { Wanted::Units(units) };
+        let wanted = match what.instead {
+            Some(Instead::Kernel) => Wanted::Kernel,
+            _ if what.units.is_empty() => Wanted::Kubelet,
+            _ => Wanted::Units(what.units),
+        };
         let (mut stream, end, modified) = match self.kind {
             Kept::Journal { files, names, shown } => {
                 let remote = Remote::here(machine, files, names);
-                return read_journal(remote, &shown, wanted, want, filter, out).await;
+                return read_journal(remote, machine, &shown, (wanted, what), want, filter, out).await;
             }
             Kept::Folder(folder) => {
+                check_is_for_texts(&folder.shown(), what)?;
                 let text = folder.text(machine, wanted, filter, self.packing).await?;
                 return read_text(text, machine, wanted, &self.zone, want, filter, out).await;
             }
@@ -154,8 +161,9 @@ impl Local {
                 Files::held(bytes, JOURNALS.to_owned(), shown.clone()),
                 vec![JOURNALS.to_owned()],
             );
-            return read_journal(remote, &shown, wanted, want, filter, out).await;
+            return read_journal(remote, machine, &shown, (wanted, what), want, filter, out).await;
         }
+        check_is_for_texts(&shown, what)?;
         if self.packing == Unpack::Gzip {
             check_is_text(&shown, &beginning)?;
         }
@@ -209,14 +217,22 @@ async fn hostname(mut remote: Remote<'_>) -> Option<String> {
 }
 
 async fn read_journal(
-    remote: Remote<'_>,
+    mut remote: Remote<'_>,
+    machine: Machine<'_>,
     shown: &str,
-    wanted: Wanted<'_>,
+    (wanted, what): (Wanted<'_>, What<'_>),
     want: Want,
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<bool> {
-    match read_from(remote, wanted, want, None, filter, out).await? {
+    if what.instead == Some(Instead::Boots) {
+        return pick::print_boots(&mut remote, out).await;
+    }
+    if !what.anchors.is_empty() {
+        anchor::resolve_in(&mut remote, machine, what.anchors, what.boot, filter).await?;
+    }
+    let part = Portion { boot: what.boot, instance: what.instance };
+    match read_from(remote, (wanted, part), want, None, filter, out).await? {
         Found::Log { anything } => Ok(anything),
         Found::Absent(unit) => {
             let words = format!("no log of unit {unit}: the journal in {shown} does not know it");
@@ -257,6 +273,16 @@ async fn read_text(
     }
     check_severity_was_seen(filter)?;
     Ok(anything)
+}
+
+/// Fails where what was asked for is a journal's alone to tell.
+fn check_is_for_texts(shown: &str, what: What<'_>) -> Result<()> {
+    let asked = what.of_journal_alone().or(what.boot.map(|_| "--boot"));
+    let asked = asked.or((!what.anchors.is_empty()).then_some("a window that begins or ends with a boot or a start"));
+    match asked {
+        Some(asked) => Err(Error::usage(format!("{asked} takes a journal, and {shown} is none"))),
+        None => Ok(()),
+    }
 }
 
 /// Fails for what is no text by its first bytes.

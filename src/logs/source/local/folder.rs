@@ -73,6 +73,11 @@ fn journal(path: &Path, entries: &[Entry]) -> Result<Option<Kept>> {
 }
 
 impl Folder {
+    /// For people.
+    pub(super) fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
     /// The log of what is wanted, with its rotations, as on a node.
     pub(super) async fn text(
         &self,
@@ -98,6 +103,8 @@ impl Folder {
                     (self.common(), false)
                 }
             },
+            // Refused of texts.
+            Wanted::Kernel => (None, false),
             Wanted::Units(units) => match units {
                 [unit] if self.own(unit).is_some() => (self.own(unit), false),
                 _ => (self.common(), true),

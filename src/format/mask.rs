@@ -1,0 +1,78 @@
+//! `--redact`: secrets are masked before any format sees them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::logs::line::Line;
+use crate::logs::outlet::Event;
+use crate::redact::Redactor;
+
+/// Masks what comes of each node; what stands in front of a message stays.
+#[derive(Debug, Default)]
+pub struct Mask {
+    /// A secret may go on in the next entry of its node. Empty where nothing is to be masked.
+    nodes: Vec<Redactor>,
+}
+
+impl Mask {
+    /// For so many nodes; `Mask::default()` masks nothing.
+    pub fn new(nodes: usize) -> Self {
+        Mask { nodes: vec![Redactor::default(); nodes] }
+    }
+
+    /// What has come of the node at this place in the list, without its secrets. Bytes must be whole lines.
+    pub fn event(&mut self, node: usize, event: Event) -> Event {
+        let Some(redactor) = self.nodes.get_mut(node) else { return event };
+        match event {
+            Event::Bytes(bytes) => Event::Bytes(mask(redactor, bytes)),
+            Event::Lines(lines) => Event::Lines(lines.into_iter().map(|line| mask_line(redactor, line)).collect()),
+        }
+    }
+}
+
+fn mask_line(redactor: &mut Redactor, mut line: Line) -> Line {
+    // The same text a second time, as the journal holds it.
+    if let Some(entry) = &line.entry
+        && let Some(message) = entry.message()
+        && let Cow::Owned(masked) = redactor.clone().mask(message)
+    {
+        line.entry = Some(Arc::new(entry.with_message(&masked)));
+    }
+    let message = line.head.map_or(0, |head| head.message).min(line.text.len());
+    if let Cow::Owned(masked) = redactor.mask(&line.text[message..]) {
+        line.text = [&line.text[..message], &masked].concat().into();
+    }
+    line
+}
+
+fn mask(redactor: &mut Redactor, bytes: Bytes) -> Bytes {
+    match redactor.mask(&bytes) {
+        Cow::Borrowed(_) => bytes,
+        Cow::Owned(masked) => masked.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::layout::Head;
+
+    #[test]
+    fn a_key_over_several_entries_is_masked_and_heads_stay() {
+        let lines = ["-----BEGIN PRIVATE KEY-----", "MIIE", "-----END PRIVATE KEY-----", "MIIE"].map(|message| {
+            let text = format!("Nov 21 03:07:12.123456 password=x app[1]: {message}\n");
+            Line { at: None, head: Head::of(text.as_bytes()), text: text.into(), entry: None }
+        });
+        let heads = lines.clone().map(|line| line.head);
+        let mut mask = Mask::new(1);
+        let Event::Lines(masked) = mask.event(0, Event::Lines(lines.to_vec())) else { panic!("lines stay lines") };
+        let messages: Vec<_> = masked.iter().map(|line| String::from_utf8_lossy(line.message()).into_owned()).collect();
+        assert_eq!(messages, ["-----BEGIN PRIVATE KEY-----", "(redacted)", "-----END PRIVATE KEY-----", "MIIE"]);
+        assert_eq!(masked.iter().map(|line| line.head).collect::<Vec<_>>(), heads);
+        assert!(
+            matches!(Mask::default().event(7, Event::Bytes(Bytes::from_static(b"password=x"))), Event::Bytes(same) if same == "password=x")
+        );
+    }
+}

@@ -1,0 +1,484 @@
+//! Masks secrets in log text, line by line: what `--redact` promises, and what it does not.
+//!
+//! Masked is what shows by its form that it is a secret: bearer tokens, JSON Web Tokens, bootstrap tokens of kubeadm,
+//! passwords in URLs, user and password of basic authentication, registry credentials as Docker's config has them, keys and
+//! signatures of clouds, private keys in PEM (also over several lines), tokens of GitHub, GitLab, Slack and OpenShift, and the
+//! values of names such as `password` and `client_secret`. A secret that looks like any other word, is written in a form of its
+//! own, is encoded once more, or is cut in two is not found. Of text that is masked wrongly, names and numbers of lines stay.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use memchr::memmem::Finder;
+
+/// What stands in a secret's place.
+pub const MASK: &str = "(redacted)";
+
+/// Lines of one private key; longer ones are none.
+const MOST_KEY_LINES: usize = 400;
+
+/// Masks one text, line after line.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor {
+    /// Lines of a private key that may still come.
+    key_lines: usize,
+}
+
+impl Redactor {
+    /// Masks whole lines; the text of several keeps its line ends.
+    pub fn mask<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut masked: Option<Vec<u8>> = None;
+        let mut done = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let secrets = self.secrets(line);
+            if !secrets.is_empty() {
+                masked.get_or_insert_with(|| text[..done].to_vec());
+            }
+            if let Some(masked) = &mut masked {
+                let mut kept = 0;
+                for secret in secrets {
+                    masked.extend_from_slice(&line[kept..secret.start]);
+                    masked.extend_from_slice(MASK.as_bytes());
+                    kept = secret.end;
+                }
+                masked.extend_from_slice(&line[kept..]);
+            }
+            done += line.len();
+        }
+        masked.map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// Where secrets stand in a line: in order, apart from each other.
+    fn secrets(&mut self, line: &[u8]) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        self.keys(line, &mut found);
+        let lower = line.to_ascii_lowercase();
+        named(line, &lower, &mut found);
+        schemes(line, &lower, &mut found);
+        words(line, &mut found);
+        urls(line, &mut found);
+        found.retain(|secret| !secret.is_empty() && !line[secret.clone()].starts_with(MASK.as_bytes()));
+        found.sort_by_key(|secret| (secret.start, std::cmp::Reverse(secret.end)));
+        let mut apart: Vec<Range<usize>> = Vec::new();
+        for secret in found {
+            match apart.last_mut() {
+                Some(last) if secret.start < last.end => last.end = last.end.max(secret.end),
+                _ => apart.push(secret),
+            }
+        }
+        apart
+    }
+
+    /// Private keys in PEM, in one line or over many.
+    fn keys(&mut self, line: &[u8], found: &mut Vec<Range<usize>>) {
+        let mut from = 0;
+        if self.key_lines > 0 {
+            let end = position(line, b"-----END ");
+            let text = line[..end.unwrap_or(line.len())].trim_ascii_end();
+            let is_header = text.starts_with(b"Proc-Type:") || text.starts_with(b"DEK-Info:");
+            // Whatever stands before it on its line: a time, a name. The base64 is the last word.
+            let start = text.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
+            let word = &text[start..];
+            let is_alone = text[..start].trim_ascii().is_empty();
+            let is_odd = word.len() >= 20 || word.iter().any(|byte| !byte.is_ascii_alphabetic());
+            let is_base64 = !word.is_empty() && word.iter().all(is_base64_byte) && (is_alone || is_odd);
+            if is_header || is_base64 {
+                found.push(if is_header { 0 } else { start }..text.len());
+            }
+            let goes_on = end.is_none() && (is_header || is_base64 || text.is_empty());
+            self.key_lines = if goes_on { self.key_lines - 1 } else { 0 };
+            from = match end {
+                Some(end) => end,
+                None if goes_on => return,
+                None => 0,
+            };
+        }
+        while let Some(at) = position(&line[from..], b"-----BEGIN ") {
+            let begin = from + at;
+            let label = begin + b"-----BEGIN ".len();
+            let Some(close) = position(&line[label..], b"-----") else { return };
+            from = label + close + 5;
+            if !line[label..label + close].ends_with(b"PRIVATE KEY") {
+                continue;
+            }
+            match position(&line[from..], b"-----END ") {
+                Some(end) => {
+                    found.push(from..from + end);
+                    from += end;
+                }
+                None => {
+                    let end = from + line[from..].trim_ascii_end().len();
+                    found.push(from..end);
+                    self.key_lines = MOST_KEY_LINES;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Names whose value is a secret wherever they stand, in lower case; the name may have more in front.
+const NAMES: [&str; 34] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "client_secret",
+    "client-secret",
+    "clientsecret",
+    "secret_key",
+    "secret-key",
+    "secretkey",
+    "secret_access_key",
+    "secretaccesskey",
+    "session_token",
+    "sessiontoken",
+    "access_token",
+    "access-token",
+    "accesstoken",
+    "refresh_token",
+    "refresh-token",
+    "refreshtoken",
+    "id_token",
+    "id-token",
+    "idtoken",
+    "bearer_token",
+    "auth_token",
+    "auth-token",
+    "authtoken",
+    "identitytoken",
+    "registrytoken",
+    "api_key",
+    "api-key",
+    "apikey",
+    "accountkey",
+    "sharedaccesskey",
+];
+
+/// Names that must be the whole of theirs.
+const WHOLE_NAMES: [&str; 7] =
+    ["token", "sig", "x-amz-signature", "x-amz-security-token", "x-goog-signature", "auth", "certificate-key"];
+
+/// Values behind telling names: `name=value`, `"name": "value"`, `name: value`, `--name value`.
+fn named(line: &[u8], lower: &[u8], found: &mut Vec<Range<usize>>) {
+    static FINDERS: LazyLock<Vec<(&str, bool, Finder<'static>)>> = LazyLock::new(|| {
+        let names = NAMES.map(|name| (name, false)).into_iter().chain(WHOLE_NAMES.map(|name| (name, true)));
+        names.map(|(text, whole)| (text, whole, Finder::new(text))).collect()
+    });
+    for (text, whole, name) in FINDERS.iter() {
+        for at in name.find_iter(lower) {
+            let before = line[..at].last().copied().unwrap_or(b' ');
+            if *whole
+                && (before.is_ascii_alphanumeric()
+                    || b"_./".contains(&before)
+                    || before == b'-' && !line[..at].ends_with(b"--"))
+            {
+                continue;
+            }
+            let end = at + text.len();
+            let is_option = line[..at].rsplit(|byte| byte.is_ascii_whitespace() || b"\"'[,".contains(byte)).next();
+            let is_option = is_option.is_some_and(|word| word.starts_with(b"--"));
+            let Some(value) = value(line, end, is_option) else { continue };
+            let said = &line[value.clone()];
+            let is_one = match *text {
+                // Docker's: of a user and a password. A number or a word is something else.
+                "auth" => is_basic(said),
+                // A token's name has a slash, and words are short.
+                "token" => {
+                    said.len() >= 8 && !said.contains(&b'/') && (is_option || said.iter().any(u8::is_ascii_digit))
+                }
+                "sig" => said.len() >= 16,
+                _ => !matches!(said, b"true" | b"false" | b"null" | b"nil" | b"<nil>" | b"none" | b"***"),
+            };
+            if is_one {
+                found.push(value);
+            }
+        }
+    }
+}
+
+/// The value behind a name that ends here.
+fn value(line: &[u8], end: usize, is_option: bool) -> Option<Range<usize>> {
+    let mut at = end;
+    // The name's own closing quote, perhaps escaped.
+    if line[at..].starts_with(b"\\\"") {
+        at += 2;
+    } else if line.get(at).is_some_and(|byte| b"\"'".contains(byte)) {
+        at += 1;
+    }
+    let gap = line[at..].iter().take_while(|byte| **byte == b' ').count();
+    match line.get(at + gap) {
+        Some(b'=' | b':') => at += gap + 1,
+        Some(_) if is_option && (gap > 0 || at > end) => {}
+        _ => return None,
+    }
+    at += line[at..].iter().take_while(|byte| **byte == b' ' || is_option && **byte == b',').count();
+    let rest = &line[at..];
+    if rest.starts_with(MASK.as_bytes()) {
+        return None;
+    }
+    let close: &[u8] = match rest {
+        [b'\\', b'"', ..] => b"\\\"",
+        [b'"', ..] => b"\"",
+        [b'\'', ..] => b"'",
+        _ => {
+            let length = rest.iter().position(|byte| byte.is_ascii_whitespace() || b"\"'&;\\".contains(byte));
+            let mut length = length.unwrap_or(rest.len());
+            while length > 0 && b",)]}".contains(&rest[length - 1]) {
+                length -= 1;
+            }
+            return Some(at..at + length);
+        }
+    };
+    let start = at + close.len();
+    let mut inside = start;
+    while let Some(next) = position(&line[inside..], close) {
+        let end = inside + next;
+        let escapes = line[start..end].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if close != b"\"" || escapes % 2 == 0 {
+            return Some(start..end);
+        }
+        inside = end + 1;
+    }
+    Some(start..start + line[start..].trim_ascii_end().len())
+}
+
+/// Headers, and the schemes that stand in them: `Bearer TOKEN`, `Basic BASE64`.
+fn schemes(line: &[u8], lower: &[u8], found: &mut Vec<Range<usize>>) {
+    for scheme in [&b"bearer "[..], b"basic "] {
+        for at in memchr::memmem::find_iter(lower, scheme) {
+            if line[..at].last().is_some_and(u8::is_ascii_alphanumeric) {
+                continue;
+            }
+            let start = at + scheme.len();
+            let start = start + line[start..].iter().take_while(|byte| **byte == b' ').count();
+            let token = start..start + line[start..].iter().take_while(|byte| is_token_byte(byte)).count();
+            let text = &line[token.clone()];
+            let before = lower[..at].iter().rposition(|byte| !b"\"'\\[ :=".contains(byte)).map_or(0, |last| last + 1);
+            let in_header = lower[..before].ends_with(b"authorization");
+            let is_one = match scheme {
+                _ if in_header => true,
+                b"basic " => is_basic(text),
+                _ => text.len() >= 16 && text.iter().any(u8::is_ascii_digit),
+            };
+            if is_one {
+                found.push(token);
+            }
+        }
+    }
+    for name in [&b"cookie: "[..], b"x-auth-token: ", b"x-vault-token: "] {
+        for at in memchr::memmem::find_iter(lower, name) {
+            let start = at + name.len();
+            let length = line[start..].iter().position(|byte| b"\r\n\"".contains(byte)).unwrap_or(line.len() - start);
+            found.push(start..start + length);
+        }
+    }
+}
+
+/// Words that are secrets by their own form.
+fn words(line: &[u8], found: &mut Vec<Range<usize>>) {
+    /// How a token begins, and the least number of letters, digits, `-` and `_` that follow.
+    const TOKENS: [(&[u8], usize); 16] = [
+        (b"AKIA", 16),
+        (b"ASIA", 16),
+        (b"ghp_", 30),
+        (b"gho_", 30),
+        (b"ghu_", 30),
+        (b"ghs_", 30),
+        (b"ghr_", 30),
+        (b"github_pat_", 30),
+        (b"glpat-", 16),
+        (b"xoxb-", 20),
+        (b"xoxp-", 20),
+        (b"AIza", 35),
+        (b"ya29.", 20),
+        (b"sha256~", 40),
+        (b"hvs.", 20),
+        (b"AWSv4-", 1000),
+    ];
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let mut at = 0;
+    while let Some(next) = line[at..].iter().position(is_word) {
+        let start = at + next;
+        let rest = &line[start..];
+        let length = rest.iter().take_while(|byte| is_word(byte)).count();
+        at = start + length;
+        if let Some((prefix, least)) = TOKENS.iter().find(|(prefix, _)| rest.starts_with(prefix)) {
+            let more = rest[prefix.len()..].iter().take_while(|byte| is_word(byte)).count();
+            let aws = prefix.ends_with(b"IA");
+            let fits = if aws {
+                more == 16 && rest[4..20].iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+            } else {
+                more >= *least
+            };
+            if fits {
+                found.push(start..start + prefix.len() + more);
+                at = start + prefix.len() + more;
+            }
+            continue;
+        }
+        let is_alone = !line[..start].last().is_some_and(|byte| b"./%".contains(byte));
+        if rest.starts_with(b"eyJ") && length >= 10 && rest.get(length) == Some(&b'.') {
+            // header.payload.signature
+            let token = rest.iter().take_while(|byte| is_word(byte) || **byte == b'.').count();
+            if rest[length + 1..].starts_with(b"eyJ") || rest[..token].iter().filter(|byte| **byte == b'.').count() >= 2
+            {
+                found.push(start..start + token);
+                at = start + token;
+            }
+        } else if length == 6 && is_alone && rest.get(6) == Some(&b'.') {
+            // kubeadm: [a-z0-9]{6}.[a-z0-9]{16}, of which the second part is the secret.
+            let id = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            let secret = &rest[7..];
+            let length = secret.iter().take_while(|byte| is_word(byte) || **byte == b'.').count();
+            let length = length - secret[..length].iter().rev().take_while(|byte| **byte == b'.').count();
+            let mixed =
+                secret[..length].iter().any(u8::is_ascii_digit) && secret[..length].iter().any(u8::is_ascii_lowercase);
+            if length == 16 && mixed && rest[..6].iter().chain(&secret[..16]).all(id) && secret.get(16) != Some(&b'/') {
+                found.push(start..start + 23);
+                at = start + 23;
+            }
+        } else if rest.starts_with(b"K10") && length == 67 && rest[67..].starts_with(b"::") {
+            // k3s: the CA's hash, then user and secret.
+            let token = rest.iter().take_while(|byte| is_word(byte) || b":.".contains(byte)).count();
+            found.push(start + 69..start + token);
+            at = start + token;
+        }
+    }
+}
+
+/// Passwords in URLs: `scheme://user:password@host`, and a token alone in front of the `@`.
+fn urls(line: &[u8], found: &mut Vec<Range<usize>>) {
+    for at in memchr::memmem::find_iter(line, b"://") {
+        let start = at + 3;
+        let end = |byte: &u8| byte.is_ascii_whitespace() || b"/?#\"'<>\\`".contains(byte);
+        let length = line[start..].iter().position(end).unwrap_or(line.len() - start);
+        let authority = &line[start..start + length];
+        let Some(host) = memchr::memrchr(b'@', authority) else { continue };
+        match memchr::memchr(b':', &authority[..host]) {
+            Some(colon) => found.push(start + colon + 1..start + host),
+            None if host >= 20 => found.push(start..start + host),
+            None => {}
+        }
+    }
+}
+
+/// Base64 of a user, a colon and a password.
+fn is_basic(text: &[u8]) -> bool {
+    text.len() >= 4 && STANDARD.decode(text).is_ok_and(|pair| pair.contains(&b':') && pair.is_ascii())
+}
+
+fn is_token_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte)
+}
+
+fn is_base64_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=".contains(byte)
+}
+
+fn position(text: &[u8], needle: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text, needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(text: &str) -> String {
+        String::from_utf8(Redactor::default().mask(text.as_bytes()).into_owned()).unwrap()
+    }
+
+    const JWT: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4IiwiZXhwIjoxfQ.c2lnbmF0dXJl-_x";
+
+    #[test]
+    fn secrets_are_masked_and_what_stands_around_them_stays() {
+        let aws = ["AKIA", "IOSFODNN7EXAMPLE"].concat();
+        let github = ["ghp_", "abcdefghijklmnopqrstuvwxyz0123456789"].concat();
+        for (line, expected) in [
+            ("Authorization: Bearer abc.def", "Authorization: Bearer (redacted)"),
+            ("curl -H \"authorization: bearer x1\" b", "curl -H \"authorization: bearer (redacted)\" b"),
+            ("got Bearer abcdef0123456789abcdef!", "got Bearer (redacted)!"),
+            ("Authorization:[Basic dTpw]", "Authorization:[Basic (redacted)]"),
+            ("with Basic YWRtaW46aHVudGVyMg== sent", "with Basic (redacted) sent"),
+            (&format!("jwt {JWT}, done"), "jwt (redacted), done"),
+            ("kubeadm join --token abcdef.0123456789abcdef --x", "kubeadm join --token (redacted) --x"),
+            ("the token is 07401b.f395accd246ae52d.", "the token is (redacted)."),
+            ("proxy http://user:hunter2@proxy:3128/x y", "proxy http://user:(redacted)@proxy:3128/x y"),
+            ("postgres://u:p%40ss:w@ord@db:5432", "postgres://u:(redacted)@db:5432"),
+            ("git clone https://abcdefghijklmnopqrst@host/x", "git clone https://(redacted)@host/x"),
+            ("{\"auths\":{\"r\":{\"auth\":\"dXNlcjpwYXNz\"}}}", "{\"auths\":{\"r\":{\"auth\":\"(redacted)\"}}}"),
+            ("msg=\"{\\\"auth\\\": \\\"dXNlcjpwYXNz\\\"}\"", "msg=\"{\\\"auth\\\": \\\"(redacted)\\\"}\""),
+            (&format!("key {aws} used"), "key (redacted) used"),
+            ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG", "aws_secret_access_key = (redacted)"),
+            ("AccountName=a;AccountKey=abc+/d==;Endpoint=x", "AccountName=a;AccountKey=(redacted);Endpoint=x"),
+            ("https://a.blob/c?sv=1&sig=abcd%2Fefghijklmnop%3D&se=2", "https://a.blob/c?sv=1&sig=(redacted)&se=2"),
+            ("?X-Amz-Signature=0123456789abcdef&a=b", "?X-Amz-Signature=(redacted)&a=b"),
+            ("DB_PASSWORD=hunter2 next", "DB_PASSWORD=(redacted) next"),
+            ("\"password\": \"a\\\"b c\", \"x\"", "\"password\": \"(redacted)\", \"x\""),
+            ("cmd --password hunter2 --v=2", "cmd --password (redacted) --v=2"),
+            ("args [\"--password\",\"hunter2\",\"x\"]", "args [\"--password\",\"(redacted)\",\"x\"]"),
+            ("clientSecret='it' id", "clientSecret='(redacted)' id"),
+            ("password: \"not closed", "password: \"(redacted)"),
+            (&format!("token={github}"), "token=(redacted)"),
+            (&format!("found {github} here"), "found (redacted) here"),
+            ("Set-Cookie: a=b; c=d", "Set-Cookie: (redacted)"),
+        ] {
+            assert_eq!(masked(line), expected);
+            assert_eq!(masked(expected), expected, "what is masked stays masked");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_secret_stays() {
+        for line in [
+            "I1121 03:07:12.123456     640 kubelet.go:2448] \"SyncLoop ADD\" source=\"api\" pods=[\"default/token-reviewer-5d4f\"]",
+            "pod UID 6f1c1b1e-7c1e-4f0e-8f61-0123456789ab podUID=\"6f1c1b1e-7c1e-4f0e-8f61-0123456789ab\"",
+            "image=\"r.example/a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
+            "containerd://0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "\"Caches populated\" type=\"*v1.Secret\" reflector=\"object-\\\"default\\\"/\\\"db-password\\\"\"",
+            "MountVolume.SetUp succeeded for volume \"kube-api-access-x\" secret=\"default/db\" token expired",
+            "Basic authentication is off; Bearer authentication with bearer tokens; auth: ok",
+            "WWW-Authenticate: Bearer realm=\"https://auth.example/token\",service=\"r\"",
+            "server.servicediscovery plugin.registrationfunc kubele.containerd123456/x v1.28.0123456789",
+            "token=\"kube-system/bootstrap\" tokens: 5 csr-token-requested password reset",
+            "http://10.0.0.1:10250/healthz user@host:22 https://host/a:b@c",
+            "-----BEGIN CERTIFICATE-----",
+            "AKIAshort AKIAIOSFODNN7EXAMPLEXX eyJub3QgYSB0b2tlbg",
+            "passwordless: logins; --password-file /etc/x sigkill sig=9 password: null",
+        ] {
+            assert!(matches!(Redactor::default().mask(line.as_bytes()), Cow::Borrowed(_)), "{}", masked(line));
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_masked_over_its_lines_and_no_further() {
+        let begin = ["-----BEGIN RSA PRIVATE ", "KEY-----"].concat();
+        let end = ["-----END RSA PRIVATE ", "KEY-----"].concat();
+        let key = format!("a\n{begin}\nMIIEowIBAAKC\n  AQEA+/9x==\nx app[1]: c2VjcmV0\n{end}\nMIIEowIBAAKC\n");
+        let expected = format!("a\n{begin}\n(redacted)\n  (redacted)\nx app[1]: (redacted)\n{end}\nMIIEowIBAAKC\n");
+        assert_eq!(masked(&key), expected);
+        // In pieces, a line at a time, it is the same.
+        let mut redactor = Redactor::default();
+        let pieces: Vec<u8> =
+            key.split_inclusive('\n').flat_map(|line| redactor.mask(line.as_bytes()).into_owned()).collect();
+        assert_eq!(String::from_utf8(pieces).unwrap(), expected);
+        assert_eq!(
+            masked(&format!("\"k\":\"{begin}\\nMIIE\\n{end}\\n\"")),
+            format!("\"k\":\"{begin}(redacted){end}\\n\"")
+        );
+        // One that is cut off ends where other words come.
+        assert_eq!(
+            masked(&format!("{begin}\nMIIE\nother words\nMIIE\n")),
+            format!("{begin}\n(redacted)\nother words\nMIIE\n")
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stay() {
+        let line = b"\xff\xfe password=\xff\xfe1 \xc3";
+        assert_eq!(&*Redactor::default().mask(line), b"\xff\xfe password=(redacted) \xc3");
+    }
+}
