@@ -188,7 +188,7 @@ impl Said {
         }
         if self.options.list_boots {
             let changes_lines = |flag: &Flag| match flag.group {
-                Group::Source => !matches!(flag.long, "list-boots" | "source"),
+                Group::Source => !matches!(flag.long, "list-boots" | "source" | "from"),
                 Group::Window | Group::Filter => true,
                 _ => matches!(flag.long, "output" | "timestamps" | "limit-bytes"),
             };
