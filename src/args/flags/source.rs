@@ -319,7 +319,8 @@ static FROM: Flag = Flag {
          machine's folder in it, or a copy), or a copy of /var/log: of its text logs the kubelet's is read, or with -u a service's, \
          with its rotations. May be given several times: what is named is printed one after another, and --tail counts in each.",
         "Of a journal the kubelet's entries are shown, unless -u or -t asks for others; of a text log all lines, and -u and -t select \
-         by the program that a line names. The rotations of a FILE are not read with it, and boots, runs and the kernel are told by a journal alone. Times that name no zone are in that of the \
+         by the program that a line names. The rotations of a FILE are not read with it, and boots, runs and the kernel are told \
+         by a journal alone. Times that name no zone are in that of the \
          file's last line, as far as the time of its last change tells it; else in --timezone.",
     ],
     excludes: &["follow", "path", "source", "all-nodes", "selector", "role", "field-selector", "shard"],
