@@ -25,6 +25,8 @@ pub struct Options {
     pub units: Vec<String>,
     /// `--path`: files relative to /var/log, without `..`; never together with units.
     pub paths: Vec<String>,
+    /// `--from`: what is read instead of nodes; then there are none.
+    pub from: Vec<Input>,
     /// `-p`: the newest rotation of each of `paths`, or the run of each unit before its last.
     pub previous: bool,
     /// `-b`.
@@ -108,6 +110,7 @@ impl Default for Options {
             connection: Connection::default(),
             units: Vec::new(),
             paths: Vec::new(),
+            from: Vec::new(),
             previous: false,
             boot: None,
             list_boots: false,
@@ -261,6 +264,15 @@ pub enum SourceChoice {
     Journal,
     /// Text files under /var/log.
     File,
+}
+
+/// A log on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// What comes on stdin.
+    Stdin,
+    /// A file or folder.
+    Path(PathBuf),
 }
 
 /// A boot of a node, as journalctl names them.

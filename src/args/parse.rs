@@ -188,7 +188,7 @@ impl Said {
         }
         if self.options.list_boots {
             let changes_lines = |flag: &Flag| match flag.group {
-                Group::Source => !matches!(flag.long, "list-boots" | "source"),
+                Group::Source => !matches!(flag.long, "list-boots" | "source" | "from"),
                 Group::Window | Group::Filter => true,
                 _ => matches!(flag.long, "output" | "timestamps" | "limit-bytes"),
             };
@@ -214,6 +214,11 @@ impl Said {
                     "write {PROGRAM} {} NODE; `kubectl get nodes` lists nodes, {PROGRAM} -h explains",
                     command.name()
                 )));
+            }
+            (Positionals::Nodes, []) if !self.options.from.is_empty() => {}
+            (Positionals::Nodes, [word, ..]) if !self.options.from.is_empty() => {
+                return Err(Error::usage(format!("--from reads on this machine, and yet a node is named: {word}"))
+                    .hint("leave out one of them; each file takes a --from of its own"));
             }
             (Positionals::Nodes, words) => {
                 if let [first, _, ..] = words

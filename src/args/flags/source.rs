@@ -7,11 +7,11 @@ use crate::args::command::Command;
 use crate::args::flag::{Flag, Group, Set, Value};
 #[cfg(test)]
 use crate::args::options::Options;
-use crate::args::options::{Boot, SourceChoice, path_under_var_log, unit_name};
+use crate::args::options::{Boot, Input, SourceChoice, path_under_var_log, unit_name};
 use crate::error::Error;
 
 pub(super) const FLAGS: &[&Flag] =
-    &[&UNIT, &DMESG, &FOLLOW, &PATH, &PREVIOUS, &BOOT, &LIST_BOOTS, &NO_DECOMPRESS, &SOURCE, &LONG];
+    &[&UNIT, &DMESG, &FOLLOW, &PATH, &PREVIOUS, &BOOT, &LIST_BOOTS, &NO_DECOMPRESS, &SOURCE, &FROM, &LONG];
 
 static UNIT: Flag = Flag {
     long: "unit",
@@ -63,7 +63,7 @@ static FOLLOW: Flag = Flag {
          restarts of the kubelet and of the API server, and lost connections. --until ends it. Lines of several nodes are merged by time; a \
          line waits for others for a second at most.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.follow = given.switch()?;
         Ok(())
@@ -96,7 +96,7 @@ static PATH: Flag = Flag {
         "Reads a file under the node's /var/log instead of a service's log. May be given several times: the files are printed one after \
          another. `ls NODE` shows what is there. A file that ends in .gz is unpacked.",
     ],
-    excludes: &["unit", "dmesg", "boot"],
+    excludes: &["from", "unit", "dmesg", "boot"],
     set: Set::Option(|options, given| {
         let path = path_under_var_log(given.text()?)?;
         if path.is_empty() || given.text()?.ends_with('/') {
@@ -279,7 +279,7 @@ static SOURCE: Flag = Flag {
          configuration). `journal` reads the node's journal files through the kubelet's file server and decodes them here; `file` reads text \
          files under /var/log: both need the kubelet's log handler alone. `auto` takes what fits; -v 4 says which, and why not the others.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.source = match given.text()? {
             "auto" => SourceChoice::Auto,
@@ -304,6 +304,51 @@ fn source() {
         assert_eq!(said(&["n", "--source", text]).source, expected);
     }
     assert!(refused(&["n", "--source", "wal"]).contains("give auto, query, journal or file"));
+}
+
+static FROM: Flag = Flag {
+    long: "from",
+    short: None,
+    value: Value::File("FILE|DIR|-"),
+    commands: LOGS,
+    group: Group::Source,
+    brief: "Logs on this machine instead of nodes; repeatable, - is stdin",
+    help: &[
+        "Reads logs on this machine instead of a node's, with the same filters; no cluster is asked and no kubeconfig needed. FILE is \
+         a journal's file or a text log, plain or packed with gzip, - the same on stdin. DIR is a journal (/var/log/journal, a \
+         machine's folder in it, or a copy), or a copy of /var/log: of its text logs the kubelet's is read, or with -u a service's, \
+         with its rotations. May be given several times: what is named is printed one after another, and --tail counts in each.",
+        "Of a journal the kubelet's entries are shown, unless -u or -t asks for others; of a text log all lines, and -u and -t select \
+         by the program that a line names. The rotations of a FILE are not read with it, and boots, runs and the kernel are told \
+         by a journal alone. Times that name no zone are in that of the \
+         file's last line, as far as the time of its last change tells it; else in --timezone.",
+    ],
+    excludes: &["follow", "path", "source", "all-nodes", "selector", "role", "field-selector", "shard"],
+    set: Set::Option(|options, given| {
+        let path = given.path().ok_or_else(|| Error::usage("names nothing").hint("give a file, a folder, or -"))?;
+        let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };
+        if input == Input::Stdin && options.from.contains(&Input::Stdin) {
+            return Err(Error::usage("stdin can be read once"));
+        }
+        options.from.push(input);
+        Ok(())
+    }),
+};
+
+#[test]
+fn from() {
+    let path = |path: &str| Input::Path(path.into());
+    assert_eq!(said(&["--from", "a b"]).from, [path("a b")]);
+    assert_eq!(said(&["--from=x", "--from", "-", "logs", "--from", "/y"]).from, [path("x"), Input::Stdin, path("/y")]);
+    assert_eq!(said(&["-u", "crio", "--from", "./-"]).from, [path("./-")]);
+    assert!(refused(&["--from", "-", "--from", "-"]).contains("stdin can be read once"));
+    assert!(refused(&["--from", ""]).contains("names nothing"));
+    assert!(refused(&["--from", "x", "n"]).contains("--from reads on this machine, and yet a node is named: n"));
+    for other in [&["--path", "x"][..], &["--all-nodes"], &["-l", "a=b"], &["--role", "x"], &["--source", "journal"]] {
+        let args = [&["--from", "x"], other].concat();
+        assert!(refused(&args).contains("can't be given together"), "{args:?}");
+    }
+    assert!(refused(&["ls", "n", "--from", "x"]).contains("--from is a flag of logs, not of ls"));
 }
 
 static LONG: Flag = Flag {

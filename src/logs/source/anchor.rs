@@ -5,8 +5,8 @@ use crate::error::{Error, Kind};
 use crate::kube::node;
 use crate::logs::filter::Filter;
 use crate::logs::outlet::Flow;
-use crate::logs::source::Node;
 use crate::logs::source::journal::{self, Remote};
+use crate::logs::source::{Machine, Node};
 use crate::logs::unit::KUBELET;
 use crate::notice::Notices;
 use crate::time::{Anchor, Bound, Timestamp};
@@ -72,6 +72,36 @@ pub async fn resolve<'a>(
         known.push((anchor, at));
         *end = Some(bound.at(at));
     }
+    settle(ends, node.machine(), filter)?;
+    Ok(opened)
+}
+
+/// The same of a journal on this machine, which has no cluster to ask.
+pub async fn resolve_in(
+    remote: &mut Remote<'_>,
+    machine: Machine<'_>,
+    anchors: Anchors,
+    boot: Option<&Boot>,
+    filter: &mut Filter,
+) -> Flow<()> {
+    let mut ends = [None, None];
+    for (end, bound) in ends.iter_mut().zip([anchors.since, anchors.until]) {
+        let Some((bound, anchor)) = bound.and_then(|bound| Some((bound, bound.anchor()?))) else { continue };
+        let at = match anchor {
+            Anchor::Boot => remote.boot(boot.unwrap_or(&Boot::Back(0))).await?.first,
+            Anchor::KubeletStart => kubelet_start(remote, boot).await?,
+            Anchor::NotReady => {
+                let words = "the time not-ready is told by a cluster, and --from asks none";
+                return Err(Error::usage(words).hint("kubelet-start and boot are told by a journal").into());
+            }
+        };
+        *end = Some(bound.at(at));
+    }
+    settle(ends, machine, filter)
+}
+
+/// Puts the ends that are known now into the filter.
+fn settle(ends: [Option<Timestamp>; 2], machine: Machine<'_>, filter: &mut Filter) -> Flow<()> {
     let [since, until] = ends;
     filter.since = since.or(filter.since);
     filter.until = until.or(filter.until);
@@ -81,8 +111,8 @@ pub async fn resolve<'a>(
         let words = format!("the window ends before it begins: since {}, until {}", since.rfc3339(), until.rfc3339());
         return Err(Error::usage(words).into());
     }
-    show_window(node.notices, node.name, filter.since, filter.until);
-    Ok(opened)
+    show_window(machine.notices, machine.name, filter.since, filter.until);
+    Ok(())
 }
 
 async fn open<'a>(node: &'a Node<'a>, anchor: Anchor) -> Flow<Remote<'a>> {

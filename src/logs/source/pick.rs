@@ -70,7 +70,7 @@ pub enum Instead {
 
 impl What<'_> {
     /// What is wanted that only the journal tells, as it was asked for.
-    fn of_journal_alone(&self) -> Option<&'static str> {
+    pub(super) fn of_journal_alone(&self) -> Option<&'static str> {
         match self {
             What { instead: Some(Instead::Kernel), .. } => Some("--dmesg"),
             What { instead: Some(Instead::Boots), .. } => Some("--list-boots"),
@@ -272,6 +272,11 @@ async fn list_boots(node: &Node<'_>, out: &mut Outlet) -> Flow<bool> {
         Ok(remote) => remote,
         Err(missing) => return Err(no_journal(node, &missing).into()),
     };
+    print_boots(&mut remote, out).await
+}
+
+/// The table of a journal's boots.
+pub(super) async fn print_boots(remote: &mut Remote<'_>, out: &mut Outlet) -> Flow<bool> {
     let boots = remote.boots().await?;
     if !boots.is_empty() {
         let row =
@@ -345,7 +350,7 @@ async fn read_supervised(
         check_severity_was_seen(filter)?;
         return Ok(anything);
     }
-    Err(home::out_of_reach(node, home).into())
+    Err(home::out_of_reach(node.machine(), home).into())
 }
 
 fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {

@@ -22,7 +22,7 @@ enableSystemLogQuery: true
 featureGates: {NodeLogQuery: true}   # kubelets 1.27 to 1.35; older ones have no query";
 
 /// Files that hold many programs' lines.
-const COMMON: [&str; 3] = ["messages", "syslog", "daemon.log"];
+pub(super) const COMMON: [&str; 3] = ["messages", "syslog", "daemon.log"];
 
 /// What is known when text files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub(super) async fn read(
         Wanted::Kubelet => match folder.kubelet().await? {
             Some((home, log)) => {
                 if home.unit != KUBELET {
-                    home::choose(node, home, &format!("/var/log/{}", log.path()), filter);
+                    home::choose(node.machine(), home, &format!("/var/log/{}", log.path()), filter);
                 }
                 logs.push(log);
             }
@@ -150,7 +150,7 @@ pub(super) async fn read(
         if filter.saw_supervisor
             && let Some(home) = HOMES.iter().find(|home| home.holds == Holds::Supervisor)
         {
-            return Err(home::out_of_reach(node, home).into());
+            return Err(home::out_of_reach(node.machine(), home).into());
         }
         return Err(no_log(node, wanted.names(), entries, known).into());
     }
@@ -218,7 +218,7 @@ async fn follow_logs(
     let until = filter.until;
     let until_now = Node { follow: None, ..node.clone() };
     Box::pin(read_logs(&until_now, &up_to, want, filter, out)).await?;
-    File::follow(node, followed, want, filter, out, Watch::new(node, pace, until)).await
+    File::follow(node, followed, want, filter, out, Watch::new(node.machine(), pace, until)).await
 }
 
 /// RKE2's kubelet log, if somebody linked it into /var/log.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Live, Met, Missing, Remote, Within, boot_marker, fetch_all, find, timestamp};
+use super::{Live, Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
 use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
@@ -19,7 +19,7 @@ use crate::logs::source::home::{choose, out_of_reach};
 use crate::logs::source::pick::Instance;
 use crate::logs::source::text::Wanted;
 use crate::logs::source::watch::Watch;
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{Holds, Home, KUBELET};
 use crate::time::Timestamp;
 
@@ -70,13 +70,25 @@ pub async fn read<'a>(
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<Found> {
-    let mut remote = match remote {
+    let remote = match remote {
         Some(remote) => remote,
         None => match find(node).await? {
             Ok(remote) => remote,
             Err(missing) => return Ok(Found::Missing(missing)),
         },
     };
+    read_from(remote, (wanted, part), want, node.follow, filter, out).await
+}
+
+/// Reads what is wanted of a journal, and then follows it if at a pace.
+pub async fn read_from(
+    mut remote: Remote<'_>,
+    (wanted, part): (Wanted<'_>, Part<'_>),
+    want: Want,
+    follow: Option<&Pace>,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Found> {
     let boot = match part.boot {
         // What the kernel said before the last start is asked for by name.
         None if matches!(wanted, Wanted::Kernel) => Some(&Boot::Back(0)),
@@ -102,7 +114,7 @@ pub async fn read<'a>(
         }
         _ => None,
     };
-    if let Some(pace) = node.follow
+    if let Some(pace) = follow
         && !matches!(found, Some(Found::Supervised(_)))
     {
         anything |= reading.follow(pace, out).await?;
@@ -149,7 +161,7 @@ struct Reading<'r, 'a, 'f> {
     /// What is read, and the last entry of it that was met.
     matches: Matches,
     last: Option<Position>,
-    node: &'r Node<'a>,
+    node: Machine<'a>,
 }
 
 impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
@@ -225,10 +237,9 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                     self.remote.fetch(needs).await?;
                 }
                 Some(needs) => {
-                    let needs = self.remote.addressed(needs);
+                    let needs = self.remote.named(needs);
                     let ready = std::mem::take(&mut lines);
-                    let (handed, fetched) =
-                        tokio::join!(out.lines(ready), fetch_all(self.node, &self.remote.ranges, needs));
+                    let (handed, fetched) = tokio::join!(out.lines(ready), self.remote.place.fetch(needs));
                     self.remote.fetched.extend(fetched);
                     handed?;
                 }

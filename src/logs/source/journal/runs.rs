@@ -5,7 +5,6 @@ use super::timestamp;
 use crate::error::{Error, Kind};
 use crate::journal::{Found, Id, Instance, Instances, Journal, Limits, Step, full_name};
 use crate::logs::outlet::Flow;
-use crate::logs::source::journal::PACK;
 
 impl Remote<'_> {
     /// The newest runs of a unit, no more than so many, newest first; in one boot or all.
@@ -29,8 +28,7 @@ impl Remote<'_> {
                 Ok(Found::Step(step)) => step,
                 Ok(Found::End) => break,
                 Err(why) => {
-                    let words = format!("the journal in /var/log/{} costs too much to read", self.folder);
-                    return Err(Error::new(Kind::Partial, words).because(why).hint(PACK).into());
+                    return Err(self.costly(why).into());
                 }
             };
             // While it is asked for bytes, the journal is here.
