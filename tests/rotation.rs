@@ -159,7 +159,8 @@ fn a_command_of_many_requests_goes_on() {
             assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
             assert!(count.load(Ordering::SeqCst) > 5, "too few requests to show it");
             let refused = scene.cluster.requests().iter().filter(|request| request.user.is_empty()).count();
-            assert!((1..=8).contains(&refused), "{kind:?} {nth}: {refused} requests were refused");
+            // As many as were on their way: eight sizes of files, and what is asked of the journal.
+            assert!((1..=12).contains(&refused), "{kind:?} {nth}: {refused} requests were refused");
             if let Some(issuer) = &scene.issuer {
                 assert_eq!(issuer.asked().len(), 1, "refreshed once for all requests");
             }
