@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use civil::{Civil, klog_time, syslog_time};
 pub use duration::{go_duration, parse_duration, parse_timeout};
-pub use when::{Around, When};
+pub use when::{Anchor, Around, Bound, When};
 pub use zone::Zone;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.

@@ -96,6 +96,8 @@ async fn read(
     let single = options.nodes.one().is_some();
     let document = matches!(options.format, Said::Json | Said::Yaml);
     let order = match options.format {
+        // A table is no log.
+        _ if options.list_boots => Order::Sequential,
         Said::Digest => Order::Any,
         _ if options.follow && !options.merge && nodes.len() > 1 => Order::Any,
         _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
@@ -137,7 +139,7 @@ async fn read(
             // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
             let unit = match (&*plan.units, &*plan.paths) {
                 ([unit], _) => Some(unit.clone()),
-                ([], []) => Some(KUBELET.to_owned()),
+                ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
                 _ => None,
             };
             Format::Jsonl(Jsonl::new(output, &nodes, unit))
@@ -256,7 +258,7 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes
         }
     };
-    let few = plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window();
+    let few = plan.last.is_none() && options.tail.is_none() && !plan.has_window();
     if !said.needs_list() {
         if options.follow && few {
             plan.last = Some(FEW);

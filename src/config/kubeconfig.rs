@@ -326,11 +326,21 @@ pub(super) fn first_document<'de, T>(
             what = what.replacen(&format!(" at line {} column {}", at.line(), at.column()), "", 1);
             at.line()
         });
-        Malformed { line, what }
+        Malformed { line, what: without_value(what) }
     };
     match serde_yaml::Deserializer::from_str(text).next() {
         Some(document) => read(document).map_err(malformed),
         None => Err(Malformed { line: None, what: "no YAML document".into() }),
+    }
+}
+
+/// `!!int TEXT` makes the reader of YAML quote the text, which may be a token.
+fn without_value(what: String) -> String {
+    const VALUE: &str = ": string \"";
+    match (what.find(VALUE), what.rfind("\", expected")) {
+        (Some(from), Some(to)) if from < to => [&what[..from], &what[to + 1..]].concat(),
+        (Some(from), _) => what[..from].to_owned(),
+        _ => what,
     }
 }
 

@@ -21,6 +21,7 @@ use super::origin::Origin;
 use super::proxy::{Proxy, ProxyKind, connect};
 use super::request::Request;
 use super::response::Response;
+use super::sent::Sent;
 use super::tls::{self, Certificate, Identity, Peer, Protocol, Trust};
 use super::trace;
 use crate::clock::Clock;
@@ -191,6 +192,7 @@ impl Pool {
             version: parts.version,
             headers: parts.headers,
             body: Body::incoming(body, parts.version, gzip, turn),
+            sent: Sent::of(request.headers()),
             took,
         })
     }

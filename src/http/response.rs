@@ -7,6 +7,7 @@ use hyper::{HeaderMap, Version};
 
 use super::body::Body;
 use super::origin::Origin;
+use super::sent::Sent;
 
 /// An answer whose head has arrived.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, decoded from gzip where the server compressed it.
     pub body: Body,
+    /// The request's credentials, which the answer may repeat.
+    pub sent: Sent,
     /// Time from sending the request to the head.
     pub took: Duration,
 }

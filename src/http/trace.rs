@@ -8,6 +8,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use super::failure::Failure;
 use super::pool::Exchanged;
 use super::request::Request;
+use super::sent::Sent;
 use crate::notice::Notices;
 
 /// Parts of header names whose values are never shown.
@@ -31,7 +32,10 @@ pub(super) fn outcome(
     match outcome {
         Ok((head, _)) => {
             notices.verbose(6, || format!("{method} {url} {} in {took} milliseconds", head.status()));
-            notices.verbose(8, || with_headers(format!("{:?} {}", head.version(), head.status()), head.headers()));
+            notices.verbose(8, || {
+                Sent::of(request.headers())
+                    .scrub(with_headers(format!("{:?} {}", head.version(), head.status()), head.headers()))
+            });
         }
         Err(failure) => notices.verbose(6, || format!("{method} {url} failed in {took} milliseconds: {failure}")),
     }

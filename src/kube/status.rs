@@ -58,10 +58,21 @@ impl Refusal {
     /// Reads what an answer says about itself.
     pub async fn read(mut response: Response) -> Self {
         let body = Clock::System.within(Some(READ_LIMIT), response.body.beginning(READ)).await.unwrap_or_default();
-        let audit_id = response.header("audit-id").unwrap_or_default();
+        let audit_id = response.sent.scrub(response.header("audit-id").unwrap_or_default().to_owned());
         let audit_id = audit_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
         let retry_after = response.retry_after().map(|wait| wait.as_secs());
-        Refusal { audit_id, retry_after, ..Refusal::parse(response.status, response.content_type(), &body) }
+        // Before anything is cut, and again after texts were unquoted.
+        let body = response.sent.scrub(String::from_utf8_lossy(&body).into_owned());
+        let told = Refusal::parse(response.status, response.content_type(), body.as_bytes());
+        let scrub = |words| response.sent.scrub(words);
+        Refusal {
+            audit_id,
+            retry_after,
+            words: scrub(told.words),
+            reason: scrub(told.reason),
+            about: scrub(told.about),
+            ..told
+        }
     }
 
     /// What an answer's status, type and the beginning of its body say.

@@ -363,6 +363,9 @@ async fn run(plan: Arc<Plan>, means: Means, name: String, usage: Use, pace: Opti
         units: &plan.units,
         paths: &plan.paths,
         instance: plan.instance,
+        boot: plan.boot.as_ref(),
+        instead: plan.instead,
+        anchors: plan.anchors,
         choice: plan.choice,
         decompress: plan.decompress,
     };

@@ -16,6 +16,7 @@ use hyper::rt::{Read, ReadBuf, Write};
 
 use super::dial::{host_and_port, tcp_words};
 use super::failure::{Failure, Stage};
+use super::sent::Sent;
 use crate::clock::Clock;
 use crate::secret::Secret;
 
@@ -156,6 +157,9 @@ impl Proxy {
         if !said.is_empty() {
             answer.push_str(&format!(": {said}"));
         }
+        let mut sent = Sent::default();
+        self.authorization().iter().for_each(|value| sent.add(value));
+        let answer = sent.scrub(answer);
         let to_server = format!("to connect to {server}");
         match status {
             407 if !reply.takes_basic() => self

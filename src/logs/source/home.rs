@@ -28,9 +28,21 @@ pub enum Taken {
 }
 
 /// Reads the kubelet through the query, wherever in the journal it logs.
-pub async fn read(node: &Node<'_>, texts: Texts, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
+///
+/// In one boot, so many before the last, it is the unit `kubelet` alone: when another wrote there is not to be asked.
+pub async fn read(
+    node: &Node<'_>,
+    texts: Texts,
+    boot: Option<u32>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Taken> {
     let units = [KUBELET.to_owned()];
-    let mut query = Query::new(node, &units).texts(texts);
+    let mut query = Query::new(node, &units).texts(texts).boot(boot);
+    if boot.is_some_and(|back| back > 0) {
+        return query.read(want, filter, out).await.map(Taken::Found);
+    }
     if let (None, Some(since)) = (want.last, filter.since) {
         // What a window needs to know of the node anyway tells whether its kubelet is at work, before anything is printed.
         query.prepare().await?;

@@ -11,16 +11,26 @@ use std::task::Poll;
 
 use crate::error::{Error, Kind, Result};
 use crate::http::ranges::{Fetched, Limits as RangeLimits, Ranges, Wanted};
-use crate::journal::{Entry, FileId, Header, Id, Journal, Limits, Name, Need, Notice, Query, Step, Value};
+use crate::journal::{
+    AnyOf, Entry, FileId, Header, Id, Journal, Limits, Matches, Name, Need, Notice, Query, Step, Value, full_name,
+};
 use crate::kube::path;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::Node;
+use crate::logs::unit::{HOMES, Home};
+use crate::time::Timestamp;
 
 mod find;
+mod boots;
+mod runs;
+mod units;
 mod read;
 
+use boots::Within;
+pub use boots::{Span, table};
 pub use find::{Missing, find};
-pub use read::{Found, read};
+pub use read::{Found, Part, read};
+pub use units::Unit;
 
 /// Bytes that may be fetched for one node's log: a journal's usual limit is a tenth of it.
 const BUDGET: u64 = 64 << 30;
@@ -31,6 +41,8 @@ pub struct Remote<'a> {
     node: &'a Node<'a>,
     /// Where its files are, below /var/log.
     folder: String,
+    /// The boot that the node's object names.
+    boot: Option<Id>,
     ranges: Ranges,
     journal: Journal,
     /// What could not be read; lines are missing then.
@@ -74,6 +86,7 @@ impl<'a> Remote<'a> {
         Remote {
             node,
             folder,
+            boot: None,
             ranges: Ranges::new(limits),
             journal: Journal::new(names, Limits::default()),
             damaged: Vec::new(),
@@ -100,6 +113,43 @@ impl<'a> Remote<'a> {
         self.fetched.clear();
         self.journal.find(values);
         self.values().await
+    }
+
+    /// The newest entry of these, if there is one.
+    pub async fn newest(&mut self, matches: Matches) -> Flow<Option<Arc<Entry>>> {
+        self.ask(Query::tail(matches, 1));
+        loop {
+            match self.next().await? {
+                Met::Entry(entry) => return Ok(Some(entry)),
+                Met::End => return Ok(None),
+                Met::Value(_) => {}
+            }
+        }
+    }
+
+    /// The unit that runs the kubelet: of those the journal knows, in this boot or in any, the one with the newest entry.
+    pub async fn home(&mut self, boot: Option<Id>) -> Flow<Option<(&'static Home, Timestamp)>> {
+        let units = HOMES.iter().map(|home| format!("_SYSTEMD_UNIT={}", full_name(home.unit)).into_bytes());
+        let known = self.find(units.collect()).await?;
+        let mut newest: Option<(&Home, Timestamp)> = None;
+        for home in &HOMES {
+            let unit = full_name(home.unit);
+            let Some(value) = known.iter().find(|value| value.value() == unit.as_bytes()) else { continue };
+            let last = match boot {
+                None => Some(value.last.realtime),
+                Some(boot) => {
+                    let own = Matches::all().and(AnyOf::field("_SYSTEMD_UNIT", unit.as_bytes())).and(AnyOf::boot(boot));
+                    self.newest(own).await?.map(|entry| entry.position.realtime)
+                }
+            };
+            // Of equals the first.
+            if let Some(last) = last.map(timestamp)
+                && newest.is_none_or(|(_, at)| last > at)
+            {
+                newest = Some((home, last));
+            }
+        }
+        Ok(newest)
     }
 
     /// Goes on to the next entry or value; fetches what that takes.
@@ -349,6 +399,10 @@ fn split(ranges: &[Range<u64>]) -> (Option<Range<u64>>, Vec<Range<u64>>) {
         [first, rest @ ..] if first.start == 0 && !rest.is_empty() => (Some(first.clone()), rest.to_vec()),
         all => (None, all.to_vec()),
     }
+}
+
+fn timestamp(micros: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
 /// `-- Boot <id> --`, as journalctl writes it between two boots.

@@ -20,6 +20,7 @@ pub mod rotation;
 pub mod rotated;
 pub mod text;
 pub mod journal;
+pub mod anchor;
 mod watch;
 pub mod pick;
 

@@ -44,6 +44,8 @@ pub enum Wanted<'a> {
     Kubelet,
     /// These units, without `.service`.
     Units(&'a [String]),
+    /// The kernel, which only the journal tells from others.
+    Kernel,
 }
 
 impl Wanted<'_> {
@@ -52,6 +54,7 @@ impl Wanted<'_> {
         match self {
             Wanted::Kubelet => KUBELET.to_owned(),
             Wanted::Units(units) => units.join(", "),
+            Wanted::Kernel => "the kernel".to_owned(),
         }
     }
 }
@@ -96,6 +99,7 @@ pub(super) async fn read(
             }
             None => shared.push(KUBELET.to_owned()),
         },
+        Wanted::Kernel => return Err(Error::usage("the kernel's messages are in the journal alone").into()),
         Wanted::Units(units) => {
             for unit in units {
                 match folder.own(unit).await? {
@@ -123,7 +127,7 @@ pub(super) async fn read(
                 filter.identifiers.extend(programs.map(|home| home.identifier.to_owned()));
                 filter.identifiers.dedup();
             }
-            Wanted::Units(_) => filter.identifiers.extend(shared.iter().cloned()),
+            Wanted::Units(_) | Wanted::Kernel => filter.identifiers.extend(shared.iter().cloned()),
         }
         logs.push(Log::of(common, entries));
     }
@@ -136,7 +140,7 @@ pub(super) async fn read(
     let among = match wanted {
         _ if shared.is_empty() => String::new(),
         Wanted::Kubelet => ", the lines of the kubelet, by itself or in k3s, k0s, MicroK8s or MicroShift".to_owned(),
-        Wanted::Units(_) => format!(", the lines of {}", wanted.names()),
+        Wanted::Units(_) | Wanted::Kernel => format!(", the lines of {}", wanted.names()),
     };
     let paths: Vec<&str> = logs.iter().map(Log::path).collect();
     node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, paths.join(", /var/log/")));
