@@ -274,15 +274,12 @@ impl Case {
 
     /// Whether a flag or the chosen kubeconfig names a server without saying how it is spoken to.
     pub(super) fn has_server_without_scheme(&self) -> bool {
-        ["@HOST@", "@PLAINHOST@", "localhost:@PORT@"].iter().any(|host| {
-            self.args.iter().any(|arg| arg.strip_prefix("--server=").unwrap_or(arg).starts_with(host))
-                || self
-                    .config
-                    .pointer("/clusters/0/cluster/server")
-                    .and_then(Value::as_str)
-                    .is_some_and(|server| server.starts_with(host))
-                || self.env.iter().any(|(name, value)| *name == "KUBERNETES_MASTER" && value.starts_with(host))
-        })
+        let flag = |arg: &String| arg.strip_prefix("--server=").or(arg.strip_prefix("-s=")).unwrap_or(arg).to_owned();
+        let flags = self.args.iter().map(flag).filter(|arg| arg.contains("@HOST@") || arg.starts_with("localhost:"));
+        let variables =
+            self.env.iter().filter(|(name, _)| *name == "KUBERNETES_MASTER").map(|(_, value)| value.clone());
+        let server = self.config.pointer("/clusters/0/cluster/server").and_then(Value::as_str).map(str::to_owned);
+        flags.chain(variables).chain(server).any(|server| !server.contains("://"))
     }
 
     /// Whether the kubeconfig holds this.

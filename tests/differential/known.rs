@@ -43,6 +43,13 @@ pub(super) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        what: "the same, where HTTPS_PROXY is for TLS alone: kubectl goes past it and finds no such host",
+        fits: |&Difference { case, theirs, their_words: words, ours, .. }| {
+            let past = is_silent(theirs) && theirs.end == End::Unreachable && words.contains("no such host");
+            past && ours.proxy.is_some() && case.has_server_without_scheme()
+        },
+    },
+    Known {
         what: "a proxy variable: Go takes LocalHost, in capitals, for another host than localhost",
         fits: |&Difference { case, theirs, ours, .. }| {
             case.mentions("//LocalHost")
