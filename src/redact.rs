@@ -368,7 +368,7 @@ fn urls(line: &[u8], found: &mut Vec<Range<usize>>) {
 
 /// Base64 of a user, a colon and a password.
 fn is_basic(text: &[u8]) -> bool {
-    text.len() >= 4 && STANDARD.decode(text).is_ok_and(|pair| pair.iter().any(|byte| *byte == b':') && pair.is_ascii())
+    text.len() >= 4 && STANDARD.decode(text).is_ok_and(|pair| pair.contains(&b':') && pair.is_ascii())
 }
 
 fn is_token_byte(byte: &u8) -> bool {

@@ -33,6 +33,6 @@ pub use pool::{Pool, Settings};
 pub use proxy::{Proxy, ProxyKind};
 pub use ranges::{Fetched, Ranges};
 pub use request::{ByteRange, Encoding, Request};
-pub use sent::Sent;
 pub use response::{Redirect, Response};
+pub use sent::Sent;
 pub use tls::{Certificate, Identity, Protocol, Roots, Trust};

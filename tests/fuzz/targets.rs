@@ -62,7 +62,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "journal", run: journal, seeds: journals, tokens: &[], runs: 200 },
     Target { name: "quoting", run: quoting, seeds: logs, tokens: LOG, runs: 100_000 },
     // Each masks its input three times, by some fifty rules.
-    Target { name: "redact", run: redact, seeds: secrets, tokens: SECRET, runs: 30_000 },
+    Target { name: "redact", run: redact, seeds: secrets, tokens: SECRET, runs: 8_000 },
     Target { name: "times", run: times, seeds: written_times, tokens: TIME, runs: 100_000 },
     Target { name: "names", run: names, seeds: written_names, tokens: URL, runs: 100_000 },
 ];
@@ -431,7 +431,7 @@ fn certificate(input: &[u8]) -> u64 {
 /// Nothing is given that was not asked for.
 fn multipart(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(&input[..input.len().min(200)]);
-    let _ = (content_range(&text), unsatisfied(&text), Parts::new(&text, &[0..9]).map(drop));
+    let _ = (content_range(&text), unsatisfied(&text), Parts::new(&text, &[0..9, 20..30]).map(drop));
     let asked = [0..5, 7..9, 20..100];
     let mut outcomes = [17, 4096].map(|length| {
         let mut parts = Parts::new("multipart/byteranges; boundary=x", &asked).expect("a boundary");
@@ -768,7 +768,7 @@ fn multiparts() -> Vec<Vec<u8>> {
     vec![
         [part("0-4", "01234"), part("7-8", "78"), part("20-99", &long), "--x--\r\n".into()].concat().into(),
         [part("7-8", "78"), "--x--".into()].concat().into(),
-        format!("preamble\n--x\ncontent-range: bytes 0-4/5\n\n01234\n--x--\nepilogue").into(),
+        "preamble\n--x\ncontent-range: bytes 0-4/5\n\n01234\n--x--\nepilogue".into(),
         b"bytes 0-499/1234".to_vec(),
         b"multipart/byteranges; boundary=\"a b\"".to_vec(),
     ]
