@@ -1,7 +1,7 @@
 //! The one place that reads a clock or waits; tests put their own time in.
 
 use std::future::Future;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::time::Timestamp;
 
@@ -21,13 +21,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::Fixed(at) => *at,
-            Clock::System => {
-                let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
-                    Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-                    Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |m| -m),
-                };
-                Timestamp::from_micros(micros)
-            }
+            Clock::System => SystemTime::now().into(),
         }
     }
 

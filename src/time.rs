@@ -6,11 +6,11 @@ mod when;
 mod zone;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use civil::{Civil, klog_time, syslog_time};
 pub use duration::{go_duration, parse_duration, parse_timeout};
-pub use when::{Around, When};
+pub use when::{Anchor, Around, Bound, When};
 pub use zone::Zone;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
@@ -76,6 +76,15 @@ impl Timestamp {
     /// Calendar date and time of day in UTC.
     pub fn civil_utc(self) -> Civil {
         Civil::of(self)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(at: SystemTime) -> Self {
+        Timestamp(match at.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
+        })
     }
 }
 

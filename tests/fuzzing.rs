@@ -8,6 +8,7 @@ mod targets;
 use targets::{TARGETS, fuzz};
 
 /// Runs a target as a test; FUZZ_RUNS sets another number of mutations, FUZZ_SEED another beginning.
+#[allow(clippy::print_stdout, reason = "the harness shows it with a failing test")]
 fn try_out(name: &str) {
     let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a number"));
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may, and so may what only tests call")]
 
 mod driver;
-mod oracle;
+pub(crate) mod oracle;
 mod generate;
 mod cost;
 mod follow;

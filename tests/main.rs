@@ -26,3 +26,5 @@ mod stream;
 mod tls;
 mod distro;
 mod rotated;
+mod from;
+mod boots;

@@ -88,6 +88,11 @@ pub const COMMANDS: &[Spec] = &[
                 "Ten minutes around a moment copied from a log",
                 "kubectl kubelet-logs node-1 --around \"I1121 03:07:12.123456\"",
             ),
+            ("What the kubelet wrote before it was last started", "kubectl kubelet-logs node-1 -p"),
+            (
+                "The kernel's last words before the node was last started",
+                "kubectl kubelet-logs node-1 -k -b -1 --tail 50",
+            ),
             ("The container runtime instead", "kubectl kubelet-logs node-1 -u containerd --since 30m -g timeout"),
             ("A file under the node's /var/log", "kubectl kubelet-logs node-1 --path kubelet.log"),
         ],
@@ -101,10 +106,12 @@ pub const COMMANDS: &[Spec] = &[
         brief: "List what can be read on a node",
         about: &[
             "Lists a folder of the node's /var/log, with the size of each file. What it shows can be read with --path.",
+            "Without a folder it also shows what the node's journal holds: units, with how many entries each has and when it last wrote, \
+             for --unit; and boots, for --boot. Of journals with very many units some may be missing.",
             "Sizes cost a request a file: without --long they are asked for up to 200 files.",
         ],
         examples: &[
-            ("What is in /var/log", "kubectl kubelet-logs ls node-1"),
+            ("What is in /var/log and in the journal", "kubectl kubelet-logs ls node-1"),
             ("A folder in it, all sizes", "kubectl kubelet-logs ls node-1:pods --long"),
         ],
         positionals: Positionals::NodeAndFolder,

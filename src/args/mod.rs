@@ -19,7 +19,8 @@ pub use command::Command;
 pub use complete::Candidates;
 pub use nodes::Nodes;
 pub use options::{
-    Color, Connection, Format, Options, PodName, Priority, Severity, SourceChoice, Tail, path_under_var_log, unit_name,
+    Boot, Color, Connection, Format, Input, Options, PodName, Priority, Severity, SourceChoice, Tail,
+    path_under_var_log, unit_name,
 };
 pub use parse::{Parsed, parse};
 

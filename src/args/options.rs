@@ -1,5 +1,6 @@
 //! What was said on the command line, typed and checked as far as the text alone allows; nothing is looked up yet.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::Command;
 use super::nodes::{Nodes, Shard};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::time::{Around, Timestamp, When, Zone};
+use crate::time::{Around, Bound, Timestamp, When, Zone};
 
 /// A command with everything said to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +25,16 @@ pub struct Options {
     pub units: Vec<String>,
     /// `--path`: files relative to /var/log, without `..`; never together with units.
     pub paths: Vec<String>,
-    /// `-p`: the newest rotation of each of `paths`, which are never empty then.
+    /// `--from`: what is read instead of nodes; then there are none.
+    pub from: Vec<Input>,
+    /// `-p`: the newest rotation of each of `paths`, or the run of each unit before its last.
     pub previous: bool,
+    /// `-b`.
+    pub boot: Option<Boot>,
+    /// `--list-boots`: in place of a log.
+    pub list_boots: bool,
+    /// `-k`: the kernel's messages in place of a unit's.
+    pub dmesg: bool,
     /// `--source`.
     pub source: SourceChoice,
     /// Whether a file that ends in `.gz` is unpacked; `--no-decompress` says no.
@@ -101,7 +110,11 @@ impl Default for Options {
             connection: Connection::default(),
             units: Vec::new(),
             paths: Vec::new(),
+            from: Vec::new(),
             previous: false,
+            boot: None,
+            list_boots: false,
+            dmesg: false,
             source: SourceChoice::Auto,
             decompress: true,
             since: None,
@@ -139,8 +152,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// First and last instant wanted, both included, for a run that starts at `now`.
-    pub fn window(&self, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+    /// First and last instant wanted, both included, for a run that starts at `now`; some are each node's own.
+    pub fn window(&self, now: Timestamp) -> Result<(Option<Bound>, Option<Bound>)> {
         if let Some(around) = &self.around {
             let (since, until) = around.resolve(now, &self.timezone).map_err(|e| e.within("--around"))?;
             return Ok((Some(since), Some(until)));
@@ -149,7 +162,7 @@ impl Options {
             when.map(|when| when.resolve(now, &self.timezone)).transpose().map_err(|e| e.within(flag))
         };
         let (since, until) = (resolve(&self.since, "--since")?, resolve(&self.until, "--until")?);
-        if let (Some(since), Some(until)) = (since, until)
+        if let (Some(Bound::At(since)), Some(Bound::At(until))) = (since, until)
             && since > until
         {
             return Err(Error::usage(format!(
@@ -251,6 +264,61 @@ pub enum SourceChoice {
     Journal,
     /// Text files under /var/log.
     File,
+}
+
+/// A log on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// What comes on stdin.
+    Stdin,
+    /// A file or folder.
+    Path(PathBuf),
+}
+
+/// A boot of a node, as journalctl names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// So many boots before the last: `0` or `-0` is the last itself.
+    Back(u32),
+    /// The nth of those the journal knows, from `+1` on.
+    Nth(u32),
+    /// By its id: 32 lowercase hexadecimal digits.
+    Id(String),
+}
+
+impl Boot {
+    /// Reads `0`, `-1`, `+1`, or an id with or without the dashes of a UUID.
+    pub fn parse(text: &str) -> Result<Boot> {
+        const FORMS: &str =
+            "give 0 for the last boot, -1 for the one before, +1 for the first, or a whole id; --list-boots shows them";
+        let wrong = || Error::usage(format!("not a boot: {text:?}")).hint(FORMS);
+        let bare: String = text.chars().filter(|c| *c != '-').collect();
+        if bare.len() == 32 && bare.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Boot::Id(bare.to_ascii_lowercase()));
+        }
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        if !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let number: u32 = digits.parse().map_err(|_| wrong())?;
+        Ok(match number {
+            0 => Boot::Back(0),
+            _ if text.starts_with('-') => Boot::Back(number),
+            _ => Boot::Nth(number),
+        })
+    }
+}
+
+/// As it can be given.
+impl fmt::Display for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Boot::Back(0) => f.write_str("0"),
+            Boot::Back(back) => write!(f, "-{back}"),
+            Boot::Nth(nth) => write!(f, "+{nth}"),
+            Boot::Id(id) => f.write_str(id),
+        }
+    }
 }
 
 /// How much of the end.
@@ -490,6 +558,26 @@ mod tests {
     }
 
     #[test]
+    fn boots_are_named_as_journalctl_names_them() {
+        let id = "3bb427c1a1da059d2ad1245c92010b38";
+        for (text, expected, shown) in [
+            ("0", Boot::Back(0), "0"),
+            ("-0", Boot::Back(0), "0"),
+            ("-1", Boot::Back(1), "-1"),
+            ("+2", Boot::Nth(2), "+2"),
+            ("2", Boot::Nth(2), "+2"),
+            (id, Boot::Id(id.into()), id),
+            ("3BB427C1-a1da-059d-2ad1-245c92010b38", Boot::Id(id.into()), id),
+        ] {
+            let boot = Boot::parse(text).unwrap();
+            assert_eq!((boot.to_string(), boot), (shown.to_owned(), expected), "{text}");
+        }
+        for text in ["", "-", "+", "--1", "last", "3bb427c1", "99999999999", "-1.5", "٣"] {
+            assert!(Boot::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_window_that_ends_before_it_begins_is_refused() {
         let now = Timestamp::from_micros(1_795_230_432_000_000);
         let when = |text: &str| Some(When::parse(text).unwrap());
@@ -499,6 +587,7 @@ mod tests {
         assert_eq!(options(None, None).window(now).unwrap(), (None, None));
         let around = Options { around: Some(Around::parse("now±1s").unwrap()), ..Options::default() };
         let (since, until) = around.window(now).unwrap();
-        assert_eq!(until.unwrap().as_micros() - since.unwrap().as_micros(), 2_000_000);
+        let micros = |bound: Option<Bound>| bound.unwrap().at(now).as_micros();
+        assert_eq!(micros(until) - micros(since), 2_000_000);
     }
 }

@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 
 use super::command::{COMMANDS, Positionals, SHELLS};
 use super::complete::{self, Candidates};
-use super::flag::{Flag, Given, Set};
+use super::flag::{Flag, Given, Group, Set};
 use super::help::{self, Depth};
 use super::nodes::node_name;
-use super::options::{Format, Options, SourceChoice, path_under_var_log};
+use super::options::{Boot, Format, Options, SourceChoice, path_under_var_log};
 use super::suggest::{habit, nearest};
 use super::words::{Word, Words};
 use super::{Command, PROGRAM, flags, man, version};
@@ -154,14 +154,48 @@ impl Said {
             if self.options.previous {
                 return Err(Error::usage("--follow waits for new lines, and --previous has none"));
             }
+            // The last boot by another name is known only once the journal is read.
+            if let Some(boot) = self.options.boot.as_ref().filter(|boot| **boot != Boot::Back(0)) {
+                return Err(Error::usage(format!("--follow waits for new lines, and boot {boot} may have none"))
+                    .hint("leave --boot out, or follow boot 0"));
+            }
         }
         if !self.options.paths.is_empty() && self.options.source == SourceChoice::Query {
             return Err(Error::usage("--path reads a file, --source query asks for a service")
                 .hint("leave out one of them; --unit names a service"));
         }
-        if self.options.previous && self.options.paths.is_empty() {
-            return Err(Error::usage("--previous needs --path in this version: it reads a file's newest rotation")
-                .hint("for what a unit wrote before a restart, give a window with --since and --until"));
+        self.check_source()
+    }
+
+    /// What only the journal tells can't be asked of another source.
+    fn check_source(&self) -> Result<()> {
+        let Options { source, boot, .. } = &self.options;
+        let elsewhere = matches!(source, SourceChoice::Query | SourceChoice::File);
+        let asked = match boot {
+            _ if self.options.list_boots => Some("--list-boots"),
+            _ if self.options.dmesg => Some("--dmesg"),
+            _ if self.options.previous && self.options.paths.is_empty() => Some("--previous"),
+            // The kubelet's query takes a number.
+            Some(Boot::Back(_)) if *source == SourceChoice::Query => None,
+            Some(_) => Some("--boot"),
+            None => None,
+        };
+        if let Some(asked) = asked.filter(|_| elsewhere) {
+            let named = if *source == SourceChoice::Query { "query" } else { "file" };
+            let also = if asked == "--boot" && named == "query" { ": the query takes 0, -1, -2 and so on" } else { "" };
+            return Err(Error::usage(format!("{asked} can't be answered by --source {named}{also}"))
+                .hint("leave --source out, or give --source journal"));
+        }
+        if self.options.list_boots {
+            let changes_lines = |flag: &Flag| match flag.group {
+                Group::Source => !matches!(flag.long, "list-boots" | "source" | "from"),
+                Group::Window | Group::Filter => true,
+                _ => matches!(flag.long, "output" | "timestamps" | "limit-bytes"),
+            };
+            if let Some(flag) = self.used.iter().find(|flag| changes_lines(flag)) {
+                let words = format!("--list-boots prints a table, which --{} can't change", flag.long);
+                return Err(Error::usage(words).hint("leave one of them out"));
+            }
         }
         Ok(())
     }
@@ -180,6 +214,11 @@ impl Said {
                     "write {PROGRAM} {} NODE; `kubectl get nodes` lists nodes, {PROGRAM} -h explains",
                     command.name()
                 )));
+            }
+            (Positionals::Nodes, []) if !self.options.from.is_empty() => {}
+            (Positionals::Nodes, [word, ..]) if !self.options.from.is_empty() => {
+                return Err(Error::usage(format!("--from reads on this machine, and yet a node is named: {word}"))
+                    .hint("leave out one of them; each file takes a --from of its own"));
             }
             (Positionals::Nodes, words) => {
                 if let [first, _, ..] = words

@@ -22,10 +22,6 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 pub fn habit(flag: &str) -> Option<&'static str> {
     Some(match flag {
         "-A" | "--all-namespaces" | "--all" => "nodes have no namespaces: --all-nodes reads every node",
-        "-p" | "--previous" => "choosing an instance of the kubelet is not supported by this version",
-        "-b" | "--boot" | "-k" | "--dmesg" => {
-            "choosing a boot is not supported by this version; --since and --until choose a time"
-        }
         "-Q" | "--query" => "name a service with -u, a file with --path",
         "-S" => "use --since",
         "-U" => "use --until",

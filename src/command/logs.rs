@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::args::nodes::in_shard;
 use crate::args::{Format as Said, Nodes, Options, PodName};
@@ -16,9 +16,10 @@ use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
 use crate::kube::{Client, node, pod};
-use crate::logs::collect::{End, Means, Order, Step, Use, collect};
+use crate::logs::collect::{End, Means, Order, Origin, Step, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
+use crate::logs::source::local::{self, Local, Unpack};
 use crate::logs::unit::KUBELET;
 use crate::notice::Notices;
 use crate::output::Output;
@@ -30,14 +31,14 @@ const AT_ONCE: usize = 64;
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
     // What was said is checked before anything is connected.
     let plan = plan(options, context.clock, &context.notices)?;
-    let cluster = context.cluster(options)?;
+    let cluster = if options.from.is_empty() { Some(context.cluster(options)?) } else { None };
     let clock = context.clock;
     let mut file = match &options.write {
         Some(path) => Some(file(path, options, context)?),
         None => None,
     };
     let output = file.as_mut().unwrap_or(output);
-    let reading = read(options, &cluster, plan, context, output);
+    let reading = read(options, cluster.as_ref(), plan, context, output);
     let ended = match clock.within(options.timeout, reading).await {
         Some(outcome) => outcome,
         None => Err(out_of_time(options.timeout.unwrap_or_default())),
@@ -82,21 +83,25 @@ fn shard(options: &Options, context: &Context) -> Result<Option<(u32, u32)>> {
 
 async fn read(
     options: &Options,
-    cluster: &Cluster,
+    cluster: Option<&Cluster>,
     mut plan: Plan,
     context: &mut Context,
     output: &mut Output,
 ) -> Result<Outcome> {
     let mut interrupt = context.interrupt.clone();
-    let nodes = tokio::select! {
+    let (nodes, origin) = tokio::select! {
         biased;
         signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
-        nodes = prepare(options, cluster, &mut plan, context) => nodes?,
+        found = look(options, cluster, &mut plan, context) => found?,
     };
-    let single = options.nodes.one().is_some();
+    let single = options.nodes.one().is_some() || options.from.len() == 1;
     let document = matches!(options.format, Said::Json | Said::Yaml);
     let order = match options.format {
+        // A table is no log.
+        _ if options.list_boots => Order::Sequential,
         Said::Digest => Order::Any,
+        // Parts of one log, perhaps.
+        _ if cluster.is_none() => Order::Sequential,
         _ if options.follow && !options.merge && nodes.len() > 1 => Order::Any,
         _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
         _ => Order::Sequential,
@@ -105,7 +110,7 @@ async fn read(
     let text = options.format == Said::Text;
     let names = match (text, options.prefix, order) {
         (true, Some(true), _) | (true, None, Order::Merged | Order::Any) => Names::Prefix,
-        (true, None, Order::Sequential) if !single && nodes.len() > 1 => Names::Header,
+        (true, None, Order::Sequential) if !single && nodes.len() > 1 && cluster.is_some() => Names::Header,
         _ => Names::Untold,
     };
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
@@ -129,7 +134,7 @@ async fn read(
         raw: !text,
     };
     let plan = Arc::new(plan);
-    let means = Means { client: Arc::clone(&cluster.client), notices: context.notices.clone(), clock: context.clock };
+    let means = Means { origin, notices: context.notices.clone(), clock: context.clock };
     let (began, started) = (context.clock.now(), context.clock.instant());
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
@@ -137,7 +142,7 @@ async fn read(
             // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
             let unit = match (&*plan.units, &*plan.paths) {
                 ([unit], _) => Some(unit.clone()),
-                ([], []) => Some(KUBELET.to_owned()),
+                ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
                 _ => None,
             };
             Format::Jsonl(Jsonl::new(output, &nodes, unit))
@@ -239,6 +244,18 @@ impl Tally<'_> {
     }
 }
 
+/// What is read, by name, and where.
+async fn look(
+    options: &Options,
+    cluster: Option<&Cluster>,
+    plan: &mut Plan,
+    context: &Context,
+) -> Result<(Vec<String>, Origin)> {
+    let Some(cluster) = cluster else { return Ok(open(options, plan, context).await) };
+    let nodes = prepare(options, cluster, plan, context).await?;
+    Ok((nodes, Origin::Cluster(Arc::clone(&cluster.client))))
+}
+
 /// What has to be asked of the API before nodes are read: which ones, and what the pod is called.
 async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context: &Context) -> Result<Vec<String>> {
     if let Some(pod) = &options.about {
@@ -256,7 +273,7 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes
         }
     };
-    let few = plan.last.is_none() && options.tail.is_none() && !plan.filter.has_window();
+    let few = plan.last.is_none() && options.tail.is_none() && !plan.has_window();
     if !said.needs_list() {
         if options.follow && few {
             plan.last = Some(FEW);
@@ -283,6 +300,22 @@ fn check_followed(nodes: Vec<String>, options: &Options) -> Result<Vec<String>> 
         return Err(Error::usage(words).hint(format!("--max-concurrency {} allows it", nodes.len())));
     }
     Ok(nodes)
+}
+
+/// What has to be looked at before logs on this machine are read: whose they are. What can't be opened fails by itself.
+async fn open(options: &Options, plan: &mut Plan, context: &Context) -> (Vec<String>, Origin) {
+    if let Some(pod) = &options.about {
+        let namespace = pod.namespace.as_deref().or(options.connection.namespace.as_deref()).unwrap_or("default");
+        plan.filter.pod = Some(PodLines::new(namespace, &pod.name, []));
+    }
+    let unpack = if options.decompress { Unpack::Gzip } else { Unpack::Nothing };
+    let (mut names, mut locals) = (Vec::new(), Vec::new());
+    for input in &options.from {
+        let local = Local::open(input, &options.timezone, unpack, &context.notices, context.clock).await;
+        names.push(local.as_ref().map_or_else(|_| local::name(input), |local| local.name.clone()));
+        locals.push(Mutex::new(Some(local)));
+    }
+    (names, Origin::Here(locals.into()))
 }
 
 /// Entries a node where a selector chooses and nothing says how many: kubectl's number.

@@ -1,7 +1,8 @@
-//! `ls NODE[:DIR]`: lists what can be read under the node's /var/log.
+//! `ls NODE[:DIR]`: lists what can be read on a node: files under its /var/log, and what its journal holds.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -13,6 +14,7 @@ use crate::kube::{Client, path};
 use crate::logs::outlet::Halt;
 use crate::logs::plan::SERVER_LIMIT;
 use crate::logs::source::file::modified;
+use crate::logs::source::journal::{self, Span, Unit};
 use crate::logs::source::listing::Entry;
 use crate::logs::source::{Node, pick};
 use crate::output::Output;
@@ -23,6 +25,10 @@ use crate::time::Timestamp;
 const MOST_SIZES: usize = 200;
 /// Requests at a time.
 const AT_ONCE: usize = 8;
+/// Units of each of the journal's files that are looked for beside the well-known, and for how long.
+const MOST_UNITS: (usize, Duration) = (200, Duration::from_secs(2));
+/// Where the journal is.
+const JOURNAL: &str = "journal";
 
 /// Lists and prints.
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
@@ -63,31 +69,97 @@ async fn list(
         Halt::Stopped => Error::new(crate::error::Kind::Failed, "stopped"),
     })?;
     let files = entries.iter().filter(|entry| !entry.directory).count();
-    let facts = if files <= MOST_SIZES || options.long {
-        facts(client, name, directory, &entries).await
-    } else {
+    let sizes = async {
+        if files <= MOST_SIZES || options.long {
+            return facts(client, name, directory, &entries).await;
+        }
         context.notices.note(format_args!("{files} files; their sizes are asked for with --long"));
         vec![Fact::Unknown; entries.len()]
     };
+    let journal = async {
+        let there = directory.is_empty() && entries.iter().any(|entry| entry.directory && entry.name == JOURNAL);
+        if there { look_into_journal(&node).await } else { None }
+    };
+    let (facts, journal) = tokio::join!(sizes, journal);
+    if journal.is_some() && output.text("Files under /var/log, for --path:\n").is_break() {
+        return Ok(Outcome::DONE);
+    }
     for (entry, fact) in entries.iter().zip(&facts) {
         let slash = if entry.directory || *fact == Fact::Directory { "/" } else { "" };
         let (size, time) = match fact {
-            Fact::File { size, modified } => {
-                let time = modified.and_then(|at| at.rfc3339().to_string().get(..19).map(|text| format!("{text}Z")));
-                (size.to_string(), time.unwrap_or_else(|| "-".into()))
-            }
+            Fact::File { size, modified } => (size.to_string(), modified.map_or_else(|| "-".into(), second)),
             Fact::Directory | Fact::Unknown => ("-".to_owned(), "-".to_owned()),
         };
         // One entry a line, whatever its name holds.
         let name = sanitize::text(&entry.name).replace('\t', "\\t");
         if output.text(&format!("{size:>12}  {time:<20}  {name}{slash}\n")).is_break() {
-            break;
+            return Ok(Outcome::DONE);
         }
+    }
+    if let Some(journal) = journal {
+        let _ = output.text(&shown(&journal));
     }
     if entries.is_empty() {
         context.notices.note(format_args!("/var/log/{directory} is empty"));
     }
     Ok(Outcome::DONE)
+}
+
+/// What the journal holds.
+struct Journal {
+    units: Vec<Unit>,
+    boots: Vec<Span>,
+}
+
+/// Looks what the node's journal holds; without one, or where it can't be read, there is nothing to show.
+async fn look_into_journal(node: &Node<'_>) -> Option<Journal> {
+    let looked = async {
+        let mut remote = match journal::find(node).await? {
+            Ok(remote) => remote,
+            Err(missing) => {
+                node.notices.verbose(4, || format!("{}: {}", node.name, missing.words()));
+                return Ok(None);
+            }
+        };
+        let boots = remote.boots().await?;
+        let mut units: BTreeMap<String, Unit> = BTreeMap::new();
+        let mut keep = |found: Vec<Unit>| units.extend(found.into_iter().map(|unit| (unit.name.clone(), unit)));
+        keep(remote.common_units().await?);
+        let (most, limit) = MOST_UNITS;
+        match node.clock.within(Some(limit), remote.newest_units(most)).await {
+            Some(found) => keep(found?),
+            None => {
+                let words = "its journal is slow to read, so only well-known units are shown; --unit reads any";
+                node.notices.note(format_args!("{}: {words}", node.name));
+            }
+        }
+        Ok(Some(Journal { units: units.into_values().collect(), boots }))
+    };
+    match looked.await {
+        Ok(journal) => journal,
+        Err(Halt::Failed(error)) => {
+            let name = node.name;
+            node.notices.note(format_args!("{name}: what its journal holds could not be read: {}", error.chain()));
+            None
+        }
+        Err(Halt::Stopped) => None,
+    }
+}
+
+fn shown(journal: &Journal) -> String {
+    let mut text = "\nUnits in the journal, for --unit: entries, and when the last was written\n".to_owned();
+    for Unit { name, entries, last } in &journal.units {
+        let name = sanitize::text(name).replace('\t', "\\t");
+        text.push_str(&format!("{entries:>12}  {:<20}  {name}\n", second(*last)));
+    }
+    text.push_str("\nBoots in the journal, for --boot:\n");
+    text.push_str(&journal::table(&journal.boots));
+    text
+}
+
+/// RFC 3339 to the second.
+fn second(at: Timestamp) -> String {
+    at.rfc3339().to_string().get(..19).map_or_else(|| "-".into(), |text| format!("{text}Z"))
 }
 
 /// What one byte of a file tells about it.

@@ -140,7 +140,8 @@ pub(super) fn split_authority(authority: &str) -> Option<(String, Option<&str>)>
 /// A host without brackets, in lower case, or what is wrong with it.
 fn plain_host(host: &str) -> Result<String, &'static str> {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(v6) => Ok(v6.parse::<Ipv6Addr>().map_err(|_| "has no valid IPv6 address")?.to_string()),
+        // An IPv4 address in IPv6's clothes is that address, for certificates too.
+        Some(v6) => Ok(v6.parse::<Ipv6Addr>().map_err(|_| "has no valid IPv6 address")?.to_canonical().to_string()),
         None if is_host(host) => Ok(host.to_ascii_lowercase()),
         None => Err("has no valid host name"),
     }
@@ -197,6 +198,7 @@ mod tests {
             ("https://a.example:", "https://a.example:443"),
             ("https://[FD00::1]:6443/x", "https://[fd00::1]:6443/x"),
             ("https://[::1]", "https://[::1]:443"),
+            ("https://[::ffff:10.0.0.1]:6443", "https://10.0.0.1:6443"),
             ("https://10.0.0.1/k8s/clusters/c-x/", "https://10.0.0.1:443/k8s/clusters/c-x"),
             ("https://a/p//?a=b#c", "https://a:443/p"),
             ("https://a?x=/y", "https://a:443"),

@@ -74,6 +74,11 @@ impl Instances {
         self.journal.gone(file);
     }
 
+    /// The journal, for what a driver wants of it between two steps: the names of its files.
+    pub fn journal_mut(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
     /// The journal, to be asked for something else.
     pub fn into_journal(self) -> Journal {
         self.journal

@@ -97,6 +97,15 @@ impl AnyOf {
         ])
     }
 
+    /// What a process says of itself under this name in a boot, whichever unit it is in by then.
+    pub fn process(identifier: &str, pid: &str, boot: Id) -> AnyOf {
+        AnyOf::terms([vec![
+            format!("_PID={pid}"),
+            format!("SYSLOG_IDENTIFIER={identifier}"),
+            format!("_BOOT_ID={boot}"),
+        ]])
+    }
+
     /// A field with exactly this value.
     pub fn field(name: &str, value: &[u8]) -> AnyOf {
         AnyOf { terms: vec![vec![[name.as_bytes(), b"=", value].concat()]] }

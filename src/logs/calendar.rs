@@ -28,6 +28,8 @@ pub enum Anchor {
 #[derive(Clone, Debug)]
 pub struct Calendar {
     offset: i32,
+    /// The same of the times that journalctl writes in front of messages.
+    prefix: i32,
     /// What is known of the next line: the caller's fixed point at first, then the line before it.
     anchor: Anchor,
     slack: Duration,
@@ -39,12 +41,17 @@ pub struct Calendar {
 impl Calendar {
     /// `offset` is the node's zone in seconds east of UTC.
     pub fn new(offset: i32, anchor: Anchor) -> Self {
-        Calendar { offset, anchor, slack: SLACK, ceiling: None, guessed: false }
+        Calendar { offset, prefix: 0, anchor, slack: SLACK, ceiling: None, guessed: false }
     }
 
     /// The same zone and bound for a stream whose first line is placed by this.
     pub fn anchored(self, anchor: Anchor) -> Self {
         Calendar { anchor, slack: SLACK, ..self }
+    }
+
+    /// For journalctl's own times in another zone than UTC, which the kubelet asks it for.
+    pub fn with_prefixes_of(self, offset: i32) -> Self {
+        Calendar { prefix: offset, ..self }
     }
 
     /// With a bound that no line exceeds: now, or when a file was last written. A clock that once was wrong then does not
@@ -70,8 +77,7 @@ impl Calendar {
     }
 
     fn year(&mut self, civil: Civil, layout: Layout) -> Option<Timestamp> {
-        // Only journalctl's own prefix is UTC: the kubelet asks it for that.
-        let offset = if matches!(layout, Layout::Short { precise: true }) { 0 } else { self.offset };
+        let offset = if matches!(layout, Layout::Short { precise: true }) { self.prefix } else { self.offset };
         let local = |year| Some(shift(Civil { year, ..civil }.utc()?, -offset));
         let latest = |point: Timestamp| {
             let ceiling = shift_by(point, SLACK, 1);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -17,8 +17,9 @@ use crate::logs::merge::{Merge, Next, Patience};
 use crate::logs::outlet::{Credit, Event, Halt, Outlet, Told};
 use crate::logs::pace::Pace;
 use crate::logs::plan::Plan;
+use crate::logs::source::local::Slot;
 use crate::logs::source::pick::{self, What};
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{Machine, Node, Want};
 use crate::notice::Notices;
 
 /// Bytes of all lanes together that may wait for a slow reader or for each other, and the bounds of one lane's share.
@@ -81,12 +82,21 @@ pub enum Order {
 /// What lanes work with.
 #[derive(Clone, Debug)]
 pub struct Means {
-    /// The API server's client.
-    pub client: Arc<Client>,
+    /// Where lanes read.
+    pub origin: Origin,
     /// Where to say what happens.
     pub notices: Notices,
     /// The clock.
     pub clock: Clock,
+}
+
+/// Where lanes read.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// Nodes of a cluster, through its API server.
+    Cluster(Arc<Client>),
+    /// Logs on this machine, one a lane, until it is taken.
+    Here(Arc<[Slot]>),
 }
 
 /// Reads these nodes to their ends, until a signal, or until the closure breaks.
@@ -229,7 +239,7 @@ impl<'a> Collector<'a> {
             let number = self.begun;
             let outlet = Outlet::new(number, self.sender.clone(), self.lanes[number].credit.clone());
             let (plan, means, name) = (Arc::clone(self.plan), self.means.clone(), self.nodes[number].clone());
-            self.tasks.spawn(run(plan, means, name, self.usage, self.pace.clone(), outlet));
+            self.tasks.spawn(run(plan, means, number, name, self.usage, self.pace.clone(), outlet));
             self.begun += 1;
             self.running += 1;
         }
@@ -350,25 +360,50 @@ impl<'a> Collector<'a> {
 }
 
 /// Reads one node.
-async fn run(plan: Arc<Plan>, means: Means, name: String, usage: Use, pace: Option<Arc<Pace>>, mut outlet: Outlet) {
-    let node = Node {
-        client: &means.client,
-        name: &name,
-        notices: &means.notices,
-        clock: means.clock,
-        server_limit: plan.server_limit,
-        follow: pace.as_deref(),
-    };
+async fn run(
+    plan: Arc<Plan>,
+    means: Means,
+    number: usize,
+    name: String,
+    usage: Use,
+    pace: Option<Arc<Pace>>,
+    mut outlet: Outlet,
+) {
     let what = What {
         units: &plan.units,
         paths: &plan.paths,
         instance: plan.instance,
+        boot: plan.boot.as_ref(),
+        instead: plan.instead,
+        anchors: plan.anchors,
         choice: plan.choice,
         decompress: plan.decompress,
     };
     let want = Want { last: plan.last, dated: usage.dated || usage.order == Order::Merged, raw: usage.raw };
     let mut filter = plan.filter.clone();
-    let ended = match pick::read(&node, what, want, &mut filter, &mut outlet).await {
+    let reading = match &means.origin {
+        Origin::Cluster(client) => {
+            let node = Node {
+                client,
+                name: &name,
+                notices: &means.notices,
+                clock: means.clock,
+                server_limit: plan.server_limit,
+                follow: pace.as_deref(),
+            };
+            pick::read(&node, what, want, &mut filter, &mut outlet).await
+        }
+        Origin::Here(locals) => {
+            let machine = Machine { name: &name, notices: &means.notices, clock: means.clock };
+            let local = locals.get(number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
+            match local {
+                Some(Ok(local)) => local.read(machine, what, want, &mut filter, &mut outlet).await,
+                Some(Err(error)) => Err(error.into()),
+                None => Ok(false),
+            }
+        }
+    };
+    let ended = match reading {
         Ok(anything) => Ok(anything),
         Err(Halt::Stopped) => return,
         Err(Halt::Failed(error)) if outlet.has_spoken() => Err(midway(error)),

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use crate::args::{Options, Priority, Severity, SourceChoice, Tail};
+use crate::args::{Boot, Options, Priority, Severity, SourceChoice, Tail};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::logs::filter::{Filter, Pattern};
-use crate::logs::source::pick::Instance;
+use crate::logs::source::anchor::{Anchors, show_window};
+use crate::logs::source::pick::{Instance, Instead};
 use crate::notice::Notices;
+use crate::time::Bound;
 
 /// What one run of `logs` reads.
 #[derive(Debug)]
@@ -18,6 +20,12 @@ pub struct Plan {
     pub paths: Vec<String>,
     /// Which instance of them.
     pub instance: Instance,
+    /// Only what was written in this boot.
+    pub boot: Option<Boot>,
+    /// What is read in place of units and files.
+    pub instead: Option<Instead>,
+    /// The ends of the window that are each node's own; the others are in the filter.
+    pub anchors: Anchors,
     /// Which sources may be used.
     pub choice: SourceChoice,
     /// Whether `.gz` files are unpacked.
@@ -35,16 +43,25 @@ pub struct Plan {
 /// The kubelet kills journalctl after this long.
 pub const SERVER_LIMIT: Duration = Duration::from_secs(30);
 
+impl Plan {
+    /// Whether what is read is bounded: by a window of time, or by being no log at all.
+    pub fn has_window(&self) -> bool {
+        self.filter.has_window() || !self.anchors.is_empty() || self.instead == Some(Instead::Boots)
+    }
+}
+
 /// Resolves the options of `logs`.
 pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> {
     let (since, until) = options.window(clock.now())?;
-    if since.is_some() || until.is_some() {
-        notices.verbose(4, || {
-            let shown = |at: Option<crate::time::Timestamp>, open: &str| {
-                at.map_or(open.to_owned(), |at| at.rfc3339().to_string())
-            };
-            format!("window: {} to {}, both included", shown(since, "the log's beginning"), shown(until, "its end"))
-        });
+    let fixed = |bound: Option<Bound>| match bound {
+        Some(Bound::At(at)) => Some(at),
+        _ => None,
+    };
+    let own = |bound: Option<Bound>| bound.filter(|bound| bound.anchor().is_some());
+    let anchors = Anchors { since: own(since), until: own(until) };
+    let (since, until) = (fixed(since), fixed(until));
+    if anchors.is_empty() {
+        show_window(notices, "", since, until);
     }
     let patterns = |sources: &[String]| -> Result<Vec<Pattern>> {
         sources.iter().map(|source| Pattern::new(source, options.case_sensitive)).collect()
@@ -67,6 +84,13 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         units: options.units.clone(),
         paths: options.paths.clone(),
         instance: if options.previous { Instance::Previous } else { Instance::Current },
+        boot: options.boot.clone(),
+        instead: match options {
+            Options { list_boots: true, .. } => Some(Instead::Boots),
+            Options { dmesg: true, .. } => Some(Instead::Kernel),
+            _ => None,
+        },
+        anchors,
         choice: options.source,
         decompress: options.decompress,
         last,

@@ -23,6 +23,67 @@ pub enum When {
     Ago(Duration),
     /// This long after now.
     Ahead(Duration),
+    /// What each node tells for itself.
+    Anchor(Anchor),
+}
+
+/// A moment in a node's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The first entry of its last boot, or of the one that was chosen.
+    Boot,
+    /// The first entry of its kubelet's last run.
+    KubeletStart,
+    /// When its Ready condition ceased to be true.
+    NotReady,
+}
+
+impl Anchor {
+    /// As it is said.
+    pub fn name(self) -> &'static str {
+        match self {
+            Anchor::Boot => "boot",
+            Anchor::KubeletStart => "kubelet-start",
+            Anchor::NotReady => "not-ready",
+        }
+    }
+
+    fn named(text: &str) -> Option<Anchor> {
+        [Anchor::Boot, Anchor::KubeletStart, Anchor::NotReady].into_iter().find(|anchor| anchor.name() == text)
+    }
+}
+
+/// An end of a window: an instant, or what becomes one for each node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The same for all nodes.
+    At(Timestamp),
+    /// Of each node its own.
+    Of(Anchor),
+    /// This long before that.
+    Before(Anchor, Duration),
+    /// This long after that.
+    After(Anchor, Duration),
+}
+
+impl Bound {
+    /// What a node has to tell.
+    pub fn anchor(self) -> Option<Anchor> {
+        match self {
+            Bound::At(_) => None,
+            Bound::Of(anchor) | Bound::Before(anchor, _) | Bound::After(anchor, _) => Some(anchor),
+        }
+    }
+
+    /// The instant, for a node whose anchor is here.
+    pub fn at(self, anchor: Timestamp) -> Timestamp {
+        match self {
+            Bound::At(at) => at,
+            Bound::Of(_) => anchor,
+            Bound::Before(_, by) => anchor.saturating_sub(by),
+            Bound::After(_, by) => anchor.saturating_add(by),
+        }
+    }
 }
 
 /// Longer than any time said in earnest.
@@ -31,7 +92,7 @@ const MAX_TEXT: usize = 128;
 const MAX_LINE: usize = 16 * 1024;
 
 const FORMS: &str = "times are written 2026-11-21T03:07:12Z, \"2026-11-21 03:07[:12.5]\", 2026-11-21, 03:07, today, yesterday, now, \
-     -2h, @SECONDS, or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\"";
+     -2h, @SECONDS, boot, kubelet-start, not-ready, or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\"";
 
 impl When {
     /// Reads RFC 3339, `YYYY-MM-DD[ HH:MM[:SS[.ffffff]]]`, `HH:MM[:SS]`, a klog or syslog header or a whole line that starts with
@@ -48,8 +109,8 @@ impl When {
             return Ok(when);
         }
         let not_a_time = || Error::usage(format!("not a time: {text:?}"));
-        if let "boot" | "kubelet-start" | "not-ready" = text {
-            return Err(Error::usage(format!("the time {text:?} is not supported by this version")).hint(FORMS));
+        if let Some(anchor) = Anchor::named(text) {
+            return Ok(When::Anchor(anchor));
         }
         if let Some(ago) = text.strip_prefix('-').or_else(|| text.strip_suffix("ago")) {
             return parse_duration(ago).map(When::Ago).map_err(|_| not_a_time().hint(FORMS));
@@ -69,9 +130,10 @@ impl When {
         })
     }
 
-    /// The instant it means at `now`, for clocks in `zone`.
-    pub fn resolve(&self, now: Timestamp, zone: &Zone) -> Result<Timestamp> {
+    /// The instant it means at `now`, for clocks in `zone`, unless a node has to tell it.
+    pub fn resolve(&self, now: Timestamp, zone: &Zone) -> Result<Bound> {
         let resolved = match *self {
+            When::Anchor(anchor) => return Ok(Bound::Of(anchor)),
             When::At(at) => Some(at),
             When::Local(civil) => zone.resolve(&civil),
             When::Yearless(civil) => civil.latest(now, zone),
@@ -85,7 +147,7 @@ impl When {
             When::Ago(by) => Some(now.saturating_sub(by)),
             When::Ahead(by) => Some(now.saturating_add(by)),
         };
-        resolved.ok_or_else(|| Error::usage("no such date or time of day").hint(FORMS))
+        resolved.map(Bound::At).ok_or_else(|| Error::usage("no such date or time of day").hint(FORMS))
     }
 }
 
@@ -180,9 +242,13 @@ impl Around {
     }
 
     /// First and last instant of the window.
-    pub fn resolve(&self, now: Timestamp, zone: &Zone) -> Result<(Timestamp, Timestamp)> {
-        let at = self.at.resolve(now, zone)?;
-        Ok((at.saturating_sub(self.reach), at.saturating_add(self.reach)))
+    pub fn resolve(&self, now: Timestamp, zone: &Zone) -> Result<(Bound, Bound)> {
+        Ok(match self.at.resolve(now, zone)? {
+            Bound::At(at) => (Bound::At(at.saturating_sub(self.reach)), Bound::At(at.saturating_add(self.reach))),
+            Bound::Of(anchor) | Bound::Before(anchor, _) | Bound::After(anchor, _) => {
+                (Bound::Before(anchor, self.reach), Bound::After(anchor, self.reach))
+            }
+        })
     }
 }
 
@@ -198,7 +264,14 @@ mod tests {
     fn said(text: &str, zone: &str) -> String {
         let zone = Zone::parse(zone).unwrap();
         let when = When::parse(text).unwrap_or_else(|e| panic!("{text}: {}", e.chain()));
-        when.resolve(now(), &zone).unwrap().rfc3339().to_string()
+        instant(when.resolve(now(), &zone).unwrap()).rfc3339().to_string()
+    }
+
+    fn instant(bound: Bound) -> Timestamp {
+        match bound {
+            Bound::At(at) => at,
+            other => panic!("a node's own: {other:?}"),
+        }
     }
 
     #[test]
@@ -272,9 +345,9 @@ mod tests {
             "ago",
             "-5",
             "--2h",
-            "boot",
-            "kubelet-start",
-            "not-ready",
+            "boots",
+            "kubelet-started",
+            "not ready",
         ] {
             let error = When::parse(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{text}");
@@ -289,7 +362,7 @@ mod tests {
     fn a_window_reaches_five_minutes_unless_said() {
         let window = |text: &str| {
             let (since, until) = Around::parse(text).unwrap().resolve(now(), &Zone::Utc).unwrap();
-            (since.rfc3339().to_string(), until.rfc3339().to_string())
+            (instant(since).rfc3339().to_string(), instant(until).rfc3339().to_string())
         };
         let expected = ("2026-11-21T03:02:12.000000Z".to_owned(), "2026-11-21T03:12:12.000000Z".to_owned());
         for text in [
@@ -305,9 +378,24 @@ mod tests {
             assert_eq!(window(text), expected, "{text}");
         }
         assert_eq!(window("-1h±1h").1, "2026-11-21T03:57:30.000000Z");
-        for text in ["±5m", "now±", "now±5", "now±-5m", "boot±5m", "±", "~"] {
+        for text in ["±5m", "now±", "now±5", "now±-5m", "boot±", "±", "~"] {
             assert!(Around::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn anchors_wait_for_a_node_to_tell_them() {
+        let at = now();
+        let minute = Duration::from_secs(60);
+        for anchor in [Anchor::Boot, Anchor::KubeletStart, Anchor::NotReady] {
+            let bound = When::parse(anchor.name()).unwrap().resolve(at, &Zone::Utc).unwrap();
+            assert_eq!((bound, bound.anchor(), bound.at(at)), (Bound::Of(anchor), Some(anchor), at));
+            let (since, until) =
+                Around::parse(&format!("{}±1m", anchor.name())).unwrap().resolve(at, &Zone::Utc).unwrap();
+            assert_eq!((since.anchor(), until.anchor()), (Some(anchor), Some(anchor)));
+            assert_eq!((since.at(at), until.at(at)), (at.saturating_sub(minute), at.saturating_add(minute)));
+        }
+        assert_eq!(Bound::At(at).anchor(), None);
     }
 
     #[test]

@@ -58,6 +58,13 @@ pub(super) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        what: "an IPv4 address may be written as the system's resolver takes it (127.1, 0x7f000001); Go looks for a name",
+        fits: |&Difference { case, theirs, their_words: words, .. }| {
+            let is_short = case.mentions("//127.1:") || case.mentions("//0x7f000001:");
+            is_short && theirs.end == End::Unreachable && words.contains("no such host")
+        },
+    },
+    Known {
         what: "a boolean may be yes or no in quotes too; kubectl takes them without",
         fits: |&Difference { theirs, their_words: words, .. }| {
             theirs.end == End::Refused
@@ -75,6 +82,7 @@ pub(super) const KNOWN: &[Known] = &[
                 "proxy-url has no host",
                 "is not one of http",
                 "must be percent-encoded",
+                "holds a control character",
                 "exclude each other",
                 "can't be sent",
                 "is empty",
@@ -89,6 +97,12 @@ pub(super) const KNOWN: &[Known] = &[
                 && reasons.iter().any(|reason| words.contains(reason))
                 && theirs.request.is_none()
                 && is_silent(ours)
+        },
+    },
+    Known {
+        what: "a server without a host is refused; Go dials this machine",
+        fits: |&Difference { case, ours, our_words: words, .. }| {
+            case.mentions("https://:@PORT@") && ours.end == End::Refused && words.contains("has no valid host name")
         },
     },
     Known {

@@ -268,7 +268,8 @@ impl Stage {
     fn news(&self, before: &[usize]) -> (Option<Asked>, Option<String>) {
         let (servers, proxies) = before.split_at(3);
         let asked = self.servers().into_iter().zip(servers).find_map(|((server, requests), before)| {
-            let first = requests.into_iter().nth(*before)?;
+            // What is no request, TLS to a server without it, has no path.
+            let first = requests.into_iter().skip(*before).find(|request| !request.target.is_empty())?;
             let value =
                 |wanted: &str| first.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
             let impersonation = first.headers.iter().filter(|(name, _)| name.starts_with("impersonate-"));

@@ -431,7 +431,7 @@ fn certificate(input: &[u8]) -> u64 {
 /// Nothing is given that was not asked for.
 fn multipart(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(&input[..input.len().min(200)]);
-    let _ = (content_range(&text), unsatisfied(&text), Parts::new(&text, &[0..9, 20..30]).map(drop));
+    let _ = (content_range(&text), unsatisfied(&text), Parts::new(&text, std::slice::from_ref(&(0..9))).map(drop));
     let asked = [0..5, 7..9, 20..100];
     let mut outcomes = [17, 4096].map(|length| {
         let mut parts = Parts::new("multipart/byteranges; boundary=x", &asked).expect("a boundary");
@@ -524,7 +524,8 @@ fn times(input: &[u8]) -> u64 {
     let when = When::parse(&text).and_then(|when| when.resolve(now, &zone));
     let around = Around::parse(&text).and_then(|around| around.resolve(now, &zone));
     if let Ok((from, to)) = around {
-        assert!(from <= to, "{text:?}");
+        // What a node tells for itself lies anywhere; the window about it is as wide.
+        assert!(from.at(now) <= to.at(now), "{text:?}");
     }
     if let Some(at) = Timestamp::parse_rfc3339(&text) {
         let printed = at.rfc3339().to_string();

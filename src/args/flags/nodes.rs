@@ -21,7 +21,7 @@ static ALL_NODES: Flag = Flag {
         "Reads from every node of the cluster. With a pattern of names, -l, --role or --field-selector, from those of them that match all \
          that is given. Unless --tail or a window is given, 10 entries are printed for each node, as kubectl does with a selector.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.nodes.all = given.switch()?;
         Ok(())
@@ -45,7 +45,7 @@ static SELECTOR: Flag = Flag {
     help: &[
         "Reads from the nodes whose labels match: a label selector as kubectl's, such as pool=gpu,zone!=a or 'zone in (a,b)'.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.nodes.selector = selector(given)?;
         Ok(())
@@ -70,7 +70,7 @@ static ROLE: Flag = Flag {
         "Reads from the nodes that `kubectl get nodes` shows with this role: those labelled node-role.kubernetes.io/ROLE, or, on old \
          clusters, kubernetes.io/role=ROLE. May be given several times, or as a list.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         for role in given.text()?.split(',') {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -103,7 +103,7 @@ static FIELD_SELECTOR: Flag = Flag {
     group: Group::Nodes,
     brief: "Nodes whose fields match: spec.unschedulable=true",
     help: &["Reads from the nodes whose fields match: for nodes servers know metadata.name and spec.unschedulable."],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.nodes.field_selector = selector(given)?;
         Ok(())
@@ -129,7 +129,7 @@ static SHARD: Flag = Flag {
          depends on its name alone and stays the same when other nodes come and go. In an Indexed Job give N alone: \
          JOB_COMPLETION_INDEX is I.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.shard = Some(Shard::parse(given.text()?)?);
         Ok(())

@@ -7,10 +7,11 @@ use crate::args::command::Command;
 use crate::args::flag::{Flag, Group, Set, Value};
 #[cfg(test)]
 use crate::args::options::Options;
-use crate::args::options::{SourceChoice, path_under_var_log, unit_name};
+use crate::args::options::{Boot, Input, SourceChoice, path_under_var_log, unit_name};
 use crate::error::Error;
 
-pub(super) const FLAGS: &[&Flag] = &[&UNIT, &FOLLOW, &PATH, &PREVIOUS, &NO_DECOMPRESS, &SOURCE, &LONG];
+pub(super) const FLAGS: &[&Flag] =
+    &[&UNIT, &DMESG, &FOLLOW, &PATH, &PREVIOUS, &BOOT, &LIST_BOOTS, &NO_DECOMPRESS, &SOURCE, &FROM, &LONG];
 
 static UNIT: Flag = Flag {
     long: "unit",
@@ -23,7 +24,7 @@ static UNIT: Flag = Flag {
         "Reads the log of a service, such as containerd, crio or kube-proxy, instead of the kubelet's. May be given several times, or \
          with a list such as containerd,kubelet. `.service` may be left out.",
     ],
-    excludes: &["path"],
+    excludes: &["path", "dmesg"],
     set: Set::Option(|options, given| {
         for name in given.text()?.split(',') {
             let name = unit_name(name)?;
@@ -62,7 +63,7 @@ static FOLLOW: Flag = Flag {
          restarts of the kubelet and of the API server, and lost connections. --until ends it. Lines of several nodes are merged by time; a \
          line waits for others for a second at most.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.follow = given.switch()?;
         Ok(())
@@ -77,6 +78,7 @@ fn follow() {
         &["n", "-f", "-o", "yaml"],
         &["n", "-f", "-p", "--path", "x"],
         &["n", "-f", "-o", "digest"],
+        &["n", "-f", "-b", "-1"],
     ] {
         assert!(refused(args).contains("--follow"), "{args:?}");
     }
@@ -94,7 +96,7 @@ static PATH: Flag = Flag {
         "Reads a file under the node's /var/log instead of a service's log. May be given several times: the files are printed one after \
          another. `ls NODE` shows what is there. A file that ends in .gz is unpacked.",
     ],
-    excludes: &["unit"],
+    excludes: &["from", "unit", "dmesg", "boot"],
     set: Set::Option(|options, given| {
         let path = path_under_var_log(given.text()?)?;
         if path.is_empty() || given.text()?.ends_with('/') {
@@ -115,18 +117,53 @@ fn path() {
     assert!(refused(&["n", "--path", "x", "--source", "query"]).contains("--source query"));
 }
 
+static DMESG: Flag = Flag {
+    long: "dmesg",
+    short: Some('k'),
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Source,
+    brief: "The kernel's messages instead, of the last boot unless -b",
+    help: &[
+        "Reads the messages of the node's kernel instead of a service's log, from the node's journal: those since the node was last \
+         started, unless --boot names another boot.",
+    ],
+    excludes: &["unit", "path", "previous"],
+    set: Set::Option(|options, given| {
+        options.dmesg = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn dmesg() {
+    assert!(said(&["n", "-k"]).dmesg && said(&["n", "--dmesg", "-b", "-1"]).dmesg && !said(&["n"]).dmesg);
+    for (other, words) in [
+        (&["-u", "crio"][..], "--unit"),
+        (&["--path", "x"], "--path"),
+        (&["-p"], "--previous"),
+        (&["--source", "query"], "--source journal"),
+        (&["--source=file"], "--source journal"),
+    ] {
+        let args = [&["n", "-k"], other].concat();
+        assert!(refused(&args).contains(words), "{args:?}");
+    }
+}
+
 static PREVIOUS: Flag = Flag {
     long: "previous",
     short: Some('p'),
     value: Value::Switch,
     commands: LOGS,
     group: Group::Source,
-    brief: "With --path: the file's newest rotation, F.1 or F-DATE",
+    brief: "The run before the last: of the kubelet, a unit, or a file",
     help: &[
+        "Reads what the kubelet, or the unit of --unit, wrote before it was last started, in whatever boot; with --boot, what it wrote \
+         before it was last started in that boot. systemd gives each run an id, by which the node's journal tells them apart.",
         "With --path FILE, reads the file's newest rotation instead, whatever it is called: FILE.1, FILE-20261120, FILE-20261120.gz. \
-         Without --path the rotations of a text log are read with it, as far as the window or --tail reaches back.",
+         Without it the rotations of a text log are read with it, as far as the window or --tail reaches back.",
     ],
-    excludes: &[],
+    excludes: &["dmesg"],
     set: Set::Option(|options, given| {
         options.previous = given.switch()?;
         Ok(())
@@ -136,10 +173,77 @@ static PREVIOUS: Flag = Flag {
 #[test]
 fn previous() {
     assert!(said(&["n", "-p", "--path", "x"]).previous && !said(&["n", "--path", "x"]).previous);
+    assert!(said(&["n", "-p"]).previous && said(&["n", "-p", "-u", "crio", "-b", "0"]).previous);
     assert!(!said(&["n", "--previous=false"]).previous);
-    for args in [&["n", "-p"][..], &["n", "-p", "-u", "crio"]] {
-        assert!(refused(args).contains("--previous needs --path"), "{args:?}");
+    for source in ["query", "file"] {
+        assert!(refused(&["n", "-p", "--source", source]).contains("--source journal"), "{source}");
     }
+    assert!(said(&["n", "-p", "--path", "x", "--source", "file"]).previous);
+}
+
+static BOOT: Flag = Flag {
+    long: "boot",
+    short: Some('b'),
+    value: Value::Text("BOOT"),
+    commands: LOGS,
+    group: Group::Source,
+    brief: "One boot: 0 the last, -1 the one before, +1 the first, an id",
+    help: &[
+        "Reads what was written in one boot of the node: 0 is the last, -1 the one before it, +1 the first that the journal knows. A \
+         boot's id, as --list-boots shows it, may be given instead.",
+        "The kubelet's log query knows 0, -1, -2 and so on; everything else takes the node's journal.",
+    ],
+    excludes: &["path"],
+    set: Set::Option(|options, given| {
+        options.boot = Some(Boot::parse(given.text()?)?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn boot() {
+    assert_eq!(said(&["n"]).boot, None);
+    assert_eq!(said(&["n", "-b", "-1"]).boot, Some(Boot::Back(1)));
+    assert_eq!(said(&["n", "--boot=+1", "--source", "journal"]).boot, Some(Boot::Nth(1)));
+    assert_eq!(said(&["n", "-b0", "--source", "query"]).boot, Some(Boot::Back(0)));
+    assert!(refused(&["n", "-b", "last"]).contains("--list-boots shows them"));
+    assert!(refused(&["n", "-b", "-1", "--path", "x"]).contains("--boot and --path"));
+    assert!(refused(&["n", "-b", "-1", "--source", "file"]).contains("--source journal"));
+    for boot in ["+1", "3bb427c1a1da059d2ad1245c92010b38"] {
+        assert!(refused(&["n", "-b", boot, "--source", "query"]).contains("--source journal"), "{boot}");
+    }
+}
+
+static LIST_BOOTS: Flag = Flag {
+    long: "list-boots",
+    short: None,
+    value: Value::Switch,
+    commands: LOGS,
+    group: Group::Source,
+    brief: "Show the boots the journal knows instead of a log",
+    help: &[
+        "Prints a table of the boots that the node's journal knows instead of a log: the number that --boot takes, the boot's id, and \
+         when its first and last entries were written, in UTC.",
+    ],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.list_boots = given.switch()?;
+        Ok(())
+    }),
+};
+
+#[test]
+fn list_boots() {
+    assert!(said(&["n", "--list-boots"]).list_boots && !said(&["n"]).list_boots);
+    assert!(said(&["n", "--list-boots", "--source", "journal"]).list_boots);
+    for other in
+        [&["-b", "0"][..], &["-k"], &["--since", "1h"], &["--tail", "1"], &["-P", "W"], &["-f"], &["--timestamps"]]
+    {
+        let words = refused(&[&["n", "--list-boots"], other].concat());
+        assert!(words.contains("--list-boots prints a table, which --"), "{words}");
+    }
+    assert!(refused(&["n", "--list-boots", "--source", "query"]).contains("--source journal"));
+    assert!(refused(&["n", "--list-boots", "-o", "json"]).contains("--output"));
 }
 
 static NO_DECOMPRESS: Flag = Flag {
@@ -175,7 +279,7 @@ static SOURCE: Flag = Flag {
          configuration). `journal` reads the node's journal files through the kubelet's file server and decodes them here; `file` reads text \
          files under /var/log: both need the kubelet's log handler alone. `auto` takes what fits; -v 4 says which, and why not the others.",
     ],
-    excludes: &[],
+    excludes: &["from"],
     set: Set::Option(|options, given| {
         options.source = match given.text()? {
             "auto" => SourceChoice::Auto,
@@ -200,6 +304,51 @@ fn source() {
         assert_eq!(said(&["n", "--source", text]).source, expected);
     }
     assert!(refused(&["n", "--source", "wal"]).contains("give auto, query, journal or file"));
+}
+
+static FROM: Flag = Flag {
+    long: "from",
+    short: None,
+    value: Value::File("FILE|DIR|-"),
+    commands: LOGS,
+    group: Group::Source,
+    brief: "Logs on this machine instead of nodes; repeatable, - is stdin",
+    help: &[
+        "Reads logs on this machine instead of a node's, with the same filters; no cluster is asked and no kubeconfig needed. FILE is \
+         a journal's file or a text log, plain or packed with gzip, - the same on stdin. DIR is a journal (/var/log/journal, a \
+         machine's folder in it, or a copy), or a copy of /var/log: of its text logs the kubelet's is read, or with -u a service's, \
+         with its rotations. May be given several times: what is named is printed one after another, and --tail counts in each.",
+        "Of a journal the kubelet's entries are shown, unless -u or -t asks for others; of a text log all lines, and -u and -t select \
+         by the program that a line names. The rotations of a FILE are not read with it, and boots, runs and the kernel are told \
+         by a journal alone. Times that name no zone are in that of the \
+         file's last line, as far as the time of its last change tells it; else in --timezone.",
+    ],
+    excludes: &["follow", "path", "source", "all-nodes", "selector", "role", "field-selector", "shard"],
+    set: Set::Option(|options, given| {
+        let path = given.path().ok_or_else(|| Error::usage("names nothing").hint("give a file, a folder, or -"))?;
+        let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };
+        if input == Input::Stdin && options.from.contains(&Input::Stdin) {
+            return Err(Error::usage("stdin can be read once"));
+        }
+        options.from.push(input);
+        Ok(())
+    }),
+};
+
+#[test]
+fn from() {
+    let path = |path: &str| Input::Path(path.into());
+    assert_eq!(said(&["--from", "a b"]).from, [path("a b")]);
+    assert_eq!(said(&["--from=x", "--from", "-", "logs", "--from", "/y"]).from, [path("x"), Input::Stdin, path("/y")]);
+    assert_eq!(said(&["-u", "crio", "--from", "./-"]).from, [path("./-")]);
+    assert!(refused(&["--from", "-", "--from", "-"]).contains("stdin can be read once"));
+    assert!(refused(&["--from", ""]).contains("names nothing"));
+    assert!(refused(&["--from", "x", "n"]).contains("--from reads on this machine, and yet a node is named: n"));
+    for other in [&["--path", "x"][..], &["--all-nodes"], &["-l", "a=b"], &["--role", "x"], &["--source", "journal"]] {
+        let args = [&["--from", "x"], other].concat();
+        assert!(refused(&args).contains("can't be given together"), "{args:?}");
+    }
+    assert!(refused(&["ls", "n", "--from", "x"]).contains("--from is a flag of logs, not of ls"));
 }
 
 static LONG: Flag = Flag {

@@ -5,6 +5,8 @@ use super::LOGS;
 use super::tests::{refused, said};
 use crate::args::flag::{Flag, Given, Group, Set, Value};
 use crate::error::Result;
+#[cfg(test)]
+use crate::time::Anchor;
 use crate::time::{Around, When, Zone, parse_duration};
 
 pub(super) const FLAGS: &[&Flag] = &[&SINCE, &SINCE_TIME, &UNTIL, &UNTIL_TIME, &AROUND, &TIMEZONE];
@@ -32,6 +34,8 @@ static SINCE: Flag = Flag {
         "Times are written 2026-11-21T03:07:12Z, \"2026-11-21 03:07\", with :SS and a fraction if wanted, 2026-11-21, today, yesterday, \
          now, or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\" (the latest year that fits). Without a zone of their \
          own they are in that of --timezone.",
+        "Three moments are each node's own: boot, the beginning of its last boot or of that of --boot; kubelet-start, when its kubelet \
+         was last started; not-ready, when its Ready condition ceased to be true. The first two are looked up in the node's journal.",
         "Both ends of a window are included, to the microsecond, whatever the node's own clock zone is.",
     ],
     excludes: &["since-time", "around"],
@@ -50,7 +54,8 @@ fn since() {
     assert_eq!(said(&["n", "--since=1d"]).since, hours(24));
     assert_eq!(said(&["n", "--since", "yesterday"]).since, Some(When::Day(-1)));
     assert!(refused(&["n", "--since", "10"]).contains("say the unit: 10s"));
-    assert!(refused(&["n", "--since", "boot"]).contains("not supported by this version"));
+    assert_eq!(said(&["n", "--since", "boot"]).since, Some(When::Anchor(Anchor::Boot)));
+    assert_eq!(said(&["n", "--until", "not-ready"]).until, Some(When::Anchor(Anchor::NotReady)));
     assert!(refused(&["n", "--since", "lately"]).contains("2026-11-21T03:07:12Z"));
     assert!(refused(&["n", "--since", "1h", "--since-time", "now"]).contains("--since and --since-time"));
 }
@@ -132,7 +137,7 @@ static AROUND: Flag = Flag {
     group: Group::Window,
     brief: "Lines near a time, five minutes either way unless said",
     help: &[
-        "Prints lines near a time: `--around \"Nov 21 03:07:12±30s\"`. Without a reach it is five minutes either way. `+-` or `~` may be \
+        "Prints lines near a time: `--around \"Nov 21 03:07:12±30s\"`, `--around kubelet-start±1m`. Without a reach it is five minutes either way. `+-` or `~` may be \
          typed for the sign. Takes the times that --since takes.",
     ],
     excludes: &["since", "since-time", "until", "until-time"],
@@ -147,6 +152,7 @@ fn around() {
     let expected = Around::parse("2026-11-21T03:07:12Z±5m").unwrap();
     assert_eq!(said(&["n", "--around", "2026-11-21T03:07:12Z"]).around, Some(expected));
     assert_eq!(said(&["n", "--around", "2026-11-21T03:07:12Z~5m"]).around, Some(expected));
+    assert_eq!(said(&["n", "--around", "boot+-5m"]).around.map(|around| around.at), Some(When::Anchor(Anchor::Boot)));
     for other in ["--since", "--since-time", "--until", "--until-time"] {
         let words = refused(&["n", "--around", "now", other, "yesterday"]);
         assert!(words.contains(other) && words.contains("--around"), "{words}");

@@ -401,7 +401,7 @@ fn begun_before(first: Option<Timestamp>, filter: &Filter) -> bool {
 }
 
 /// What of a file's end begins with a whole entry: from its first line with a time, or its second line if none has one.
-fn from_first_entry(bytes: Bytes) -> Bytes {
+pub(super) fn from_first_entry(bytes: Bytes) -> Bytes {
     let starts = || memchr::memchr_iter(b'\n', &bytes).map(|n| n + 1);
     let entry = starts().find(|start| bytes.get(*start..).is_some_and(|line| Head::of(line).is_some()));
     match entry.or_else(|| starts().next()) {

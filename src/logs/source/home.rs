@@ -11,7 +11,7 @@ use crate::logs::filter::Filter;
 use crate::logs::kubelet::Among;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::source::query::{Found, Query, Texts};
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{self, Holds, Home, KUBELET, LOOKED_UP, RKE2_LINK, RKE2_LOGS};
 use crate::time::Timestamp;
 
@@ -28,9 +28,21 @@ pub enum Taken {
 }
 
 /// Reads the kubelet through the query, wherever in the journal it logs.
-pub async fn read(node: &Node<'_>, texts: Texts, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
+///
+/// In one boot, so many before the last, it is the unit `kubelet` alone: when another wrote there is not to be asked.
+pub async fn read(
+    node: &Node<'_>,
+    texts: Texts,
+    boot: Option<u32>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Taken> {
     let units = [KUBELET.to_owned()];
-    let mut query = Query::new(node, &units).texts(texts);
+    let mut query = Query::new(node, &units).texts(texts).boot(boot);
+    if boot.is_some_and(|back| back > 0) {
+        return query.read(want, filter, out).await.map(Taken::Found);
+    }
     if let (None, Some(since)) = (want.last, filter.since) {
         // What a window needs to know of the node anyway tells whether its kubelet is at work, before anything is printed.
         query.prepare().await?;
@@ -64,7 +76,7 @@ pub async fn read(node: &Node<'_>, texts: Texts, want: Want, filter: &mut Filter
 }
 
 /// Says whose kubelet is shown, and shows only its lines.
-pub(super) fn choose(node: &Node<'_>, home: &Home, place: &str, filter: &mut Filter) {
+pub(super) fn choose(node: Machine<'_>, home: &Home, place: &str, filter: &mut Filter) {
     let (name, unit, distribution) = (node.name, home.unit, home.distribution);
     if home.holds.others() {
         filter.kubelet = Some(Among::Unit(home.holds));
@@ -77,7 +89,7 @@ pub(super) fn choose(node: &Node<'_>, home: &Home, place: &str, filter: &mut Fil
 }
 
 /// What to say of a node whose kubelet logs out of reach.
-pub(super) fn out_of_reach(node: &Node<'_>, home: &Home) -> Error {
+pub(super) fn out_of_reach(node: Machine<'_>, home: &Home) -> Error {
     let (name, distribution) = (node.name, home.distribution);
     let words = format!(
         "the node runs {distribution}, whose kubelet logs to {RKE2_LOGS}/kubelet.log, out of /var/log and so out of reach"
@@ -95,7 +107,7 @@ async fn take(node: &Node<'_>, home: &'static Home, want: Want, filter: &mut Fil
     if home.holds == Holds::Supervisor {
         return Ok(Taken::Supervised(home));
     }
-    choose(node, home, &format!("unit {}", home.unit), filter);
+    choose(node.machine(), home, &format!("unit {}", home.unit), filter);
     filter.past = 0;
     let units = [home.unit.to_owned()];
     Query::new(node, &units).read(want, filter, out).await.map(Taken::Found)
@@ -116,7 +128,7 @@ async fn go_on(
     filter.since = filter.since.max(from);
     match take(node, home, want, filter, out).await? {
         Taken::Supervised(home) => Err(Error::new(Kind::Partial, "what was printed is of a kubelet that runs no more")
-            .because(out_of_reach(node, home))
+            .because(out_of_reach(node.machine(), home))
             .into()),
         // There was something, whatever the rest is.
         Taken::Found(_) => Ok(Taken::Found(Found::Log { anything: true })),

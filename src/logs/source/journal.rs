@@ -1,44 +1,53 @@
-//! The node's own journal files, read through ranges of the kubelet's file server and decoded here.
+//! The node's own journal files, read through ranges of the kubelet's file server and decoded here; or files of a journal on
+//! this machine.
 //!
 //! Works on any kubelet that serves /var/log, with its query option on or off, and knows what the query's text does not:
 //! exact times, priorities, boots and instances.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::ops::Range;
 use std::sync::Arc;
-use std::task::Poll;
 
 use crate::error::{Error, Kind, Result};
-use crate::http::ranges::{Fetched, Limits as RangeLimits, Ranges, Wanted};
-use crate::journal::{Entry, FileId, Header, Id, Journal, Limits, Name, Need, Notice, Query, Step, Value};
-use crate::kube::path;
+use crate::journal::{
+    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Name, Need, Notice, Query, Step, Value,
+    full_name,
+};
 use crate::logs::outlet::{Flow, Outlet};
-use crate::logs::source::Node;
+use crate::logs::source::{Machine, Node};
+use crate::logs::unit::{HOMES, Home};
+use crate::time::Timestamp;
 
+mod place;
 mod find;
+mod boots;
+mod runs;
+mod units;
 mod read;
 
+use boots::Within;
+pub use boots::{Span, table};
 pub use find::{Missing, find};
-pub use read::{Found, read};
+pub use place::Files;
+pub use read::{Found, Part, read, read_from};
+pub use units::Unit;
 
-/// Bytes that may be fetched for one node's log: a journal's usual limit is a tenth of it.
-const BUDGET: u64 = 64 << 30;
+use place::{Answer, Place};
 
-/// A node's journal, of which as much is fetched as is asked for.
+/// A machine's journal, of which as much is fetched as is asked for.
 #[derive(Debug)]
 pub struct Remote<'a> {
-    node: &'a Node<'a>,
-    /// Where its files are, below /var/log.
-    folder: String,
-    ranges: Ranges,
+    node: Machine<'a>,
+    /// Where its files are.
+    place: Place<'a>,
+    /// The boot that the node's object names.
+    boot: Option<Id>,
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
     /// A file that is written to was opened under a name that may have been another's when it was listed.
     unsure: bool,
     /// Fetched while what was at hand was handed on.
-    fetched: VecDeque<(Need, Result<Fetched>)>,
+    fetched: VecDeque<(Need, Result<Answer>)>,
 }
 
 /// A file that is written to, as its header describes it.
@@ -65,21 +74,17 @@ pub enum Met {
 
 impl<'a> Remote<'a> {
     fn new(node: &'a Node<'a>, folder: String, names: Vec<String>) -> Self {
-        let limits = RangeLimits {
-            ranges: RangeLimits::MOST_RANGES,
-            budget: BUDGET,
-            silence: node.server_limit + node.server_limit / 2,
-            ..RangeLimits::default()
-        };
-        Remote {
-            node,
-            folder,
-            ranges: Ranges::new(limits),
-            journal: Journal::new(names, Limits::default()),
-            damaged: Vec::new(),
-            unsure: false,
-            fetched: VecDeque::new(),
-        }
+        Remote::of(node.machine(), Place::on_node(node, folder), names)
+    }
+
+    /// A journal on this machine, in files of these names.
+    pub fn here(machine: Machine<'a>, files: Files, names: Vec<String>) -> Self {
+        Remote::of(machine, Place::Here(files), names)
+    }
+
+    fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
+        let journal = Journal::new(names, Limits::default());
+        Remote { node, place, boot: None, journal, damaged: Vec::new(), unsure: false, fetched: VecDeque::new() }
     }
 
     /// Asks for entries: see [`Journal::read`].
@@ -100,6 +105,43 @@ impl<'a> Remote<'a> {
         self.fetched.clear();
         self.journal.find(values);
         self.values().await
+    }
+
+    /// The newest entry of these, if there is one.
+    pub async fn newest(&mut self, matches: Matches) -> Flow<Option<Arc<Entry>>> {
+        self.ask(Query::tail(matches, 1));
+        loop {
+            match self.next().await? {
+                Met::Entry(entry) => return Ok(Some(entry)),
+                Met::End => return Ok(None),
+                Met::Value(_) => {}
+            }
+        }
+    }
+
+    /// The unit that runs the kubelet: of those the journal knows, in this boot or in any, the one with the newest entry.
+    pub async fn home(&mut self, boot: Option<Id>) -> Flow<Option<(&'static Home, Timestamp)>> {
+        let units = HOMES.iter().map(|home| format!("_SYSTEMD_UNIT={}", full_name(home.unit)).into_bytes());
+        let known = self.find(units.collect()).await?;
+        let mut newest: Option<(&Home, Timestamp)> = None;
+        for home in &HOMES {
+            let unit = full_name(home.unit);
+            let Some(value) = known.iter().find(|value| value.value() == unit.as_bytes()) else { continue };
+            let last = match boot {
+                None => Some(value.last.realtime),
+                Some(boot) => {
+                    let own = Matches::all().and(AnyOf::field("_SYSTEMD_UNIT", unit.as_bytes())).and(AnyOf::boot(boot));
+                    self.newest(own).await?.map(|entry| entry.position.realtime)
+                }
+            };
+            // Of equals the first.
+            if let Some(last) = last.map(timestamp)
+                && newest.is_none_or(|(_, at)| last > at)
+            {
+                newest = Some((home, last));
+            }
+        }
+        Ok(newest)
     }
 
     /// Goes on to the next entry or value; fetches what that takes.
@@ -123,12 +165,14 @@ impl<'a> Remote<'a> {
                 Ok(Step::Value(value)) => return Ok(Ok(Met::Value(value))),
                 Ok(Step::Notice(notice)) => self.hear(notice),
                 Ok(Step::End) => return Ok(Ok(Met::End)),
-                Err(why) => {
-                    let words = format!("the journal in /var/log/{} costs too much to read", self.folder);
-                    return Err(Error::new(Kind::Partial, words).because(why).hint(PACK).into());
-                }
+                Err(why) => return Err(self.costly(why).into()),
             }
         }
+    }
+
+    fn costly(&self, why: Corrupt) -> Error {
+        let words = format!("the journal in {} costs too much to read", self.place.shown());
+        Error::new(Kind::Partial, words).because(why).hint(self.place.remedy())
     }
 
     /// Hands on lines and meanwhile fetches what will be needed next.
@@ -137,8 +181,8 @@ impl<'a> Remote<'a> {
         if ahead.is_empty() {
             return out.lines(lines).await;
         }
-        let ahead = self.addressed(ahead);
-        let (handed, fetched) = tokio::join!(out.lines(lines), fetch_all(self.node, &self.ranges, ahead));
+        let ahead = self.named(ahead);
+        let (handed, fetched) = tokio::join!(out.lines(lines), self.place.fetch(ahead));
         self.fetched.extend(fetched);
         handed
     }
@@ -159,26 +203,26 @@ impl<'a> Remote<'a> {
 
     /// What the headers of the files that are written to say now.
     async fn live(&mut self) -> Flow<Vec<Live>> {
-        let names = (0..self.journal.files()).filter_map(|number| self.journal.name(FileId(number)));
-        let active = names.filter(|name| Name::parse(name).is_some_and(|name| name.is_active()));
-        let active: Vec<String> = active.map(str::to_owned).collect();
+        let files = (0..self.journal.files()).map(FileId);
+        let active =
+            |file: &FileId| self.journal.name(*file).and_then(Name::parse).is_some_and(|name| name.is_active());
+        let headers =
+            files.filter(active).map(|file| Need { file, ranges: std::iter::once(0..HEADER).collect() }).collect();
         let mut live = Vec::new();
-        for name in active {
-            let url = path::logs_file(self.node.name, &format!("{}/{name}", self.folder));
-            let header = 0..HEADER;
-            let wanted = Wanted { lead: None, needs: std::slice::from_ref(&header) };
-            match self.node.client.ranges(&self.ranges, &url, wanted).await {
+        for (need, answer) in self.place.fetch(self.named(headers)).await {
+            match answer {
                 // A file that is just being made has no header yet.
-                Ok(fetched) => live.extend(Header::parse(&fetched.segments.slice(header)).map(|header| Live {
-                    name,
-                    file_id: header.file_id,
-                    entries: header.entries,
+                Ok(answer) => live.extend(answer.pieces.first().and_then(|(_, header)| {
+                    let header = Header::parse(header).ok()?;
+                    let name = self.journal.name(need.file)?.to_owned();
+                    Some(Live { name, file_id: header.file_id, entries: header.entries })
                 })),
                 // Between the renaming of a full file and the making of its successor there is none.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) => return Err(error.within("reading the journal").into()),
             }
         }
+        live.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(live)
     }
 
@@ -191,7 +235,7 @@ impl<'a> Remote<'a> {
     }
 
     async fn names(&mut self) -> Flow<Vec<String>> {
-        match find::names(self.node, &self.folder).await? {
+        match self.place.names().await? {
             Ok(names) => Ok(names),
             Err(missing) => Err(Error::new(Kind::Failed, missing.words()).into()),
         }
@@ -216,10 +260,9 @@ impl<'a> Remote<'a> {
     }
 
     async fn fetch(&mut self, needs: Vec<Need>) -> Flow<()> {
-        let needs = self.addressed(needs);
+        let needs = self.named(needs);
         if std::mem::take(&mut self.unsure) {
-            let listed = find::names(self.node, &self.folder);
-            let (fetched, listed) = tokio::join!(fetch_all(self.node, &self.ranges, needs), listed);
+            let (fetched, listed) = tokio::join!(self.place.fetch(needs), self.place.names());
             // What was archived since the first listing is not among its names, unless that was noticed while reading.
             for name in listed?.unwrap_or_default() {
                 self.journal.add(&name);
@@ -227,24 +270,20 @@ impl<'a> Remote<'a> {
             self.fetched.extend(fetched);
             return self.provide_fetched();
         }
-        let fetched = fetch_all(self.node, &self.ranges, needs).await;
+        let fetched = self.place.fetch(needs).await;
         for (need, fetched) in fetched {
             self.provide(&need, fetched)?;
         }
         Ok(())
     }
 
-    /// The same needs, each with where its file is.
-    fn addressed(&self, needs: Vec<Need>) -> Vec<(Need, String)> {
-        needs.into_iter().filter_map(|need| self.url(need.file).map(|url| (need, url))).collect()
+    /// The same needs, each with the name of its file.
+    fn named(&self, needs: Vec<Need>) -> Vec<(Need, String)> {
+        let name = |need: &Need| self.journal.name(need.file).map(str::to_owned);
+        needs.into_iter().filter_map(|need| name(&need).map(|name| (need, name))).collect()
     }
 
-    fn url(&self, file: FileId) -> Option<String> {
-        let name = self.journal.name(file)?;
-        Some(path::logs_file(self.node.name, &format!("{}/{name}", self.folder)))
-    }
-
-    fn provide(&mut self, need: &Need, fetched: Result<Fetched>) -> Flow<()> {
+    fn provide(&mut self, need: &Need, fetched: Result<Answer>) -> Flow<()> {
         let file = need.file;
         let fetched = match fetched {
             Ok(fetched) => fetched,
@@ -257,11 +296,10 @@ impl<'a> Remote<'a> {
             }
             Err(error) => return Err(error.within("reading the journal").into()),
         };
-        let (lead, _) = split(&need.ranges);
         let total = fetched.size;
         let active = || self.journal.name(file).and_then(Name::parse).is_some_and(|name| name.is_active());
         self.unsure |= self.journal.header(file).is_none() && active();
-        if lead.is_some() {
+        if !fetched.leads.is_empty() {
             let known = self.journal.header(file).map(|header| header.file_id);
             // Where one answer came from another file, under the same name, the parts are of no use.
             let other = |lead: &&bytes::Bytes| {
@@ -273,7 +311,7 @@ impl<'a> Remote<'a> {
             }
         }
         let first = fetched.leads.first().map(|lead| (0, &**lead));
-        let rest = fetched.segments.iter().map(|(at, bytes)| (at, &**bytes));
+        let rest = fetched.pieces.iter().map(|(at, bytes)| (*at, &**bytes));
         self.journal.provide(file, total, first.into_iter().chain(rest));
         Ok(())
     }
@@ -316,39 +354,8 @@ impl<'a> Remote<'a> {
     }
 }
 
-/// Each file's needs in requests of their own, all side by side.
-async fn fetch_all(node: &Node<'_>, ranges: &Ranges, needs: Vec<(Need, String)>) -> Vec<(Need, Result<Fetched>)> {
-    let fetch = |(need, url): (Need, String)| async move {
-        let (lead, rest) = split(&need.ranges);
-        let wanted = Wanted { lead: lead.as_ref(), needs: &rest };
-        let fetched = node.client.ranges(ranges, &url, wanted).await;
-        (need, fetched)
-    };
-    let mut running: Vec<_> = needs.into_iter().map(|need| Box::pin(fetch(need))).collect();
-    let mut done = Vec::new();
-    poll_fn(move |context| {
-        running.retain_mut(|one| match one.as_mut().poll(context) {
-            Poll::Ready(fetched) => {
-                done.push(fetched);
-                false
-            }
-            Poll::Pending => true,
-        });
-        if running.is_empty() { Poll::Ready(std::mem::take(&mut done)) } else { Poll::Pending }
-    })
-    .await
-}
-
-/// What to do about a journal that can't be read.
-const PACK: &str =
-    "journalctl on the node can read it; --source query lets the kubelet run that, where its option is on";
-
-/// The header, where it is the first of several ranges, and the others: it then goes into every request.
-fn split(ranges: &[Range<u64>]) -> (Option<Range<u64>>, Vec<Range<u64>>) {
-    match ranges {
-        [first, rest @ ..] if first.start == 0 && !rest.is_empty() => (Some(first.clone()), rest.to_vec()),
-        all => (None, all.to_vec()),
-    }
+fn timestamp(micros: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
 /// `-- Boot <id> --`, as journalctl writes it between two boots.

@@ -20,8 +20,10 @@ pub mod rotation;
 pub mod rotated;
 pub mod text;
 pub mod journal;
+pub mod anchor;
 mod watch;
 pub mod pick;
+pub mod local;
 
 /// One node, and what is needed to read from it.
 #[derive(Clone, Debug)]
@@ -40,6 +42,17 @@ pub struct Node<'a> {
     pub follow: Option<&'a Pace>,
 }
 
+/// A machine whose log is read, as far as it takes to speak of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where to say what happens.
+    pub notices: &'a Notices,
+    /// The clock.
+    pub clock: Clock,
+}
+
 /// How much of the wanted log is wanted, and how it will be used.
 #[derive(Clone, Copy, Debug)]
 pub struct Want {
@@ -51,7 +64,12 @@ pub struct Want {
     pub raw: bool,
 }
 
-impl Node<'_> {
+impl<'a> Node<'a> {
+    /// The same, without the way to it.
+    pub fn machine(&self) -> Machine<'a> {
+        Machine { name: self.name, notices: self.notices, clock: self.clock }
+    }
+
     /// Asks the node. Its answer may pause for as long as a query may last, and half as long again: then it is broken.
     async fn get(&self, request: Request) -> Result<Response> {
         let mut answer = self.client.get(request).await?;

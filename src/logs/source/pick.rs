@@ -5,13 +5,17 @@
 //! only where an answer shows that there is no such source or no such unit; an error that says anything else (permission, an
 //! unreachable kubelet) ends the reading. Once a byte was handed on, no other source takes over.
 
-use crate::args::SourceChoice;
+use bytes::Bytes;
+
+use crate::args::{Boot, SourceChoice};
 use crate::error::{Error, Kind};
 use crate::logs::filter::Filter;
+use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Halt, Outlet};
+use crate::logs::source::anchor::{self, Anchors};
 use crate::logs::source::file::Packing;
 use crate::logs::source::home::{self, Taken};
-use crate::logs::source::journal;
+use crate::logs::source::journal::{self, Part, Remote};
 use crate::logs::source::listing;
 use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::rotated::Log;
@@ -33,6 +37,12 @@ pub struct What<'a> {
     pub paths: &'a [String],
     /// Which instance of them.
     pub instance: Instance,
+    /// Only what was written in this boot.
+    pub boot: Option<&'a Boot>,
+    /// What is read in place of units and files.
+    pub instead: Option<Instead>,
+    /// The ends of the window that the node has to tell.
+    pub anchors: Anchors,
     /// Which sources may be used.
     pub choice: SourceChoice,
     /// Whether `.gz` files are unpacked.
@@ -45,12 +55,38 @@ pub enum Instance {
     /// The one that is written to.
     #[default]
     Current,
-    /// The one before it: of a file its newest rotation.
+    /// The one before it: of a file its newest rotation, of a unit its run before the last.
     Previous,
+}
+
+/// What can be read in place of units and files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// The kernel's messages.
+    Kernel,
+    /// Which boots there are.
+    Boots,
+}
+
+impl What<'_> {
+    /// What is wanted that only the journal tells, as it was asked for.
+    pub(super) fn of_journal_alone(&self) -> Option<&'static str> {
+        match self {
+            What { instead: Some(Instead::Kernel), .. } => Some("--dmesg"),
+            What { instead: Some(Instead::Boots), .. } => Some("--list-boots"),
+            What { instance: Instance::Previous, .. } => Some("--previous"),
+            What { boot: Some(Boot::Nth(_) | Boot::Id(_)), .. } => Some("--boot with an id or counted from the first"),
+            _ => None,
+        }
+    }
 }
 
 /// Reads what is wanted from where it is; tells whether there was anything.
 pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
+    let mut remote = None;
+    if !what.anchors.is_empty() {
+        remote = anchor::resolve(node, what.anchors, what.boot, filter).await?;
+    }
     if !what.paths.is_empty() {
         let mut logs = Vec::new();
         for path in what.paths {
@@ -65,18 +101,31 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         check_severity_was_seen(filter)?;
         return Ok(anything);
     }
-    let wanted = if what.units.is_empty() { Wanted::Kubelet } else { Wanted::Units(what.units) };
+    let wanted = match what.instead {
+        Some(Instead::Boots) => return list_boots(node, out).await,
+        Some(Instead::Kernel) => Wanted::Kernel,
+        None if what.units.is_empty() => Wanted::Kubelet,
+        None => Wanted::Units(what.units),
+    };
+    let alone = what.of_journal_alone();
     let mut journal = match what.choice {
         SourceChoice::Journal => Journal::Alone,
+        SourceChoice::Auto if alone.is_some() || what.boot.is_some() => Journal::First,
         SourceChoice::Auto if node.follow.is_some() || is_part(want, filter) => Journal::First,
         SourceChoice::Auto => Journal::Later,
         SourceChoice::Query | SourceChoice::File => Journal::Never,
     };
     let mut known = Known::Nothing;
     if matches!(journal, Journal::Alone | Journal::First) {
-        match from_journal(node, wanted, what, want, filter, out).await? {
+        match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
             Ok(anything) => return Ok(anything),
             Err(missing) if journal == Journal::Alone => return Err(missing.into()),
+            // Text files know of no boots and runs.
+            Err(NotThere::Unit(error)) if alone.is_some() || what.boot.is_some() => return Err(error.into()),
+            Err(NotThere::Journal(error)) if let Some(asked) = alone => {
+                let words = format!("{asked} takes the node's journal, which can't be read");
+                return Err(Error::new(Kind::NotFound, words).because(error).into());
+            }
             // The query would ask the same journal.
             Err(NotThere::Unit(_)) => {
                 let entries = list(node, "").await?;
@@ -95,19 +144,23 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         SourceChoice::Auto | SourceChoice::Query => {
             check_query_can_answer(what, filter)?;
             let texts = if what.choice == SourceChoice::Query { Texts::Read } else { Texts::Left };
+            let back = match what.boot {
+                Some(Boot::Back(back)) => Some(*back),
+                _ => None,
+            };
             let kubelet = [KUBELET.to_owned()];
             let mut followed: Option<Query<'_>> = None;
             let taken = match wanted {
                 Wanted::Units(units) => {
-                    let query = followed.insert(Query::new(node, units).texts(texts));
+                    let query = followed.insert(Query::new(node, units).texts(texts).boot(back));
                     Taken::Found(query.read(want, filter, out).await?)
                 }
                 // Of the kubelet alone: who runs it is not looked for again.
                 Wanted::Kubelet if node.follow.is_some() => {
-                    let query = followed.insert(Query::new(node, &kubelet).texts(texts));
+                    let query = followed.insert(Query::new(node, &kubelet).texts(texts).boot(back));
                     Taken::Found(query.read(want, filter, out).await?)
                 }
-                Wanted::Kubelet => home::read(node, texts, want, filter, out).await?,
+                Wanted::Kubelet | Wanted::Kernel => home::read(node, texts, back, want, filter, out).await?,
             };
             let found = match taken {
                 Taken::Found(found) => found,
@@ -123,6 +176,15 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     }
                     return Ok(anything);
                 }
+                Found::Listing(_) if what.boot.is_some() && what.choice == SourceChoice::Auto => {
+                    let words = "--boot takes the node's journal or the kubelet's log query, and there is neither";
+                    return Err(Error::new(Kind::NotFound, words).hint(QUERY_OFF).into());
+                }
+                Found::TextFile(unit) if what.boot.is_some() => {
+                    let words = format!("{unit} is a text file, which tells no boots");
+                    return Err(Error::usage(words).hint("leave --boot out, and give a time with --since").into());
+                }
+                Found::Absent(unit) if what.boot.is_some() => return Err(text::no_unit(&unit).into()),
                 Found::Listing(_) if what.choice == SourceChoice::Query => {
                     let words =
                         format!("the kubelet of {} offers no log query (it listed /var/log instead)", node.name);
@@ -133,7 +195,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     node.notices.verbose(4, || format!("{}: the query is off", node.name));
                     known = Known::QueryOff;
                     if journal == Journal::Later {
-                        match from_journal(node, wanted, what, want, filter, out).await? {
+                        match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
                             Ok(anything) => return Ok(anything),
                             Err(NotThere::Unit(_)) => known = Known::NoUnit,
                             Err(NotThere::Journal(_)) => {}
@@ -204,25 +266,51 @@ fn is_part(want: Want, filter: &Filter) -> bool {
         || !filter.identifiers.is_empty()
 }
 
+/// Shows which boots there are.
+async fn list_boots(node: &Node<'_>, out: &mut Outlet) -> Flow<bool> {
+    let mut remote = match journal::find(node).await? {
+        Ok(remote) => remote,
+        Err(missing) => return Err(no_journal(node, &missing).into()),
+    };
+    print_boots(&mut remote, out).await
+}
+
+/// The table of a journal's boots.
+pub(super) async fn print_boots(remote: &mut Remote<'_>, out: &mut Outlet) -> Flow<bool> {
+    let boots = remote.boots().await?;
+    if !boots.is_empty() {
+        let row =
+            |text: &str| Line { at: None, head: None, text: Bytes::copy_from_slice(text.as_bytes()), entry: None };
+        out.lines(journal::table(&boots).split_inclusive('\n').map(row).collect()).await?;
+    }
+    remote.check_whole()?;
+    Ok(!boots.is_empty())
+}
+
+fn no_journal(node: &Node<'_>, missing: &journal::Missing) -> Error {
+    let hint = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
+    Error::new(Kind::NotFound, missing.words()).hint(hint)
+}
+
 /// Reads from the node's journal files.
-async fn from_journal(
-    node: &Node<'_>,
-    wanted: Wanted<'_>,
-    what: What<'_>,
+async fn from_journal<'a>(
+    node: &'a Node<'a>,
+    remote: Option<Remote<'a>>,
+    (wanted, what): (Wanted<'_>, What<'_>),
     want: Want,
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<Result<bool, NotThere>> {
     let name = node.name;
-    Ok(match journal::read(node, wanted, want, filter, out).await? {
+    let part = Part { boot: what.boot, instance: what.instance };
+    Ok(match journal::read(node, remote, (wanted, part), want, filter, out).await? {
         journal::Found::Log { anything } => {
             node.notices.verbose(4, || format!("{name}: read from the journal's files"));
             Ok(anything)
         }
         journal::Found::Missing(missing) => {
             node.notices.verbose(4, || format!("{name}: {}", missing.words()));
-            let error = Error::new(Kind::NotFound, missing.words());
-            Err(NotThere::Journal(error.hint(format!("see what there is: kubectl kubelet-logs ls {name}"))))
+            Err(NotThere::Journal(no_journal(node, &missing)))
         }
         journal::Found::Absent(unit) => {
             node.notices.verbose(4, || format!("{name}: no journal knows {unit}"));
@@ -262,7 +350,7 @@ async fn read_supervised(
         check_severity_was_seen(filter)?;
         return Ok(anything);
     }
-    Err(home::out_of_reach(node, home).into())
+    Err(home::out_of_reach(node.machine(), home).into())
 }
 
 fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::args::Boot;
 use crate::error::{Error, Kind};
 use crate::http::{Body, Encoding, Ended, Request};
 use crate::kube::{path, status};
@@ -81,6 +82,8 @@ pub struct Query<'a> {
     /// When the newest entry was written that was seen, wanted or not.
     newest: Option<Timestamp>,
     texts: Texts,
+    /// Only the boot so many before the last.
+    boot: Option<u32>,
     /// Where the log that was read ended.
     trail: Trail,
 }
@@ -130,12 +133,18 @@ enum Passed {
 impl<'a> Query<'a> {
     /// For these units, without `.service`: at most four.
     pub fn new(node: &'a Node<'a>, units: &'a [String]) -> Self {
-        Query { node, units, offset: None, newest: None, texts: Texts::default(), trail: Trail::default() }
+        let (texts, trail) = (Texts::default(), Trail::default());
+        Query { node, units, offset: None, newest: None, texts, boot: None, trail }
     }
 
     /// With text files treated like this.
     pub fn texts(self, texts: Texts) -> Self {
         Query { texts, ..self }
+    }
+
+    /// Of the boot so many before the last alone.
+    pub fn boot(self, boot: Option<u32>) -> Self {
+        Query { boot, ..self }
     }
 
     /// Reads what is wanted and hands it on.
@@ -186,7 +195,7 @@ impl<'a> Query<'a> {
             End::Whole | End::MidLine => Ok(Found::Log { anything }),
             End::Empty if anything => Ok(Found::Log { anything }),
             // Because nothing matched, or because there is no such unit?
-            End::Empty if filter.is_empty() => Ok(Found::Absent(self.units.join(", "))),
+            End::Empty if filter.is_empty() && self.boot.is_none() => Ok(Found::Absent(self.units.join(", "))),
             End::Empty => self.known().await,
             End::Words(Words::FileWithOptions(unit)) if !anything => Ok(match self.known().await? {
                 Found::Log { .. } => Found::TextFile(unit),
@@ -212,6 +221,10 @@ impl<'a> Query<'a> {
                 let words = format!("{unit} is a text file, which the kubelet does not merge with the journal's units");
                 Err(Error::new(Kind::Partial, words).hint("ask for each unit by itself").into())
             }
+            Words::Failed(words) if self.boot.is_some() && words.starts_with("Data from the specified boot") => {
+                let error = Error::new(Kind::NotFound, format!("the node answered: {words}"));
+                Err(error.hint("--list-boots shows which there are, where the node's journal can be read").into())
+            }
             Words::Failed(words) if words.starts_with("No journal files") => Ok(Found::Absent(self.units.join(", "))),
             Words::Failed(words) => {
                 let kind = if anything { Kind::Partial } else { Kind::Failed };
@@ -229,7 +242,8 @@ impl<'a> Query<'a> {
             Passed::Log(pass) => pass,
             listing => return Ok(listing),
         };
-        if pass.read >= last || begun_before(&pass, filter) || !matches!(pass.end, End::Whole | End::Empty) {
+        let all = pass.read >= last || begun_before(&pass, filter) || self.boot.is_some();
+        if all || !matches!(pass.end, End::Whole | End::Empty) {
             return Ok(Passed::Log(pass));
         }
         // Too few: because some of them have no message and print nothing, or because the boot has no more?
@@ -291,6 +305,13 @@ impl<'a> Query<'a> {
 
     /// Whether the node knows the units, in whatever boot: by the beginning of their log.
     async fn known(&mut self) -> Flow<Found> {
+        let boot = self.boot.take();
+        let found = self.known_at_all().await;
+        self.boot = boot;
+        found
+    }
+
+    async fn known_at_all(&mut self) -> Flow<Found> {
         let mut stream = match Stream::open(self, Parameters::default()).await? {
             Ok(stream) => stream,
             Err(listing) => return Ok(Found::Listing(listing)),
@@ -492,6 +513,7 @@ impl<'a> Query<'a> {
             offset: Some(None),
             newest: None,
             texts: Texts::Read,
+            boot: None,
             trail: Trail::default(),
         };
         let parameters = Parameters { tail: Some(50), ..Parameters::default() };
@@ -525,7 +547,7 @@ impl<'a> Query<'a> {
     async fn ask(&self, parameters: &Parameters) -> Flow<Asked> {
         let since = parameters.since.map(|since| since_parameter(since, self.offset.flatten()));
         let tail = parameters.tail.map(|tail| tail.to_string());
-        let boot = parameters.boot.map(|boot| format!("-{boot}"));
+        let boot = parameters.boot.or(self.boot).map(|back| Boot::Back(back).to_string());
         let mut pairs: Vec<(&str, &str)> = self.units.iter().map(|unit| ("query", unit.as_str())).collect();
         pairs.extend(since.as_deref().map(|since| ("sinceTime", since)));
         pairs.extend(tail.as_deref().map(|tail| ("tailLines", tail)));

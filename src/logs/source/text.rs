@@ -22,7 +22,7 @@ enableSystemLogQuery: true
 featureGates: {NodeLogQuery: true}   # kubelets 1.27 to 1.35; older ones have no query";
 
 /// Files that hold many programs' lines.
-const COMMON: [&str; 3] = ["messages", "syslog", "daemon.log"];
+pub(super) const COMMON: [&str; 3] = ["messages", "syslog", "daemon.log"];
 
 /// What is known when text files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Wanted<'a> {
     Kubelet,
     /// These units, without `.service`.
     Units(&'a [String]),
+    /// The kernel, which only the journal tells from others.
+    Kernel,
 }
 
 impl Wanted<'_> {
@@ -52,6 +54,7 @@ impl Wanted<'_> {
         match self {
             Wanted::Kubelet => KUBELET.to_owned(),
             Wanted::Units(units) => units.join(", "),
+            Wanted::Kernel => "the kernel".to_owned(),
         }
     }
 }
@@ -90,12 +93,13 @@ pub(super) async fn read(
         Wanted::Kubelet => match folder.kubelet().await? {
             Some((home, log)) => {
                 if home.unit != KUBELET {
-                    home::choose(node, home, &format!("/var/log/{}", log.path()), filter);
+                    home::choose(node.machine(), home, &format!("/var/log/{}", log.path()), filter);
                 }
                 logs.push(log);
             }
             None => shared.push(KUBELET.to_owned()),
         },
+        Wanted::Kernel => return Err(Error::usage("the kernel's messages are in the journal alone").into()),
         Wanted::Units(units) => {
             for unit in units {
                 match folder.own(unit).await? {
@@ -123,7 +127,7 @@ pub(super) async fn read(
                 filter.identifiers.extend(programs.map(|home| home.identifier.to_owned()));
                 filter.identifiers.dedup();
             }
-            Wanted::Units(_) => filter.identifiers.extend(shared.iter().cloned()),
+            Wanted::Units(_) | Wanted::Kernel => filter.identifiers.extend(shared.iter().cloned()),
         }
         logs.push(Log::of(common, entries));
     }
@@ -136,7 +140,7 @@ pub(super) async fn read(
     let among = match wanted {
         _ if shared.is_empty() => String::new(),
         Wanted::Kubelet => ", the lines of the kubelet, by itself or in k3s, k0s, MicroK8s or MicroShift".to_owned(),
-        Wanted::Units(_) => format!(", the lines of {}", wanted.names()),
+        Wanted::Units(_) | Wanted::Kernel => format!(", the lines of {}", wanted.names()),
     };
     let paths: Vec<&str> = logs.iter().map(Log::path).collect();
     node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, paths.join(", /var/log/")));
@@ -146,7 +150,7 @@ pub(super) async fn read(
         if filter.saw_supervisor
             && let Some(home) = HOMES.iter().find(|home| home.holds == Holds::Supervisor)
         {
-            return Err(home::out_of_reach(node, home).into());
+            return Err(home::out_of_reach(node.machine(), home).into());
         }
         return Err(no_log(node, wanted.names(), entries, known).into());
     }
@@ -214,7 +218,7 @@ async fn follow_logs(
     let until = filter.until;
     let until_now = Node { follow: None, ..node.clone() };
     Box::pin(read_logs(&until_now, &up_to, want, filter, out)).await?;
-    File::follow(node, followed, want, filter, out, Watch::new(node, pace, until)).await
+    File::follow(node, followed, want, filter, out, Watch::new(node.machine(), pace, until)).await
 }
 
 /// RKE2's kubelet log, if somebody linked it into /var/log.

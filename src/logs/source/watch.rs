@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::logs::outlet::{Flow, Halt};
 use crate::logs::pace::{Pace, Waits};
-use crate::logs::source::Node;
+use crate::logs::source::Machine;
 use crate::time::Timestamp;
 
 /// An entry that was written by the end of the window is looked for so much longer: it takes a moment to be stored.
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The looks at one log.
 #[derive(Debug)]
 pub(super) struct Watch<'a> {
-    node: &'a Node<'a>,
+    node: Machine<'a>,
     waits: Waits<'a>,
     /// After this nothing is wanted.
     until: Option<Timestamp>,
@@ -26,7 +26,7 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// At the pace of the run.
-    pub(super) fn new(node: &'a Node<'a>, pace: &'a Pace, until: Option<Timestamp>) -> Self {
+    pub(super) fn new(node: Machine<'a>, pace: &'a Pace, until: Option<Timestamp>) -> Self {
         Watch { node, waits: pace.waits(), until, last: false, gap: None }
     }
 

@@ -35,9 +35,13 @@ impl Missing {
 pub async fn find<'a>(node: &'a Node<'a>) -> Flow<Result<Remote<'a>, Missing>> {
     // Asking the kubelet for journal/ would be answered by some with all of the journal: the machine's folder is asked for,
     // whose name the node's object tells. Who may not read that has to look.
+    let mut boot = None;
     let machine = match node::get(node.client, node.name).await {
         Ok(object) if object.is_windows() => return Ok(Err(Missing::Folder)),
-        Ok(object) => Some(object.status.node_info.machine_id).filter(|id| is_id(id)),
+        Ok(object) => {
+            boot = object.status.node_info.boot_id.parse().ok();
+            Some(object.status.node_info.machine_id).filter(|id| is_id(id))
+        }
         Err(error) if error.kind() == Kind::Denied => {
             node.notices.verbose(4, || format!("{}: its machine id is not to be had: {}", node.name, error.chain()));
             None
@@ -46,7 +50,7 @@ pub async fn find<'a>(node: &'a Node<'a>) -> Flow<Result<Remote<'a>, Missing>> {
     };
     if let Some(machine) = &machine {
         match files(node, machine).await? {
-            Ok(found) => return Ok(Ok(found)),
+            Ok(found) => return Ok(Ok(Remote { boot, ..found })),
             Err(Missing::Folder) => {}
             Err(missing) => return Ok(Err(missing)),
         }

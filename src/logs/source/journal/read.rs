@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Live, Met, Missing, Remote, boot_marker, fetch_all, find};
+use super::{Live, Met, Missing, Remote, Within, boot_marker, find, timestamp};
+use crate::args::Boot;
 use crate::error::{Error, Kind};
 use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
 use crate::logs::filter::{Filter, Verdict};
@@ -15,10 +16,11 @@ use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::pace::Pace;
 use crate::logs::source::home::{choose, out_of_reach};
+use crate::logs::source::pick::Instance;
 use crate::logs::source::text::Wanted;
 use crate::logs::source::watch::Watch;
-use crate::logs::source::{Node, Want};
-use crate::logs::unit::{HOMES, Holds, Home, KUBELET};
+use crate::logs::source::{Machine, Node, Want};
+use crate::logs::unit::{Holds, Home, KUBELET};
 use crate::time::Timestamp;
 
 /// What the journal had.
@@ -50,26 +52,69 @@ const CLOCK_STEP: u64 = 3_600_000_000;
 /// journald's message id for lines that it dropped because a unit wrote too many.
 const SUPPRESSED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 
-/// Reads what is wanted of a node's journal.
-pub async fn read(
-    node: &Node<'_>,
-    wanted: Wanted<'_>,
+/// Which part of a log is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Part<'a> {
+    /// Only what was written in this boot.
+    pub boot: Option<&'a Boot>,
+    /// Which run of the units.
+    pub instance: Instance,
+}
+
+/// Reads what is wanted of a node's journal, which may have been found already.
+pub async fn read<'a>(
+    node: &'a Node<'a>,
+    remote: Option<Remote<'a>>,
+    (wanted, part): (Wanted<'_>, Part<'_>),
     want: Want,
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<Found> {
-    let mut remote = match find(node).await? {
-        Ok(remote) => remote,
-        Err(missing) => return Ok(Found::Missing(missing)),
+    let remote = match remote {
+        Some(remote) => remote,
+        None => match find(node).await? {
+            Ok(remote) => remote,
+            Err(missing) => return Ok(Found::Missing(missing)),
+        },
     };
-    let mut reading = Reading::new(&mut remote, want, filter);
-    let mut anything = reading.run(matches(wanted, reading.filter), out).await?;
+    read_from(remote, (wanted, part), want, node.follow, filter, out).await
+}
+
+/// Reads what is wanted of a journal, and then follows it if at a pace.
+pub async fn read_from(
+    mut remote: Remote<'_>,
+    (wanted, part): (Wanted<'_>, Part<'_>),
+    want: Want,
+    follow: Option<&Pace>,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Found> {
+    let boot = match part.boot {
+        // What the kernel said before the last start is asked for by name.
+        None if matches!(wanted, Wanted::Kernel) => Some(&Boot::Back(0)),
+        boot => boot,
+    };
+    let boot = match boot {
+        Some(boot) => Some(remote.within(boot).await?),
+        None => None,
+    };
+    let entries = match part.instance {
+        Instance::Current => entries(wanted, filter),
+        Instance::Previous => match remote.of_previous_runs(wanted, boot.map(|boot| boot.id), filter).await? {
+            Ok(entries) => Some(entries),
+            Err(found) => return Ok(found),
+        },
+    };
+    let mut reading = Reading::new(&mut remote, boot, want, filter);
+    let mut anything = reading.run(entries, out).await?;
     let newest = reading.newest;
-    let found = match wanted {
-        Wanted::Kubelet if !reading.has_identifiers => reading.elsewhere(newest, anything, out).await?,
+    let found = match (wanted, part.instance) {
+        (Wanted::Kubelet, Instance::Current) if !reading.has_identifiers => {
+            reading.elsewhere(newest, anything, out).await?
+        }
         _ => None,
     };
-    if let Some(pace) = node.follow
+    if let Some(pace) = follow
         && !matches!(found, Some(Found::Supervised(_)))
     {
         anything |= reading.follow(pace, out).await?;
@@ -77,24 +122,23 @@ pub async fn read(
     reading.conclude();
     let found = match found {
         Some(found) => found,
-        None if anything || want.last == Some(0) => Found::Log { anything },
+        None if anything || want.last == Some(0) || part.instance == Instance::Previous => Found::Log { anything },
         None => remote.absent(wanted, filter).await?,
     };
     remote.check_whole()?;
     Ok(found)
 }
 
-/// The entries of these units, or of the kubelet.
-fn matches(wanted: Wanted<'_>, filter: &Filter) -> Matches {
-    let identifiers = filter.identifiers.iter().map(|name| AnyOf::identifier(name)).reduce(AnyOf::or);
-    let units = match wanted {
+/// The entries of these units, of the kernel, or of the kubelet; `None` for those of all.
+fn entries(wanted: Wanted<'_>, filter: &Filter) -> Option<AnyOf> {
+    match wanted {
+        Wanted::Kernel => Some(AnyOf::kernel()),
         Wanted::Units(units) => units.iter().map(|unit| AnyOf::unit(unit)).reduce(AnyOf::or),
         // Who asks for an identifier has said whose lines.
-        Wanted::Kubelet if identifiers.is_some() => None,
+        Wanted::Kubelet if !filter.identifiers.is_empty() => None,
         // Under kubeletCgroups the kubelet leaves its unit, and its lines with it.
         Wanted::Kubelet => Some(AnyOf::unit(KUBELET).or(AnyOf::identifier(KUBELET))),
-    };
-    units.into_iter().chain(identifiers).fold(Matches::all(), Matches::and)
+    }
 }
 
 /// One pass, or several, over a node's journal.
@@ -106,6 +150,8 @@ struct Reading<'r, 'a, 'f> {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     has_identifiers: bool,
+    /// The only one that is wanted.
+    within: Option<Within>,
     /// The boot of the entry handed on last.
     boot: Option<Id>,
     /// When the newest entry that was met was taken, wanted or not.
@@ -115,11 +161,11 @@ struct Reading<'r, 'a, 'f> {
     /// What is read, and the last entry of it that was met.
     matches: Matches,
     last: Option<Position>,
-    node: &'r Node<'a>,
+    node: Machine<'a>,
 }
 
 impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
-    fn new(remote: &'r mut Remote<'a>, want: Want, filter: &'f mut Filter) -> Self {
+    fn new(remote: &'r mut Remote<'a>, within: Option<Within>, want: Want, filter: &'f mut Filter) -> Self {
         let (since, until) = (filter.since.take(), filter.until.take());
         let has_identifiers = !filter.identifiers.is_empty();
         let node = remote.node;
@@ -130,6 +176,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             since,
             until,
             has_identifiers,
+            within,
             boot: None,
             newest: None,
             suppressed: 0,
@@ -139,8 +186,11 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         }
     }
 
-    /// Reads the entries of these matches; tells whether anything was handed on.
-    async fn run(&mut self, matches: Matches, out: &mut Outlet) -> Flow<bool> {
+    /// Reads these entries; tells whether anything was handed on.
+    async fn run(&mut self, entries: Option<AnyOf>, out: &mut Outlet) -> Flow<bool> {
+        let boot = self.within.map(|boot| AnyOf::boot(boot.id));
+        let identifiers = self.filter.identifiers.iter().map(|name| AnyOf::identifier(name)).reduce(AnyOf::or);
+        let matches = entries.into_iter().chain(identifiers).chain(boot).fold(Matches::all(), Matches::and);
         let micros = |at: Option<Timestamp>| at.map(|at| u64::try_from(at.as_micros()).unwrap_or(0));
         self.matches = matches.clone();
         let query = Query { since: micros(self.since), until: micros(self.until), ..Query::new(matches) };
@@ -187,10 +237,9 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                     self.remote.fetch(needs).await?;
                 }
                 Some(needs) => {
-                    let needs = self.remote.addressed(needs);
+                    let needs = self.remote.named(needs);
                     let ready = std::mem::take(&mut lines);
-                    let (handed, fetched) =
-                        tokio::join!(out.lines(ready), fetch_all(self.node, &self.remote.ranges, needs));
+                    let (handed, fetched) = tokio::join!(out.lines(ready), self.remote.place.fetch(needs));
                     self.remote.fetched.extend(fetched);
                     handed?;
                 }
@@ -381,28 +430,13 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
     /// The kubelet, where the unit of its name has nothing or ended long ago: another unit may run it.
     async fn elsewhere(&mut self, newest: Option<Timestamp>, anything: bool, out: &mut Outlet) -> Flow<Option<Found>> {
         let now = self.node.clock.now();
-        let end = self.until.unwrap_or(now).min(now);
+        let end = self.until.unwrap_or(now).min(self.within.map_or(now, |boot| boot.last));
         let old = newest.is_none_or(|newest| newest < end.saturating_sub(QUIET));
         if self.want.last == Some(0) || anything && !old {
             return Ok(None);
         }
-        let units = HOMES.iter().map(|home| format!("_SYSTEMD_UNIT={}.service", home.unit).into_bytes());
-        let known = self.remote.find(units.collect()).await?;
-        let own = |home: &Home| home.unit == KUBELET;
-        let last = |home: &&Home| {
-            let unit = format!("{}.service", home.unit);
-            known.iter().find(|value| value.value() == unit.as_bytes()).map(|value| value.last.realtime)
-        };
-        let Some((home, at)) = HOMES
-            .iter()
-            .filter_map(|home| Some((home, last(&home)?)))
-            // Of equals the first.
-            .rev()
-            .max_by_key(|(_, at)| *at)
-        else {
-            return Ok(None);
-        };
-        if own(home) || newest.is_some_and(|newest| timestamp(at) <= newest) {
+        let Some((home, at)) = self.remote.home(self.within.map(|boot| boot.id)).await? else { return Ok(None) };
+        if home.unit == KUBELET || newest.is_some_and(|newest| at <= newest) {
             return Ok(None);
         }
         if home.holds == Holds::Supervisor {
@@ -422,8 +456,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             self.since = self.since.max(Some(newest.saturating_add(Duration::from_micros(1))));
         }
         choose(self.node, home, &format!("unit {}", home.unit), self.filter);
-        let matches = Matches::all().and(AnyOf::unit(home.unit));
-        let more = self.run(matches, out).await?;
+        let more = self.run(Some(AnyOf::unit(home.unit)), out).await?;
         Ok(Some(Found::Log { anything: anything || more }))
     }
 
@@ -455,10 +488,59 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 }
 
 impl Remote<'_> {
+    /// What the runs before the last wrote, and systemd about them.
+    async fn of_previous_runs(
+        &mut self,
+        wanted: Wanted<'_>,
+        boot: Option<Id>,
+        filter: &mut Filter,
+    ) -> Flow<Result<AnyOf, Found>> {
+        let units: Vec<String> = match wanted {
+            Wanted::Units(units) => units.to_vec(),
+            Wanted::Kubelet | Wanted::Kernel => match self.home(boot).await? {
+                Some((home, _)) if home.holds == Holds::Supervisor => return Ok(Err(Found::Supervised(home))),
+                Some((home, _)) => {
+                    if home.unit != KUBELET {
+                        choose(self.node, home, &format!("unit {}", home.unit), filter);
+                    }
+                    vec![home.unit.to_owned()]
+                }
+                None => vec![KUBELET.to_owned()],
+            },
+        };
+        let mut entries = AnyOf::default();
+        for unit in &units {
+            match self.previous(unit, boot).await? {
+                Ok(run) => {
+                    entries = entries.or(AnyOf::invocation(run.id));
+                    if unit == KUBELET {
+                        entries = self.left_its_unit(&run).await?.into_iter().fold(entries, AnyOf::or);
+                    }
+                }
+                Err(why) => match self.absent(Wanted::Units(&units), filter).await? {
+                    Found::Absent(unit) => return Ok(Err(Found::Absent(unit))),
+                    _ => return Err(why.into()),
+                },
+            }
+        }
+        Ok(Ok(entries))
+    }
+
+    /// The lines of the kubelet of this run that tell no unit and no run: with kubeletCgroups it leaves its unit's group.
+    async fn left_its_unit(&mut self, run: &crate::journal::Instance) -> Flow<Option<AnyOf>> {
+        let own = AnyOf::field("_SYSTEMD_INVOCATION_ID", run.id.to_string().as_bytes());
+        let Some(entry) = self.newest(Matches::all().and(own).and(AnyOf::identifier(KUBELET))).await? else {
+            return Ok(None);
+        };
+        let pid = entry.field(b"_PID").and_then(|pid| std::str::from_utf8(pid).ok());
+        Ok(pid.map(|pid| AnyOf::process(KUBELET, pid, entry.position.boot)))
+    }
+
     /// Nothing was wanted: is there such a unit at all?
     async fn absent(&mut self, wanted: Wanted<'_>, filter: &Filter) -> Flow<Found> {
         let units: Vec<String> = match wanted {
             _ if !filter.identifiers.is_empty() => return Ok(Found::Log { anything: false }),
+            Wanted::Kernel => return Ok(Found::Log { anything: false }),
             Wanted::Kubelet => vec![KUBELET.to_owned()],
             Wanted::Units(units) => units.to_vec(),
         };
@@ -481,8 +563,4 @@ impl Remote<'_> {
             None => Found::Log { anything: false },
         })
     }
-}
-
-fn timestamp(micros: u64) -> Timestamp {
-    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }

@@ -22,7 +22,7 @@ const LEAST: Duration = Duration::from_secs(2);
 impl Query<'_> {
     /// Hands on what is written after what was read, until the window's end.
     pub async fn follow(&mut self, pace: &Pace, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
-        let mut watch = Watch::new(self.node, pace, filter.until).at_least(LEAST);
+        let mut watch = Watch::new(self.node.machine(), pace, filter.until).at_least(LEAST);
         let began = self.node.clock.now();
         let mut anything = out.has_spoken();
         // When the last known entry was written.

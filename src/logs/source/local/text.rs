@@ -1,0 +1,196 @@
+//! Text logs on this machine: one after another as one log, in one pass; or the end of one.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use bytes::Bytes;
+
+use super::stream::Stream;
+use crate::error::Result;
+use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
+use crate::logs::filter::Filter;
+use crate::logs::layout::{Head, Layout, Stamp};
+use crate::logs::line::Line;
+use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::sieve::Sieve;
+use crate::logs::source::file::from_first_entry;
+use crate::logs::source::{Machine, Want};
+use crate::logs::split::Continuation;
+use crate::time::{Timestamp, Zone};
+
+/// The first part read from a file's end; what is needed mostly lies in it.
+const FIRST_END: u64 = 64 << 10;
+/// How much more each further part has.
+const GROWTH: u64 = 8;
+/// The largest part read at once.
+const MOST_END: u64 = 8 << 20;
+
+/// A text log: its rotations, and what it is now.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// For people.
+    pub(super) shown: String,
+    /// Oldest first; never none.
+    pub(super) parts: Vec<Part>,
+    /// Whether it may hold lines of several units.
+    pub(super) is_shared: bool,
+}
+
+/// One file of it, or a stream.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) stream: Stream,
+    /// The same file once more, to look at its end, where it is plain text of a known size.
+    pub(super) end: Option<File>,
+    /// When it was last changed.
+    pub(super) modified: Option<Timestamp>,
+}
+
+impl Text {
+    /// Reads all that is wanted and hands it on; tells whether there was anything.
+    pub(super) async fn read(
+        mut self,
+        machine: Machine<'_>,
+        zone: &Zone,
+        want: Want,
+        filter: &mut Filter,
+        out: &mut Outlet,
+    ) -> Flow<bool> {
+        if want.raw && !want.dated && want.last.is_none() && filter.is_empty() {
+            return self.pass_on(out).await;
+        }
+        let calendar = match want.dated || filter.has_window() {
+            true => Some(self.calendar(machine, zone).await?),
+            false => None,
+        };
+        let (lines, guessed) = match want.last {
+            Some(last) => match self.end(last, calendar.as_ref(), filter)? {
+                Some(ended) => ended,
+                None => self.pass(Some(last), calendar, filter, out).await?,
+            },
+            None => self.pass(None, calendar, filter, out).await?,
+        };
+        if guessed {
+            machine.notices.warning(format_args!(
+                "the times in {} go back by months or span more than a year, and name no year: their years are guesses",
+                self.shown
+            ));
+        }
+        let anything = out.has_spoken() || !lines.is_empty();
+        out.last_lines(lines).await?;
+        Ok(anything)
+    }
+
+    /// All of it, as it comes.
+    async fn pass_on(mut self, out: &mut Outlet) -> Flow<bool> {
+        let mut anything = false;
+        for (number, part) in self.parts.iter_mut().enumerate() {
+            if number > 0 {
+                out.end_line().await?;
+            }
+            while let Some(piece) = part.stream.next().await? {
+                anything = true;
+                out.bytes(piece).await?;
+            }
+        }
+        Ok(anything)
+    }
+
+    /// All of it, looked at: what did not go out on the way, and whether years were guessed.
+    async fn pass(
+        &mut self,
+        last: Option<u64>,
+        calendar: Option<Calendar>,
+        filter: &mut Filter,
+        out: &mut Outlet,
+    ) -> Flow<(Vec<Line>, bool)> {
+        let keep = last.map(|last| usize::try_from(last).unwrap_or(usize::MAX));
+        // One for all parts: an entry may go on in the next.
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep);
+        'parts: for part in &mut self.parts {
+            sieve.end_line();
+            while let Some(piece) = part.stream.next().await? {
+                if !sieve.push(piece) {
+                    break 'parts;
+                }
+                out.lines(sieve.ready()).await?;
+            }
+        }
+        sieve.finish();
+        Ok((sieve.remainder(), sieve.has_guessed()))
+    }
+
+    /// The last entries that are wanted, from ever larger parts of its end; `None` where that takes all of it.
+    fn end(
+        &mut self,
+        last: u64,
+        calendar: Option<&Calendar>,
+        filter: &mut Filter,
+    ) -> Result<Option<(Vec<Line>, bool)>> {
+        let [Part { end: Some(file), .. }] = &mut *self.parts else { return Ok(None) };
+        let keep = usize::try_from(last).unwrap_or(usize::MAX);
+        let mut size = FIRST_END.max(last.saturating_mul(512));
+        while size <= MOST_END {
+            let (bytes, from) = ending(file, size).map_err(|error| super::unreadable(&self.shown, error))?;
+            if from == 0 {
+                break;
+            }
+            filter.past = 0;
+            let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep));
+            sieve.push(from_first_entry(bytes));
+            sieve.finish();
+            if sieve.wanted() >= last {
+                return Ok(Some((sieve.remainder(), sieve.has_guessed())));
+            }
+            size = size.saturating_mul(GROWTH);
+        }
+        filter.past = 0;
+        Ok(None)
+    }
+
+    /// The zone and the years of its times: from the last line of a file beside the time of its last change, as far as they
+    /// agree; else as said.
+    async fn calendar(&mut self, machine: Machine<'_>, zone: &Zone) -> Result<Calendar> {
+        let now = machine.clock.now();
+        let bound = self.parts.last().and_then(|part| part.modified).unwrap_or(now);
+        let oldest = self.parts.first().and_then(|part| part.modified).unwrap_or(now);
+        let said = *zone != Zone::Utc;
+        let mut offset = None;
+        let mut needed = false;
+        for part in self.parts.iter_mut().rev() {
+            let (lines, changed) = match &mut part.end {
+                Some(file) => {
+                    let (lines, _) = ending(file, FIRST_END).map_err(|error| super::unreadable(&self.shown, error))?;
+                    (lines, part.modified)
+                }
+                None => (part.stream.beginning(1).await?, None),
+            };
+            let mut heads = lines.split(|byte| *byte == b'\n').rev().filter_map(Head::of);
+            let Some(head) = heads.next() else { continue };
+            if let (Stamp::Yearless(civil), false) = (head.stamp, head.layout == (Layout::Short { precise: true })) {
+                needed = true;
+                offset = changed.and_then(|changed| offset_of_file(civil, changed));
+            }
+            break;
+        }
+        if needed && offset.is_none() && !said {
+            let shown = &self.shown;
+            machine
+                .notices
+                .note(format_args!("times in {shown} that name no zone are taken as UTC; --timezone tells of another"));
+        }
+        let calendar = Calendar::new(offset.unwrap_or_else(|| zone.offset_at(bound)), Anchor::NotAfter(oldest));
+        // journalctl writes the times of where it runs, unless told --utc.
+        let calendar = if said { calendar.with_prefixes_of(zone.offset_at(bound)) } else { calendar };
+        Ok(calendar.not_after(bound))
+    }
+}
+
+/// The last `size` bytes of a file, and where they begin in it.
+fn ending(file: &mut File, size: u64) -> std::io::Result<(Bytes, u64)> {
+    let from = file.seek(SeekFrom::End(0))?.saturating_sub(size);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok((bytes.into(), from))
+}
