@@ -33,8 +33,12 @@ impl Origin {
                 .hint("put credentials into the kubeconfig's user"));
         }
         let host = authority.host();
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if host.is_empty() || host.contains(['[', ']']) {
+        // The parser of URLs lets words stand behind an address in brackets, and leaves them out.
+        let whole = authority.as_str().strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+        let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = inside.unwrap_or(host);
+        if !whole || host.is_empty() || host.contains(['[', ']']) || inside.is_some_and(|inside| !inside.contains(':'))
+        {
             return Err(hint(unusable("no host")));
         }
         let port = match authority.as_str().rsplit_once(':') {
@@ -183,7 +187,17 @@ mod tests {
 
     #[test]
     fn an_unusable_server_url_is_refused_without_showing_its_password() {
-        for url in ["", "api.example:6443", "ftp://x", "https://", "https://x:99999", "https://a b", "https://:6443"] {
+        for url in [
+            "",
+            "api.example:6443",
+            "ftp://x",
+            "https://",
+            "https://x:99999",
+            "https://a b",
+            "https://:6443",
+            "https://x[a]",
+            "https://[%25],0",
+        ] {
             let error = Origin::parse(url).unwrap_err();
             assert!(error.to_string().starts_with("server URL"), "{url}: {error}");
         }
