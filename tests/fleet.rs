@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubelet_logs::time::Timestamp;
 
+mod coming;
+
 use crate::cluster::{Cluster, Fault, Grant, Health, Mode, Node, Setup, User, What};
 use crate::support::{program, ran, run};
 

@@ -1,6 +1,7 @@
 //! Which nodes there are while a run follows them: those that come, and those that go.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,6 +20,9 @@ pub enum Change {
     /// It is gone, or not meant any more.
     Went(String),
 }
+
+/// What the times in objects are rounded down to.
+const WHOLE_SECONDS: Duration = Duration::from_secs(1);
 
 /// Whether a node is meant.
 pub type IsMeant = Box<dyn Fn(&Metadata) -> bool + Send>;
@@ -101,7 +105,8 @@ impl Known {
 
     /// A node that was made since the run began is new from then on, any other (its labels may have changed) from now on.
     fn came(&mut self, node: &Metadata, now: Timestamp) -> Option<Change> {
-        let made = Timestamp::parse_rfc3339(&node.creation_timestamp).filter(|made| *made >= self.began);
+        let made = Timestamp::parse_rfc3339(&node.creation_timestamp)
+            .filter(|made| made.saturating_add(WHOLE_SECONDS) > self.began);
         self.names
             .insert(node.name.clone())
             .then(|| Change::Came(node.name.clone(), made.map_or(now, |made| made.min(now))))
