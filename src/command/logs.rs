@@ -188,6 +188,7 @@ async fn read(
                     notices.status("");
                     shows_status = false;
                 }
+                tally.bytes += event.bytes();
                 let flow = format.event(node, mask.event(node, event));
                 if flow.is_continue() && format.is_cut(node) {
                     return Then::EndLane;
@@ -204,7 +205,6 @@ async fn read(
                 if failed && options.fail_fast { ControlFlow::Break(()) } else { flow }
             }
             Step::Idle(progress) => {
-                tally.bytes = progress.bytes;
                 let so_far = context.clock.instant().saturating_duration_since(started);
                 if shows_status && so_far >= STATUS_AFTER {
                     notices.status(&status(progress, tally.nodes.len(), so_far));
