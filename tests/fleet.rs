@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubelet_logs::time::Timestamp;
 
+mod clocks;
 mod coming;
 mod many;
+mod status;
 
 use crate::cluster::{Cluster, Fault, Grant, Health, Mode, Node, Setup, User, What};
 use crate::support::{program, ran, run};

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use super::{Written, merged, same, start, written};
-use crate::cluster::{Cluster, Mode, Node, Setup, User};
+use crate::cluster::{Cluster, User};
 use crate::support::{program, run};
 
 /// Streams over one connection that an API server allows.
@@ -78,30 +78,4 @@ fn followed_nodes_are_looked_at_no_more_often_than_was_said() {
     // Ten a second, and one that was under way when counting began.
     assert!(looks >= 20 && looks as f64 <= lasted.as_secs_f64() * 10.0 + 2.0, "{looks} looks in {lasted:?}");
     assert!(cluster.most_at_once().1 <= 2, "{:?}", cluster.most_at_once());
-}
-
-#[test]
-fn clocks_that_are_off_are_told_once_for_each_node() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let written = written(4, 3);
-    let nodes = written.iter().zip([0, 90, -3600, 1]).map(|(node, ahead)| {
-        let folder = folder.path().join(&node.name);
-        super::write(node, &folder);
-        Node::new(&node.name, Mode::QUERY_OFF).zone(super::ZONES[node.zone].0).files(&folder).clock_ahead(ahead)
-    });
-    let cluster = Setup::new(nodes.collect()).start();
-    let kubeconfig = cluster.kubeconfig(User::Admin);
-    let ran = run(&kubeconfig, ["--all-nodes", "--tail=-1"]);
-    same(ran.expect(0, &[]).text(), &merged(&written, 8));
-    assert_eq!(ran.stderr.matches("its clock is").count(), 2, "{}", ran.stderr);
-    for (name, words) in [("node-001", "s ahead of"), ("node-002", "s behind")] {
-        let line = ran.stderr.lines().find(|line| line.contains(words)).expect("a word");
-        let seconds = line.split_once("its clock is ").and_then(|(_, rest)| rest.split(' ').next());
-        let seconds: i64 = seconds.and_then(|seconds| seconds.parse().ok()).expect("an amount");
-        let off = if name == "node-001" { 90 } else { 3600 };
-        assert!(line.starts_with(&format!("warning: {name}: ")) && (off - 2..=off).contains(&seconds), "{line}");
-    }
-    // One node alone, and one that is right.
-    run(&kubeconfig, ["node-001", "-q"]).expect(0, &["warning: node-001: its clock is"]);
-    assert_eq!(run(&kubeconfig, ["node-000", "-q"]).expect(0, &[]).stderr, "");
 }
