@@ -152,7 +152,7 @@ fn rotation_in_the_middle_of_a_read_is_survived() {
                 other => panic!("{other:?}"),
             }
         }
-        // Rotated before the first look: only the successor is there by that name.
+    
         if at > 1 {
             assert!(text == expected.as_bytes(), "in round {at}: {} bytes of {}", text.len(), expected.len());
         }

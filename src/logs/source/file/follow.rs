@@ -110,7 +110,7 @@ impl File<'_> {
             anything |= matches!(looked, Ok(true));
             watch.heard(looked)?;
         }
-        watch.end(anything)
+        watch.end().map(|()| anything)
     }
 }
 

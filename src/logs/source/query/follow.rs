@@ -39,7 +39,7 @@ impl Query<'_> {
             anything |= matches!(looked, Ok(true));
             watch.heard(looked)?;
         }
-        watch.end(anything)
+        watch.end().map(|()| anything)
     }
 
     async fn look(
