@@ -1,11 +1,8 @@
 //! Following: every line the node still had, once, in order, whatever breaks meanwhile.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::StatusCode;
 use kubelet_logs::clock::Clock;
@@ -14,67 +11,11 @@ use kubelet_logs::time::Timestamp;
 use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What};
 use crate::support::journals::replay::Replay;
 use crate::support::journals::{Live, Variant, journalctl};
-use crate::support::program;
 
-/// A run that follows: its lines as they come.
-struct Following {
-    child: Child,
-    lines: Receiver<String>,
-    got: Vec<String>,
-}
+mod journal;
+mod run;
 
-/// Longer than anything here takes; a test that waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-impl Following {
-    fn start(kubeconfig: &Path, args: &[&str]) -> Following {
-        let mut command = program();
-        command.arg("--kubeconfig").arg(kubeconfig).arg("-f").args(args).args(["--server-limit", "2s"]);
-        if let Ok(level) = std::env::var("FOLLOW_VERBOSE") {
-            command.args(["-v", &level]);
-        }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-        let stdout = child.stdout.take().expect("a pipe");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            let mut stdout = BufReader::new(stdout);
-            let mut line = Vec::new();
-            while stdout.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
-                if sender.send(text).is_err() {
-                    break;
-                }
-                line.clear();
-            }
-        });
-        Following { child, lines, got: Vec::new() }
-    }
-
-    /// Waits until this has come.
-    #[track_caller]
-    fn wait_for(&mut self, part: &str) {
-        while !self.got.last().is_some_and(|line| line.contains(part)) {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => self.got.push(line),
-                Err(why) => {
-                    let _ = self.child.kill();
-                    let output = std::io::read_to_string(self.child.stderr.take().expect("a pipe")).unwrap_or_default();
-                    panic!("{part:?} did not come ({why}); last {:?}\n{output}", self.got.last());
-                }
-            }
-        }
-    }
-
-    /// Ends it as Ctrl-C does: its exit code, all lines, and what it said.
-    fn interrupt(mut self) -> (i32, Vec<String>, String) {
-        let killed = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(killed.is_ok_and(|status| status.success()));
-        let output = std::io::read_to_string(self.child.stderr.take().expect("a pipe")).unwrap_or_default();
-        let code = self.child.wait().expect("an end").code().expect("an exit code");
-        self.got.extend(self.lines.iter());
-        (code, self.got, output)
-    }
-}
+use run::Following;
 
 /// What breaks on the way, once each.
 fn breaks() -> [What; 6] {
@@ -370,7 +311,7 @@ fn several_nodes_are_followed_as_one_and_a_lost_one_does_not_stop_the_others() {
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let mut following = Following::start(&kubeconfig, &["node-*", "--source=file"]);
     for _ in 0..3 {
-        following.got.push(following.lines.recv_timeout(PATIENCE).expect("each node's line"));
+        following.next();
     }
     cluster.inject(Fault::new(What::Status(StatusCode::SERVICE_UNAVAILABLE)).node("node-1"));
     for number in 1..4 {
@@ -383,7 +324,7 @@ fn several_nodes_are_followed_as_one_and_a_lost_one_does_not_stop_the_others() {
     cluster.heal();
     following.wait_for("node-1 ");
     while !following.got.iter().any(|line| line.starts_with("node-1") && line.ends_with("line 2")) {
-        following.got.push(following.lines.recv_timeout(PATIENCE).expect("a line"));
+        following.next();
     }
     let (code, mut lines, said) = following.interrupt();
     assert_eq!(code, 130, "{said}");

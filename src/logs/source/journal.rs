@@ -324,7 +324,10 @@ fn missing(name: &str, from: (u64, u64), to: Option<(u64, u64)>) -> String {
         Some((seqnum, _)) if seqnum >= from.0 => format!(" (numbers {} to {seqnum})", from.0),
         _ => String::new(),
     };
-    format!("entries from {}{until}{numbers} were deleted before they were read: they followed in or after {name}", at(from.1))
+    format!(
+        "entries from {}{until}{numbers} were deleted before they were read: they followed in or after {name}",
+        at(from.1)
+    )
 }
 
 /// `-- Boot <id> --`, as journalctl writes it between two boots.
