@@ -39,7 +39,7 @@ pub struct Need {
 /// What reading has come to.
 #[derive(Debug)]
 pub enum Step {
-    /// Bytes are missing: [`Journal::provide`] them and step again.
+    /// Bytes are missing: [`Journal::provide`] them and step again. None at all: [`Journal::update`] is waited for.
     Need(Vec<Need>),
     /// The next entry.
     Entry(Entry),
@@ -144,6 +144,8 @@ pub struct Journal {
     boot: Option<Id>,
     /// Whether it was told that there are too many files.
     told: bool,
+    /// Whether entries wait until the files are listed.
+    held: bool,
 }
 
 impl Journal {
@@ -170,6 +172,7 @@ impl Journal {
             rotated: Vec::new(),
             boot: None,
             told: left_out > 0,
+            held: false,
         }
     }
 
@@ -296,6 +299,9 @@ impl Journal {
                     needs = self.missing();
                 }
                 return self.need(needs);
+            }
+            if self.held {
+                return Ok(Step::Need(Vec::new()));
             }
             let Some((file, position)) = best else {
                 if self.following && self.go_over() {

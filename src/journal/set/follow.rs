@@ -5,6 +5,7 @@
 
 use super::{FileId, Journal, Notice};
 use crate::journal::Id;
+use crate::journal::array::Row;
 use crate::journal::header::Header;
 use crate::journal::matches::Matches;
 use crate::journal::member::{Closed, Member, State, prefix};
@@ -43,8 +44,19 @@ impl Journal {
         self.boot
     }
 
+    /// Gives no entries until it is told which files there are: one of them may come before what is known.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Whether it waits to be told.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Tells which files there are now. What has come up since is read where it belongs.
     pub fn update<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.held = false;
         self.files.iter_mut().for_each(|member| member.listed = false);
         let mut left_out = 0_usize;
         for name in names {
@@ -101,7 +113,7 @@ impl Journal {
             if self.files.iter().enumerate().any(better)
                 && let Some(member) = self.files.get_mut(nth)
             {
-                member.state = if member.live { State::Unopened } else { State::Lost };
+                member.state = if member.live { State::Later } else { State::Lost };
             }
         }
     }
@@ -117,7 +129,7 @@ impl Journal {
     fn comes_later(&self, member: &Member) -> bool {
         let Some(span) = &member.span else { return false };
         self.files.iter().filter(|other| other.open_ended && prefix(&other.name) == prefix(&member.name)).any(|other| {
-            other.header().is_some_and(|header| match header.seqnum_id == span.seqnum_id {
+            other.state.header().is_some_and(|header| match header.seqnum_id == span.seqnum_id {
                 _ if header.entries == 0 => false,
                 true => span.head_seqnum >= header.head_seqnum,
                 false => span.head_realtime >= header.head_realtime,
@@ -274,7 +286,11 @@ impl Journal {
         }
         closed.file.update(header, total);
         let Closed { file, mut row, entries, last } = *closed;
-        row.grow(file.header.entries, file.header.tail_array);
+        match entries {
+            // It had no array yet.
+            0 => row = Row::of_file(&file),
+            _ => row.grow(file.header.entries, file.header.tail_array),
+        }
         member.state = State::Reading(Box::new(Reader::resume(file, row, entries, last)));
     }
 

@@ -44,8 +44,6 @@ pub struct Remote<'a> {
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
-    /// A file that is written to was opened under a name that may have been another's when it was listed.
-    unsure: bool,
     /// Fetched while what was at hand was handed on.
     fetched: VecDeque<(Need, Result<Answer>)>,
 }
@@ -73,7 +71,7 @@ impl<'a> Remote<'a> {
 
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
         let journal = Journal::new(names, Limits::default());
-        Remote { node, place, boot: None, journal, damaged: Vec::new(), unsure: false, fetched: VecDeque::new() }
+        Remote { node, place, boot: None, journal, damaged: Vec::new(), fetched: VecDeque::new() }
     }
 
     /// Asks for entries: see [`Journal::read`].
@@ -166,7 +164,8 @@ impl<'a> Remote<'a> {
 
     /// Hands on lines and meanwhile fetches what will be needed next.
     async fn hand_on(&mut self, lines: Vec<crate::logs::line::Line>, out: &mut Outlet) -> Flow<()> {
-        let ahead = if self.fetched.is_empty() && !self.unsure { self.journal.needs_ahead() } else { Vec::new() };
+        let ahead =
+            if self.fetched.is_empty() && !self.journal.is_held() { self.journal.needs_ahead() } else { Vec::new() };
         if ahead.is_empty() {
             return out.lines(lines).await;
         }
@@ -218,13 +217,11 @@ impl<'a> Remote<'a> {
 
     async fn fetch(&mut self, needs: Vec<Need>) -> Flow<()> {
         let needs = self.named(needs);
-        if self.unsure {
+        if self.journal.is_held() {
             let (fetched, listed) = tokio::join!(self.place.fetch(needs), self.place.names());
             // What was archived since the first listing is not among its names, unless that was noticed while reading.
-            if let Ok(names) = listed? {
-                self.journal.update(names.iter().map(String::as_str));
-                self.unsure = false;
-            }
+            let names = listed?.map_err(|missing| Error::new(Kind::Failed, missing.words()))?;
+            self.journal.update(names.iter().map(String::as_str));
             self.fetched.extend(fetched);
             return self.provide_fetched();
         }
@@ -247,7 +244,7 @@ impl<'a> Remote<'a> {
             Ok(fetched) => fetched,
             Err(error) if error.kind() == Kind::NotFound => {
                 // Archived or vacuumed since it was listed.
-                self.unsure = true;
+                self.journal.hold();
                 self.journal.gone(file);
                 return Ok(());
             }
@@ -255,7 +252,10 @@ impl<'a> Remote<'a> {
         };
         let total = fetched.size;
         let active = || self.journal.name(file).and_then(Name::parse).is_some_and(|name| name.is_active());
-        self.unsure |= self.journal.header(file).is_none() && active();
+        // The file may have got its name after the others were listed.
+        if self.journal.header(file).is_none() && active() {
+            self.journal.hold();
+        }
         if !fetched.leads.is_empty() {
             let known = self.journal.header(file).map(|header| header.file_id);
             // Where one answer came from another file, under the same name, the parts are of no use.

@@ -236,7 +236,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             anything |= !lines.is_empty();
             match needs {
                 // What is at hand goes out while the rest is on its way.
-                Some(needs) if lines.is_empty() || self.remote.unsure => {
+                Some(needs) if lines.is_empty() || self.remote.journal.is_held() => {
                     out.lines(std::mem::take(&mut lines)).await?;
                     self.remote.fetch(needs).await?;
                 }

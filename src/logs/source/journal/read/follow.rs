@@ -30,14 +30,17 @@ impl Reading<'_, '_, '_> {
             self.remote.journal.want(self.of_any_boot.clone());
         }
         let identifiers = std::mem::take(&mut self.filter.identifiers);
-        let mut damages = self.remote.damaged.len();
+        let mut told = 0;
         out.live();
-        while watch.wait().await {
-            let looked = self.look(&mut kubelet, out).await;
-            for damage in self.remote.damaged.get(damages..).unwrap_or_default() {
+        loop {
+            for damage in self.remote.damaged.get(told..).unwrap_or_default() {
                 watch.lost(damage.clone());
             }
-            damages = self.remote.damaged.len();
+            told = self.remote.damaged.len();
+            if !watch.wait().await {
+                break;
+            }
+            let looked = self.look(&mut kubelet, out).await;
             watch.heard(looked)?;
             if let (AtBoot::End(boot), Some(now)) = (at_boot, self.remote.journal.boot())
                 && now != boot
