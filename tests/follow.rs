@@ -12,6 +12,7 @@ use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What
 use crate::support::journals::replay::Replay;
 use crate::support::journals::{Live, Variant, journalctl};
 
+mod cuts;
 mod journal;
 mod run;
 
@@ -89,13 +90,35 @@ impl Log {
 
     /// As logrotate does, oldest first.
     fn rotate(&mut self) {
-        for number in (1..4).rev() {
-            let from = self.path.with_extension(format!("log.{number}"));
-            let _ = std::fs::rename(&from, self.path.with_extension(format!("log.{}", number + 1)));
+        for number in (1..20).rev() {
+            for end in ["", ".gz"] {
+                let of = |number: u32| self.path.with_extension(format!("log.{number}{end}"));
+                let _ = std::fs::remove_file(of(number + 1));
+                let _ = std::fs::rename(of(number), of(number + 1));
+            }
         }
         std::fs::rename(&self.path, self.path.with_extension("log.1")).expect("renamed");
         self.rotations += 1;
         std::fs::File::create(&self.path).expect("a file");
+    }
+
+    /// As logrotate does for writers that keep their file open.
+    fn copy_and_truncate(&mut self) {
+        let content = std::fs::read(&self.path).expect("a file");
+        self.rotate();
+        std::fs::rename(self.path.with_extension("log.1"), &self.path).expect("renamed back");
+        std::fs::write(self.path.with_extension("log.1"), content).expect("room");
+        std::fs::File::options().write(true).truncate(true).open(&self.path).expect("a file");
+    }
+
+    /// Packs the rotation of this number.
+    fn pack(&self, number: u32) {
+        let plain = self.path.with_extension(format!("log.{number}"));
+        let Ok(content) = std::fs::read(&plain) else { return };
+        let file = std::fs::File::create(self.path.with_extension(format!("log.{number}.gz"))).expect("a file");
+        let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        packer.write_all(&content).and_then(|()| packer.finish()).expect("room");
+        std::fs::remove_file(plain).expect("deleted");
     }
 }
 
@@ -240,11 +263,15 @@ fn a_recorded_journal_is_followed_across_rotations() {
 static QUERIED: Mutex<Vec<(i64, String)>> = Mutex::new(Vec::new());
 
 fn queried(args: &[String]) -> Vec<Step> {
-    let value = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name));
     if args.iter().any(|arg| arg == "--field") || args.first().is_some_and(|arg| arg == "--field") {
         return vec![Step::Print("kubelet.service\n".into())];
     }
-    let log = QUERIED.lock().unwrap_or_else(PoisonError::into_inner);
+    journalctl_of(&QUERIED.lock().unwrap_or_else(PoisonError::into_inner), args)
+}
+
+/// What journalctl prints of these entries.
+fn journalctl_of(log: &[(i64, String)], args: &[String]) -> Vec<Step> {
+    let value = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name));
     let since = value("--since=").and_then(|at| {
         let (date, time) = at.split_once(' ')?;
         let padded: Vec<String> = date.split('-').map(|n| format!("{n:0>2}")).collect();
@@ -258,20 +285,22 @@ fn queried(args: &[String]) -> Vec<Step> {
     vec![Step::Print(lines[from..].iter().map(|line| format!("{line}\n")).collect::<String>().into())]
 }
 
+/// An entry as journalctl prints it.
+fn entry(at: Timestamp, unit: &str, number: usize) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let shown = at.civil_utc();
+    let month = MONTHS[usize::from(shown.month) - 1];
+    let (hour, minute, second, micros) = (shown.hour, shown.minute, shown.second, shown.micros);
+    format!("{month} {:02} {hour:02}:{minute:02}:{second:02}.{micros:06} node-a {unit}[1]: entry {number}", shown.day)
+}
+
 #[test]
 fn the_query_is_followed_without_loss_or_repeat() {
     let write = |count: usize| {
         let mut log = QUERIED.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..count {
             let at = Clock::System.now();
-            let shown = at.civil_utc();
-            let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-                [usize::from(shown.month) - 1];
-            let number = log.len();
-            let line = format!(
-                "{month} {:02} {:02}:{:02}:{:02}.{:06} node-a kubelet[1]: entry {number}",
-                shown.day, shown.hour, shown.minute, shown.second, shown.micros
-            );
+            let line = entry(at, "kubelet", log.len());
             log.push((at.as_micros(), line));
         }
         log.len() - 1
