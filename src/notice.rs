@@ -3,7 +3,7 @@
 //! Every module says them through one [`Notices`]; only the edge of the program knows where they go.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::sanitize;
@@ -17,18 +17,30 @@ pub struct Notices {
     sink: Arc<Mutex<Sink>>,
     verbosity: u8,
     quiet: bool,
+    /// What is said no more.
+    once: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Notices {
     /// Says things through `sink`; `verbosity` is `-v N`, `quiet` is `-q`.
     pub fn new(verbosity: u8, quiet: bool, sink: impl FnMut(&str) + Send + 'static) -> Self {
-        Notices { sink: Arc::new(Mutex::new(sink)), verbosity, quiet }
+        Notices { sink: Arc::new(Mutex::new(sink)), verbosity, quiet, once: Arc::default() }
     }
 
     /// Something worth knowing; hidden by `-q`.
     pub fn note(&self, words: impl fmt::Display) {
         if !self.quiet {
             self.line("note: ", &words.to_string());
+        }
+    }
+
+    /// The same, once however many nodes it is true of.
+    pub fn note_once(&self, words: &'static str) {
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        if !once.contains(&words) {
+            once.push(words);
+            drop(once);
+            self.note(words);
         }
     }
 

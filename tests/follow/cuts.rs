@@ -55,7 +55,7 @@ fn breaks(size: usize) -> Vec<(&'static str, Vec<(What, usize)>)> {
     ]
 }
 
-fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) {
+fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) -> Done {
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let mut random = random(seed);
     log.append(20);
@@ -63,7 +63,7 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
     let args = [args, &["--server-limit", &limit, "--tail=5"]].concat();
     let mut following = Following::start(&kubeconfig, &args);
     following.wait_for(log.lines().last().expect("a line"));
-    let mut done: HashMap<&str, u32> = HashMap::new();
+    let mut done = Done::new();
     let kinds = breaks(0).len() as u64 + L::WAYS;
     for round in 0..cuts().div_ceil(LOGS) {
         let kind = (round * LOGS + seed) % kinds;
@@ -77,7 +77,7 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
             None => {
                 let way = kind - (kinds - L::WAYS);
                 log.cut(way);
-                *done.entry("the log itself").or_default() += 1;
+                *done.entry(WAYS[way as usize]).or_default() += 1;
             }
         }
         log.append(1 + random(5));
@@ -94,16 +94,27 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
     let lines: Vec<String> = lines.into_iter().filter(|line| !line.starts_with("-- ")).collect();
     same(&lines, &log.lines()[15..], &format!("{done:?}\n{said}"));
     assert!(!said.contains("gone") && !said.contains("deleted"), "nothing was lost: {said}");
+    done
 }
 
-/// Cuts several logs side by side.
-fn side_by_side(one: impl Fn(u64) + Sync) {
-    std::thread::scope(|scope| {
-        for seed in 0..LOGS {
-            let one = &one;
-            scope.spawn(move || one(seed));
-        }
+/// How often each cut was made.
+type Done = HashMap<&'static str, u32>;
+
+/// Cuts of the log itself.
+const WAYS: [&str; 5] = ["log 0", "log 1", "log 2", "log 3", "log 4"];
+
+/// Cuts several logs side by side, so often that each cut occurs.
+fn side_by_side<L: Written>(one: impl Fn(u64) -> Done + Sync) {
+    let all: Vec<Done> = std::thread::scope(|scope| {
+        let one = &one;
+        let running: Vec<_> = (0..LOGS).map(|seed| scope.spawn(move || one(seed))).collect();
+        running.into_iter().map(|log| log.join().expect("no panic")).collect()
     });
+    let (known, least) = (breaks(0), cuts() / 20);
+    for kind in known.iter().map(|(name, _)| *name).chain(WAYS.into_iter().take(L::WAYS as usize)) {
+        let times: u32 = all.iter().filter_map(|done| done.get(kind)).sum();
+        assert!(u64::from(times) >= least, "{kind}: {times} times");
+    }
 }
 
 struct Journaled {
@@ -151,11 +162,11 @@ impl Written for Journaled {
 
 #[test]
 fn a_journal_is_followed_through_a_hundred_cuts() {
-    side_by_side(|seed| {
+    side_by_side::<Journaled>(|seed| {
         let root = tempfile::tempdir().expect("a directory");
         let mut log = Journaled { journal: Growing::new(root.path(), 1_700_000_000_000_000), lines: Vec::new() };
         let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
-        follow(&mut log, &cluster, &["node-a", "-u", "kubelet", "--source=journal"], seed);
+        follow(&mut log, &cluster, &["node-a", "-u", "kubelet", "--source=journal"], seed)
     });
 }
 
@@ -199,11 +210,11 @@ impl Written for Log {
 
 #[test]
 fn a_file_is_followed_through_a_hundred_cuts() {
-    side_by_side(|seed| {
+    side_by_side::<Log>(|seed| {
         let root = tempfile::tempdir().expect("a directory");
         let mut log = Log::new(root.path());
         let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
-        follow(&mut log, &cluster, &["node-a", "--source=file"], seed);
+        follow(&mut log, &cluster, &["node-a", "--source=file"], seed)
     });
 }
 
@@ -253,12 +264,12 @@ impl Written for Queried {
 
 #[test]
 fn the_query_is_followed_through_a_hundred_cuts() {
-    side_by_side(|seed| {
+    side_by_side::<Queried>(|seed| {
         let unit = format!("cut-{seed}");
         let mut log = Queried { unit: unit.clone(), lines: Vec::new() };
         let node = Node::new("node-a", Mode::QUERY_ON).reader(Reader::Script(answer));
         let cluster = Setup::new(vec![node]).start();
-        follow(&mut log, &cluster, &["node-a", "-u", &unit, "--source=query"], seed);
+        follow(&mut log, &cluster, &["node-a", "-u", &unit, "--source=query"], seed)
     });
 }
 

@@ -169,3 +169,36 @@ fn what_was_vacuumed_unread_is_announced() {
     }
     assert!(lost > 5, "the test loses nothing");
 }
+
+#[test]
+fn the_kernels_messages_go_on_in_the_next_boot_and_a_chosen_boot_ends() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut journal = Growing::new(root.path(), START);
+    let cluster = node(root.path());
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    journal.append("kernel", "before");
+    journal.append("kubelet", "before");
+    let first = journal.boot_id();
+    let start = |args: &[&str]| Following::start(&kubeconfig, &[&["node-a", "--source=journal"], args].concat());
+    let (mut kernel, mut boot, mut both) = (start(&["-k"]), start(&["-b", "0"]), start(&["-k", "-b", "0"]));
+    for (following, unit) in [(&mut kernel, "kernel"), (&mut boot, "kubelet"), (&mut both, "kernel")] {
+        following.wait_for(&format!("{unit}[7]: before"));
+    }
+    // In the same file, as after a clean shutdown, and then in another, as after a crash.
+    journal.append("kubelet", "the last");
+    journal.boot += 1;
+    journal.append("kernel", "second boot");
+    journal.append("kubelet", "second boot");
+    kernel.wait_for("kernel[7]: second boot");
+    for (following, lines) in [(boot, 2), (both, 1)] {
+        let (code, got, said) = following.end();
+        assert_eq!((code, got.len()), (0, lines), "{got:?} {said}");
+        assert!(said.contains(&format!("note: node-a: boot {first} has ended")), "{said}");
+    }
+    journal.crash();
+    journal.append("kernel", "third boot");
+    kernel.wait_for("kernel[7]: third boot");
+    let (_, lines, said) = kernel.interrupt();
+    assert_eq!(lines.iter().filter(|line| line.contains("kernel[7]")).count(), 3, "{said}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("-- Boot ")).count(), 2, "{lines:#?}");
+}

@@ -145,7 +145,7 @@ impl Look<'_, '_> {
                 }
                 Ok(Behind::Another) => {}
                 // Between its renaming and the first line of its successor there is no file of the name.
-                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && !file.beginning.is_empty() => {}
+                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => {}
                 Err(halt) => return Err(halt),
             }
             match self.move_on(file).await? {
@@ -175,11 +175,11 @@ impl Look<'_, '_> {
         let node = self.node;
         let (folder, name) = file.path.rsplit_once('/').map_or(("", &*file.path), |(folder, name)| (folder, name));
         let (folder, name) = (folder.to_owned(), name.to_owned());
+        let rotated = rotations(&list(node, &folder).await?, &name).all;
         // Of one whose first bytes were never seen nothing tells where it is.
         if file.beginning.is_empty() {
-            return Ok(Moved::Lost);
+            return Ok(Moved::Nowhere(false));
         }
-        let rotated = rotations(&list(node, &folder).await?, &name).all;
         let path = |rotation: &Rotation| match &*folder {
             "" => rotation.name.clone(),
             folder => format!("{folder}/{}", rotation.name),
@@ -206,8 +206,11 @@ impl Look<'_, '_> {
         };
         // Whoever writes to the next one writes to this one no more.
         let over = !next.is_empty();
-        let Some(anything) = self.drain(file, (&old, packing), over).await? else {
-            return Ok(Moved::Lost);
+        let anything = match self.drain(file, (&old, packing), over).await {
+            Ok(Some(anything)) => anything,
+            Ok(None) => return Ok(Moved::Lost),
+            Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => return Ok(Moved::Lost),
+            Err(halt) => return Err(halt),
         };
         let same = rotations(&list(node, &folder).await?, &name).all == rotated;
         if !same || !is_there(node, file, &old, packing).await? {
