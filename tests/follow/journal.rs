@@ -26,7 +26,7 @@ impl Written {
         for _ in 0..count {
             self.number += 1;
             let message = format!("entry {}", self.number);
-            let unit = if self.number % 3 == 0 { "other" } else { "kubelet" };
+            let unit = if self.number.is_multiple_of(3) { "other" } else { "kubelet" };
             self.journal.append(unit, &message);
             if unit == "kubelet" {
                 self.messages.push(message);

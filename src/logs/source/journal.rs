@@ -31,7 +31,7 @@ pub use place::Files;
 pub use read::{Found, Part, read, read_from};
 pub use units::Unit;
 
-use place::{Answer, Place};
+use place::{Answer, Place, is_active};
 
 /// A machine's journal, of which as much is fetched as is asked for.
 #[derive(Debug)]
@@ -251,19 +251,18 @@ impl<'a> Remote<'a> {
             Err(error) => return Err(error.within("reading the journal").into()),
         };
         let total = fetched.size;
-        let active = || self.journal.name(file).and_then(Name::parse).is_some_and(|name| name.is_active());
+        let known = self.journal.header(file).map(|header| header.file_id);
         // The file may have got its name after the others were listed.
-        if self.journal.header(file).is_none() && active() {
+        if known.is_none() && self.journal.name(file).is_some_and(is_active) {
             self.journal.hold();
         }
-        if !fetched.leads.is_empty() {
-            let known = self.journal.header(file).map(|header| header.file_id);
-            // Where one answer came from another file, under the same name, the parts are of no use.
-            let other = |lead: &&bytes::Bytes| {
-                Header::parse(lead).is_ok_and(|header| known.is_some_and(|id| id != header.file_id))
-            };
-            if let Some(lead) = fetched.leads.iter().find(other) {
-                self.journal.provide(file, total, [(0, &**lead)]);
+        // Where one answer came from another file, under the same name, the parts are of no use.
+        let mut id = known;
+        for lead in fetched.leads.iter().rev() {
+            let Ok(header) = Header::parse(lead) else { continue };
+            if *id.get_or_insert(header.file_id) != header.file_id {
+                let newest = if known.is_some() { lead } else { fetched.leads.last().unwrap_or(lead) };
+                self.journal.provide(file, total, [(0, &**newest)]);
                 return Ok(());
             }
         }
