@@ -72,9 +72,8 @@ pub async fn resolve<'a>(
                 Anchor::NotReady => match not_ready(node).await? {
                     Ok(at) => at,
                     Err(ready) if anchors.ready == Ready::IsLeftOut => {
-                        node.notices.note_once(
-                            "nodes that are ready have no time not-ready: nothing is shown of them; -v 4 names them",
-                        );
+                        let name = node.name;
+                        node.notices.note(format_args!("{name}: ready, so there is no time not-ready: nothing is shown of it"));
                         node.notices.verbose(4, || format!("{}: {}", node.name, ready.chain()));
                         return Ok(None);
                     }
