@@ -85,7 +85,10 @@ impl What<'_> {
 pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
     let mut remote = None;
     if !what.anchors.is_empty() {
-        remote = anchor::resolve(node, what.anchors, what.boot, filter).await?;
+        match anchor::resolve(node, what.anchors, what.boot, filter).await? {
+            Some(opened) => remote = opened,
+            None => return Ok(false),
+        }
     }
     if !what.paths.is_empty() {
         let mut logs = Vec::new();
