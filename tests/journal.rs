@@ -9,4 +9,5 @@ mod follow;
 mod hostile;
 mod odd;
 mod ranges;
+mod requests;
 mod values;

@@ -254,9 +254,12 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 
     /// The last of them, read from the end.
     async fn backwards(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
-        let whole = !self.filter.looks_at_content();
-        let limit = whole.then_some(last);
-        let query = Query { order: Order::NewestFirst, limit, expect: Some(last.saturating_mul(2)), ..query };
+        // Who looks into entries takes some of them only.
+        let (limit, expect) = match self.filter.looks_at_content() {
+            true => (None, Some(last.saturating_mul(2))),
+            false => (Some(last), None),
+        };
+        let query = Query { order: Order::NewestFirst, limit, expect, ..query };
         self.remote.ask(query);
         let mut newest_first: Vec<Line> = Vec::new();
         while newest_first.len() < last {
