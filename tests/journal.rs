@@ -3,6 +3,7 @@
 
 mod driver;
 pub(crate) mod oracle;
+mod mutate;
 mod generate;
 mod cost;
 mod follow;

@@ -1,6 +1,5 @@
 //! What reading a whole day's journal costs the node and the API server, through the program: requests, ranges and bytes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use hyper::StatusCode;
@@ -8,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cluster::{Cluster, Fault, Habit, Mode, Node, Recorded, Setup, User, What};
 use crate::support::journals::entries::{KUBELET, RARE};
-use crate::support::journals::{Day, Variant, journalctl};
+use crate::support::journals::{Day, Variant, journalctl, var_log};
 use crate::support::run;
 
 const ENTRIES: u64 = 500_000;
@@ -117,17 +116,4 @@ impl Stage {
             ranges: of_files.iter().map(ranges).max().unwrap_or(0),
         }
     }
-}
-
-/// A /var/log with the files of this directory as its journal.
-fn var_log(directory: &Path) -> TempDir {
-    let beside = directory.parent().expect("a directory below target");
-    let folder = tempfile::Builder::new().prefix("var-log-").tempdir_in(beside).expect("a folder");
-    let journal = folder.path().join("journal/0123456789abcdef0123456789abcdef");
-    fs::create_dir_all(&journal).expect("a folder");
-    for file in fs::read_dir(directory).expect("files") {
-        let file = file.expect("a file");
-        fs::hard_link(file.path(), journal.join(file.file_name())).expect("a link");
-    }
-    folder
 }
