@@ -320,11 +320,7 @@ fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Er
     } else {
         "/var/log has no text file of it"
     };
-    let off = if known == Known::QueryOff {
-        format!("the kubelet of {} offers no log query; ", node.name)
-    } else {
-        String::new()
-    };
+    let off = if known == Known::QueryOff { "the kubelet offers no log query; " } else { "" };
     let list = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
     let hint = if known == Known::QueryOff { format!("{list}\n{QUERY_OFF}") } else { list };
     Error::new(Kind::NotFound, format!("no log of {units}: {off}{holds}")).hint(hint)
