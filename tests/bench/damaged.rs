@@ -8,18 +8,20 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 use crate::cluster::{Credential, Mode, Node, Setup};
-use crate::support::journals::entries::Filling;
-use crate::support::journals::{Live, Variant};
 use crate::measure::peak_alone;
 use crate::mutate::{Random, mutate, objects};
 use crate::peer::{Access, Peer};
 use crate::report::{Bound, Figures, Held, Verdict};
+use crate::support::journals::entries::{Entries, Filling, MIDNIGHT};
+use crate::support::journals::{Variant, Writer, remote};
 use crate::{Effort, access};
 
 const NODE: &str = "node-1";
 const MOST_MB: f64 = 64.0;
 /// Read as they are by what was there: 260 and 1210 entries.
 const ORIGINALS: [&str; 4] = ["c1k1ZSTD", "c0k0XZ", "c0k0LZ4", "c0k00"];
+/// Length and number of values that take next to nothing until they are unpacked.
+const BOMBS: [(usize, usize); 2] = [(700_000, 300), (5_000_000, 60)];
 /// Ways to read.
 const WAYS: [&[&str]; 3] =
     [&["-u", "kubelet"], &["--tail", "50"], &["--since", "2023-11-14 22:14:00", "--until", "2023-11-14 22:16:00"]];
@@ -30,8 +32,10 @@ pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut
     let journal = root.join("journal/0123456789abcdef0123456789abcdef");
     fs::create_dir_all(&journal)?;
     let file = journal.join("system.journal");
-    let originals: Vec<(Vec<u8>, Vec<usize>)> =
-        ORIGINALS.iter().map(|name| fixture(name).map(|bytes| (objects(&bytes), bytes))).map(|read| read.map(|(o, b)| (b, o))).collect::<io::Result<_>>()?;
+    let originals: Vec<(Vec<u8>, Vec<usize>)> = ORIGINALS
+        .iter()
+        .map(|name| fixture(name).map(|bytes| (bytes.clone(), objects(&bytes))))
+        .collect::<io::Result<_>>()?;
     let cluster = Setup::new(vec![Node::new(NODE, Mode::QUERY_OFF).files(&root)]).start();
     let access = access(&cluster, folder, Credential::Token)?;
     let title = format!("The most memory for a journal that is damaged or hostile ({} files)", effort.mutations);
@@ -53,14 +57,28 @@ pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut
         row(&mut figures, format!("{}: {} damaged files", peer.name, effort.mutations), most, told);
     }
     fs::remove_file(&file)?;
-    if let Some(mut live) = Live::new(&root, Variant::NEW, "a journal of bombs") {
-        for length in [8_000_000, 700_000] {
-            live.append_long(if length > 1_000_000 { 40 } else { 200 }, length, Filling::Compressible);
-            for (words, args) in [("all", &["-u", "kubelet"][..]), ("the last 20", &["-u", "kubelet", "--tail", "20"])] {
+    if let Some(program) = remote("a journal of values that are packed well") {
+        for (length, count) in BOMBS {
+            let mut writer = Writer::start(program, &journal, Variant::NEW, 0)?;
+            let mut entries = Entries::from(1, MIDNIGHT, 2000);
+            for _ in 0..count {
+                entries.write_long(length, Filling::Compressible, &mut writer.input())?;
+            }
+            writer.finish();
+            for (words, args) in [("all", &["-u", "kubelet"][..]), ("the last 20", &["-u", "kubelet", "--tail", "20"])]
+            {
                 for peer in peers {
                     let (most, _) = read(peer, &access, args)?;
-                    row(&mut figures, format!("{}: values of {length} bytes, packed, {words}", peer.name), most, 0);
+                    row(
+                        &mut figures,
+                        format!("{}: {count} packed values of {length} bytes, {words}", peer.name),
+                        most,
+                        0,
+                    );
                 }
+            }
+            for file in fs::read_dir(&journal)? {
+                fs::remove_file(file?.path())?;
             }
         }
     }

@@ -93,7 +93,8 @@ pub(crate) fn measure_merge(
             fs::create_dir_all(log)?;
             write_log(&log.join(LOG), size, nth as u64)?;
         }
-        let nodes = (0..MERGED).map(|nth| Node::new(&format!("node-{nth:03}"), Mode::QUERY_OFF).files(&logs[nth % LOGS]));
+        let nodes =
+            (0..MERGED).map(|nth| Node::new(&format!("node-{nth:03}"), Mode::QUERY_OFF).files(&logs[nth % LOGS]));
         let cluster: Cluster = Setup::new(nodes.collect()).start();
         let place = folder.join(format!("config-{times}"));
         let access = access(&cluster, &place, Credential::Token)?;
@@ -103,11 +104,7 @@ pub(crate) fn measure_merge(
             let run = measure::run_into(&mut peer.run(&access, &args), Sink::Pipe)?;
             check(run.bytes, all, &peer.name)?;
             let cpu = run.cpu.as_secs_f64();
-            let cells = vec![
-                format!("{:.1}", run.wall.as_secs_f64()),
-                format!("{cpu:.1}"),
-                megabytes(run.peak),
-            ];
+            let cells = vec![format!("{:.1}", run.wall.as_secs_f64()), format!("{cpu:.1}"), megabytes(run.peak)];
             // A rate as its inverse, so that less is better here, too.
             let held = vec![
                 Held { unit: "MB", value: mega(run.peak), most: 96.0, how: Bound::Must },

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::cluster::{Cluster, Credential, Fault, Mode, Node, Setup, What};
-use crate::support::journals::entries::KUBELET;
-use crate::support::journals::{Day, Variant, var_log};
 use crate::measure::{self, Sink};
 use crate::peer::Peer;
 use crate::report::{Bound, Figures, Held, Samples, Verdict, megabytes};
+use crate::support::journals::entries::KUBELET;
+use crate::support::journals::{Day, Variant, var_log};
 use crate::{Effort, access};
 
 const NODE: &str = "node-1";

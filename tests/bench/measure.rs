@@ -105,7 +105,8 @@ pub(crate) fn peak_alone(command: &Command) -> io::Result<(u64, String)> {
     let told = alone.output()?;
     let peak = String::from_utf8_lossy(&told.stdout).trim().parse();
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    peak.map(|peak| (peak, said)).map_err(|_| io::Error::other(format!("it was ended by a signal: {}", said_last(&told.stderr))))
+    peak.map(|peak| (peak, said))
+        .map_err(|_| io::Error::other(format!("it was ended by a signal: {}", said_last(&told.stderr))))
 }
 
 fn said_last(stderr: &[u8]) -> String {

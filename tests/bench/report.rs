@@ -131,7 +131,11 @@ impl Figures {
 
 /// Three digits or so.
 fn round(value: f64) -> String {
-    if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned() }
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
 }
 
 /// One job, a row a peer.

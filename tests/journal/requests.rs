@@ -6,8 +6,8 @@ use hyper::StatusCode;
 use tempfile::TempDir;
 
 use crate::cluster::{Cluster, Fault, Habit, Mode, Node, Recorded, Setup, User, What};
-use crate::support::journals::entries::{KUBELET, RARE};
-use crate::support::journals::{Day, Variant, journalctl, var_log};
+use crate::support::journals::entries::{Entries, Filling, KUBELET, MIDNIGHT, RARE};
+use crate::support::journals::{Day, Variant, Writer, journalctl, remote, var_log};
 use crate::support::run;
 
 const ENTRIES: u64 = 500_000;
@@ -65,6 +65,29 @@ fn a_head_that_is_too_long_is_halved() {
         println!("{status}: {cost:?}");
         assert!(cost.ranges > 100 && cost.requests <= 45, "{status}: {cost:?}");
         stage.cluster.heal();
+    }
+}
+
+/// The last entries are held until the first of them is known; long ones are read again instead.
+#[test]
+fn a_tail_that_is_too_long_to_be_held_is_read_twice() {
+    let Some(program) = remote("a long tail") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().join("journal/0123456789abcdef0123456789abcdef");
+    std::fs::create_dir_all(&directory).expect("a folder");
+    let mut writer = Writer::start(program, &directory, Variant::NEW, 0).expect("the program starts");
+    let mut entries = Entries::from(1, MIDNIGHT, 2000);
+    for _ in 0..20 {
+        entries.write_long(1_000_000, Filling::Compressible, &mut writer.input()).expect("it reads");
+        entries.write(7, &mut writer.input()).expect("it reads");
+    }
+    writer.finish();
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(folder.path())]).start();
+    for last in ["10", "30", "1000"] {
+        let theirs = journalctl(&directory, &["-o", "short-precise", "-u", KUBELET, "-n", last]);
+        let ran = run(&cluster.kubeconfig(User::Admin), ["node-a", "-u", KUBELET, "--tail", last]);
+        ran.expect(0, &[]);
+        assert!(ran.stdout == theirs, "the last {last}: {} bytes, not {}", ran.stdout.len(), theirs.len());
     }
 }
 

@@ -218,15 +218,6 @@ impl Live {
         writer.finish();
     }
 
-    /// Adds so many entries whose messages have so many bytes.
-    pub(crate) fn append_long(&mut self, count: u64, length: usize, filling: Filling) {
-        let mut writer = self.writer();
-        for _ in 0..count {
-            self.entries.write_long(length, filling, &mut writer.input()).expect("it reads");
-        }
-        writer.finish();
-    }
-
     /// Adds large entries until the file is full and another one has begun.
     pub(crate) fn rotate(&mut self) {
         let files = || self.directory.read_dir().expect("its directory").count();
