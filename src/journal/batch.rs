@@ -242,6 +242,7 @@ fn item(file: &File) -> u64 {
     super::object::stride(super::object::Kind::Entry, file.compact())
 }
 
-fn weight(entry: &Entry) -> u64 {
+/// What an entry takes in memory, about.
+pub(super) fn weight(entry: &Entry) -> u64 {
     entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len() as u64))
 }
