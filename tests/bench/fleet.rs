@@ -27,7 +27,8 @@ const LOG: &str = "bench.log";
 pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut impl Write) -> io::Result<Verdict> {
     let title = format!("The last {TAIL} entries of each of {} nodes, {RUNS} runs", effort.nodes);
     let mut figures = Figures::new(title, &["wall s", "CPU s", "peak MB", "requests"]);
-    // The unit looked for and a journal decoded take several requests a node: their processor time is shown, not judged.
+    // The unit looked for and a journal decoded take several requests a node, and the journal's lines are long: that is shown,
+    // not judged.
     for (words, source, more, judged) in [
         ("canned answers", "query", &["-u", "kubelet"][..], true),
         ("canned, unit looked for", "query", &[], false),
@@ -52,11 +53,11 @@ pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut
             }
             let requests = (cluster.requests().len() - before) / RUNS;
             let (wall, cpu) = (samples.wall_ms()[1], samples.cpu_ms()[1]);
-            let mut held = vec![Held { unit: "MB", value: mega(samples.peak), most: 48.0, how: Bound::Must }];
-            if judged {
-                let value = cpu / effort.nodes as f64;
-                held.push(Held { unit: "ms CPU a node", value, most: 0.1, how: Bound::Must });
-            }
+            let how = if judged { Bound::Must } else { Bound::Goal };
+            let held = vec![
+                Held { unit: "MB", value: mega(samples.peak), most: 48.0, how },
+                Held { unit: "ms CPU a node", value: cpu / effort.nodes as f64, most: 0.1, how },
+            ];
             let cells = vec![
                 format!("{:.2}", wall / 1e3),
                 format!("{:.2}", cpu / 1e3),

@@ -423,7 +423,8 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
         }
-        let mut text = Vec::new();
+        // Time, host and writer stand before the message. What is too much room would be held as long as the text.
+        let mut text = Vec::with_capacity(entry.message().map_or(0, <[u8]>::len).saturating_add(80));
         short_precise(&entry, &mut text);
         let text = Bytes::from(text);
         let head = Head::of(&text);
