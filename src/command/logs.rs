@@ -126,6 +126,7 @@ async fn read(
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
+        fields: !text,
         raw: !options.redact
             && timestamps.is_none()
             && options.limit_bytes.is_none()
