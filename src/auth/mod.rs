@@ -221,6 +221,10 @@ fn impersonation(who: &Impersonate) -> Result<HeaderMap> {
             add(&format!("impersonate-extra-{}", escape(key)), value)?;
         }
     }
+    // An authorizer may go by these, so one may be as good as a token.
+    map.iter_mut()
+        .filter(|(name, _)| name.as_str().starts_with("impersonate-extra-"))
+        .for_each(|(_, value)| value.set_sensitive(true));
     Ok(map)
 }
 
@@ -261,6 +265,8 @@ mod tests {
         assert_eq!(all("Impersonate-Group"), [b"a", b"b"]);
         assert_eq!(all("Impersonate-Extra-example.com%2fFoo%25%c3%bc"), [&b"x"[..], b"y z"]);
         assert_eq!(map.len(), 6);
+        let secret: Vec<_> = map.iter().filter(|(_, value)| value.is_sensitive()).map(|(name, _)| name).collect();
+        assert_eq!(secret, ["impersonate-extra-example.com%2ffoo%25%c3%bc"; 2], "what is echoed of these is hidden");
         assert!(impersonation(&Impersonate { user: Some("a\nb".into()), ..who }).is_err());
     }
 

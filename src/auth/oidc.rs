@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::{self, Env, Scheme, Server, Store, Tokens, quoted};
 use crate::document::read_json;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Proxy, Request, Roots, Settings, Trust};
+use crate::http::{Origin, Pool, Protocol, Proxy, Request, Roots, Sent, Settings, Trust};
 use crate::notice::Notices;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -195,7 +195,7 @@ impl Provider {
         let mut style = known.unwrap_or(Style::Header);
         let answer = loop {
             let request = self.form(&endpoint.path, refresh, style)?;
-            match self.call(&endpoint.origin, request, refresh, clock).await? {
+            match self.call(&endpoint.origin, request, clock).await? {
                 Answer::Object(answer) => break answer,
                 Answer::Refusal(_) if known.is_none() && style == Style::Header => style = Style::Form,
                 Answer::Refusal(error) => return Err(error),
@@ -234,7 +234,7 @@ impl Provider {
         let configuration = loop {
             // Nothing secret goes with it, so it may lead anywhere.
             let request = Request::get(endpoint.path.as_str());
-            match self.call(&endpoint.origin, request, &Secret::default(), clock).await? {
+            match self.call(&endpoint.origin, request, clock).await? {
                 Answer::Object(configuration) => break configuration,
                 Answer::Refusal(error) => return Err(error),
                 Answer::Elsewhere(_) if redirects == REDIRECTS => {
@@ -266,6 +266,7 @@ impl Provider {
             .map_err(|error| self.within(error))?;
         let stays_here = self.issuer.starts_with("http://") && origin.is_loopback();
         if !(origin.is_secure() || stays_here) {
+            let url = url.split(['?', '#']).next().unwrap_or_default();
             return Err(self.fault(&format!("{what} is not https: {}", quoted(url))));
         }
         let path = url.trim().parse::<Uri>().ok().and_then(|uri| Some(uri.path_and_query()?.as_str().to_owned()));
@@ -291,21 +292,19 @@ impl Provider {
                 form.push_str(&format!("&client_secret={}", escape(self.client_secret.expose())));
             }
         }
-        let request = Request::post(path, Secret::new(Bytes::from(form)));
+        let request = Request::post(path, Secret::new(Bytes::from(form))).hiding(refresh).hiding(&self.client_secret);
         Ok(match style {
             Style::Form => request,
             Style::Header => {
-                request.header(AUTHORIZATION, super::sensitive(format!("Basic {}", self.basic()), "client-secret")?)
+                let pair = format!("{}:{}", escape(&self.client_id), escape(self.client_secret.expose()));
+                let basic = format!("Basic {}", STANDARD.encode(pair));
+                request.header(AUTHORIZATION, super::sensitive(basic, "client-secret")?)
             }
         })
     }
 
-    fn basic(&self) -> String {
-        STANDARD.encode(format!("{}:{}", escape(&self.client_id), escape(self.client_secret.expose())))
-    }
-
     /// One request, and what it came to.
-    async fn call(&self, origin: &Origin, request: Request, refresh: &Secret, clock: &Clock) -> Result<Answer> {
+    async fn call(&self, origin: &Origin, request: Request, clock: &Clock) -> Result<Answer> {
         let proxy = self.proxy(origin).map_err(|error| self.within(error))?;
         let settings =
             Settings { protocol: Protocol::Http1, clock: *clock, proxy, ..Settings::new(self.notices.clone()) };
@@ -316,14 +315,14 @@ impl Provider {
         let body = answer.body.collect(MAX_ANSWER).await.map_err(|cut| self.unreachable(&cut.to_string()))?;
         Ok(match (status, to) {
             (301 | 302 | 303 | 307 | 308, Some(to)) => Answer::Elsewhere(to),
-            _ => self.read(status, &body, refresh),
+            _ => self.read(status, &body, &answer.sent),
         })
     }
 
     /// A JSON object, or the provider's own words for why there is none.
-    fn read(&self, status: u16, body: &[u8], refresh: &Secret) -> Answer {
+    fn read(&self, status: u16, body: &[u8], sent: &Sent) -> Answer {
         let said: Option<Value> = read_json(body).ok().filter(Value::is_object);
-        let words = |name| Some(self.scrub(said.as_ref()?.get(name)?.as_str()?, refresh));
+        let words = |name| Some(scrub(sent, said.as_ref()?.get(name)?.as_str()?));
         let is_good = (200..300).contains(&status);
         if let Some(error) = words("error") {
             let more = words("error_description").map(|words| format!(" ({words})")).unwrap_or_default();
@@ -336,23 +335,11 @@ impl Provider {
             Some(object) if is_good => Answer::Object(object),
             None if is_good => Answer::Refusal(self.fault("what the provider answered is no JSON object")),
             _ => {
-                let text = self.scrub(&String::from_utf8_lossy(body), refresh);
+                let text = scrub(sent, &String::from_utf8_lossy(body));
                 let text = text.lines().next().unwrap_or_default().trim();
                 Answer::Refusal(self.fault(&format!("the provider answered {status}: {}", quoted(text))))
             }
         }
-    }
-
-    /// The provider's words without our secrets, which it may repeat.
-    fn scrub(&self, words: &str, refresh: &Secret) -> String {
-        let mut words = words.to_owned();
-        let (secret, basic) = (self.client_secret.expose(), self.basic());
-        for secret in [refresh.expose().as_str(), secret, &escape(refresh.expose()), &escape(secret), &basic] {
-            if !secret.is_empty() {
-                words = words.replace(secret, "(redacted)");
-            }
-        }
-        words.chars().take(MAX_WORDS).collect()
     }
 
     fn fault(&self, what: &str) -> Error {
@@ -399,6 +386,11 @@ struct Endpoint {
     origin: Origin,
     /// With its query.
     path: String,
+}
+
+/// The provider's words without our secrets, which it may repeat.
+fn scrub(sent: &Sent, words: &str) -> String {
+    sent.scrub(words.to_owned()).chars().take(MAX_WORDS).collect()
 }
 
 fn is_before(clock: &Clock, end: Timestamp) -> bool {
