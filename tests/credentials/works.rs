@@ -655,6 +655,16 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        rule: "HTTP/2 variables beyond what a clock can count",
+        env: &[
+            ("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "9223372036854775807"),
+            ("HTTP2_PING_TIMEOUT_SECONDS", "18446744073709551615"),
+        ],
+        words: &["!warning", "!panic"],
+        seen: &[User(ADMIN), Requests(1)],
+        ..ROW
+    },
+    Row {
         rule: "disable-compression asks for none",
         cluster: "certificate-authority-data: @CA@\ndisable-compression: true",
         seen: &[User(ADMIN), Header("accept-encoding", &[])],
