@@ -19,6 +19,29 @@ fn kubeconfig(directory: &Path, script: &str) -> std::path::PathBuf {
     file
 }
 
+/// A plugin that leaves a line in a file each time, before it does this.
+fn counted(directory: &Path, script: &str) -> (std::path::PathBuf, impl Fn() -> usize) {
+    let count = directory.join("count");
+    let config = kubeconfig(directory, &format!("echo x >> {}; {script}", count.display()));
+    (config, move || fs::read_to_string(&count).map_or(0, |lines| lines.lines().count()))
+}
+
+#[test]
+fn one_that_fails_or_hangs_runs_once_for_all_nodes() {
+    for (script, words, arguments) in [
+        ("echo no >&2; exit 3", "failed with exit code 3", &[][..]),
+        ("echo junk", "printed no ExecCredential", &[]),
+        ("exec sleep 1000", "did not end within 0.2 s", &["--request-timeout", "200ms"]),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (config, runs) = counted(directory.path(), script);
+        let mut command = program();
+        command.args(["a", "b", "c", "d", "--path", "a.log", "--kubeconfig"]).arg(config).args(arguments);
+        ran(command.output().expect("the binary runs")).expect(4, &[words]);
+        assert_eq!(runs(), 1, "{script}");
+    }
+}
+
 #[test]
 fn ctrl_c_ends_the_run_and_the_plugin() {
     for arguments in [&["node-a"][..], &["node-a", "--for", "pod/a/b"], &["ls", "node-a"]] {

@@ -1,6 +1,7 @@
 //! Credentials for a request: what proves to the API server who asks, and as whom to act.
 
 mod exec;
+mod failure;
 mod file;
 mod oidc;
 mod pair;

@@ -17,6 +17,7 @@ use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::{self, Env, Scheme, Server, Store, Tokens, quoted};
 use crate::document::read_json;
@@ -69,6 +70,7 @@ struct State {
     generation: u64,
     /// How the provider takes the client's name and secret, once that is known.
     style: Option<Style>,
+    failure: Failure,
 }
 
 /// Where the client's name and secret stand in a request.
@@ -129,8 +131,16 @@ impl Provider {
         state.generation != generation
     }
 
-    /// A new token: somebody else's from the kubeconfig, else one asked for.
+    /// A new token, unless there was none to be had just now.
     async fn refresh(&self, state: &mut State, clock: &Clock) -> Result<HeaderValue> {
+        match state.failure.again(clock.now()) {
+            Some(error) => Err(error),
+            None => self.get(state, clock).await.map_err(|error| state.failure.keep(error, clock.now())),
+        }
+    }
+
+    /// A new token: somebody else's from the kubeconfig, else one asked for.
+    async fn get(&self, state: &mut State, clock: &Clock) -> Result<HeaderValue> {
         // With a provider that gives each refresh token once, two programs that ask at a time would log each other out.
         let _turn = self.store.turn(self.limit, clock).await;
         if let Some(header) = self.look(state, clock) {

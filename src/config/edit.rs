@@ -200,7 +200,8 @@ mod tests {
                     "- name: u{nth}\n  user:\n    auth-provider:\n      name: oidc\n      config:\n        # {filler}\n        {config}\n"
                 )
             };
-            let contexts: String = (0..300).map(|nth| format!("- {{name: u{nth}, context: {{user: u{nth}}}}}\n")).collect();
+            let contexts: String =
+                (0..300).map(|nth| format!("- {{name: u{nth}, context: {{user: u{nth}}}}}\n")).collect();
             format!("contexts:\n{contexts}users:\n{}", (0..300).map(entry).collect::<String>())
         };
         let before = users("refresh-token: same", 250);
