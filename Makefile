@@ -15,9 +15,9 @@ demo: ## run the program on a simulated cluster (KEEP=1 leaves it up)
 build: ## build the release binary
 	$(CARGO) build --release
 
-# The most a static binary may have, in bytes.
+# The most a static binary may have, in bytes. With musl that was 2.0 MB before journals were read, which may take 0.3 MB.
 LIMIT := 3200000
-LIMIT_MUSL := 2000000
+LIMIT_MUSL := 2300000
 
 # What both static builds share. Common runs of instructions become functions (57 to 73 kB); sources are named without the
 # folder of this machine that they lie in (14 kB); a panic aborts, so the tables for unwinding are left out (450 kB with
@@ -37,22 +37,26 @@ $(NO_UNWIND):
 	@mkdir -p $(@D)
 	@echo 'SECTIONS { /DISCARD/ : { *(EXCLUDE_FILE(*crt*.o) .eh_frame) } } INSERT AFTER .rodata;' >$@
 
-# musl where its standard library and compiler are installed, else glibc.
+# musl where its standard library and compiler are installed, else glibc. Debian's packages build it smaller than the
+# toolchain alone, whose standard library came compiled; without them it does, but is not held to the limit.
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 MUSL := $(subst -gnu,-musl,$(HOST))
 HAS_MUSL := $(and $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib),$(shell command -v musl-gcc))
 STATIC_TARGET := $(if $(HAS_MUSL),$(MUSL),$(HOST))
-STATIC := $(TARGET)/$(STATIC_TARGET)/release/kubectl-kubelet_logs
+STATIC := $(TARGET)/static/kubectl-kubelet_logs
 static: $(NO_UNWIND) $(P256) ## build a static binary, try it in an empty root directory, hold it to its size
 	$(CARGO) fetch --locked --quiet --target $(STATIC_TARGET)
-	RUSTFLAGS="$(SMALL) $(UNNAMED)" $(CARGO) build --release --target $(STATIC_TARGET) --bin kubectl-kubelet_logs
+	RUSTFLAGS="$(SMALL) $(UNNAMED)" .ci/static $(if $(HAS_MUSL),musl,gnu) $(TARGET)/static $(STATIC) || { \
+		test $$? = 3 && echo "static: built by the toolchain as it is: larger" >&2 && \
+		RUSTFLAGS="$(SMALL) $(UNNAMED)" $(CARGO) build --release --target $(STATIC_TARGET) --bin kubectl-kubelet_logs && \
+		install -D $(TARGET)/$(STATIC_TARGET)/release/kubectl-kubelet_logs $(STATIC); }
 	$(CARGO) build --quiet --example cluster
-	@tests/static.sh $(STATIC) $(TARGET)/debug/examples/cluster $(LIMIT)
+	@tests/static.sh $(STATIC) $(TARGET)/debug/examples/cluster $(if $(wildcard $(TARGET)/static/unpacked),$(LIMIT))
 
-MUSL_STATIC := $(TARGET)/musl/kubectl-kubelet_logs
-static-musl: $(NO_UNWIND) $(P256) ## the same with musl and a standard library built for size (Debian 12, no rustup needed)
+MUSL_STATIC := $(TARGET)/static/musl/kubectl-kubelet_logs
+static-musl: $(NO_UNWIND) $(P256) ## the same with musl (Debian 12, no rustup needed)
 	$(CARGO) fetch --locked --quiet --target $(MUSL)
-	RUSTFLAGS="$(SMALL) $(UNNAMED)" .ci/static-musl $(TARGET)/musl $(MUSL_STATIC)
+	RUSTFLAGS="$(SMALL) $(UNNAMED)" .ci/static musl $(TARGET)/static $(MUSL_STATIC)
 	$(CARGO) build --quiet --example cluster
 	@tests/static.sh $(MUSL_STATIC) $(TARGET)/debug/examples/cluster $(LIMIT_MUSL)
 

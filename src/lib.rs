@@ -12,6 +12,8 @@ pub mod time;
 pub mod clock;
 #[cfg(any(target_env = "musl", test))]
 pub mod alloc;
+#[cfg(unix)]
+pub mod crash;
 pub mod interrupt;
 pub mod args;
 pub mod config;

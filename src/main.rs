@@ -9,6 +9,8 @@ use kubelet_logs::config::Env;
 use kubelet_logs::{Io, interrupt};
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    kubelet_logs::crash::tell();
     let stdout = std::io::stdout();
     let io = Io {
         stdout_is_terminal: stdout.is_terminal(),

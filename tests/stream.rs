@@ -286,6 +286,19 @@ fn a_signal_ends_the_run_with_whole_lines_and_its_own_code() {
 }
 
 #[test]
+fn a_crash_is_said_and_still_is_one() {
+    let cluster = cluster();
+    let mut child = spawn(&cluster.kubeconfig(User::Admin), &["lingering"]);
+    // Its first bytes: it works.
+    child.stdout.as_mut().expect("a pipe").read_exact(&mut [0; 100]).expect("the first lines");
+    signal(&child, "ILL");
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(4), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("error: internal error: a defect of kubectl-kubelet_logs ") && said.ends_with('\n'), "{said}");
+}
+
+#[test]
 fn the_time_for_a_run_ends_it_with_whole_lines() {
     let cluster = cluster();
     let kubeconfig = cluster.kubeconfig(User::Admin);

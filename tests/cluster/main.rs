@@ -5,6 +5,8 @@
 
 #[path = "mod.rs"]
 mod cluster;
+#[path = "dns.rs"]
+mod dns;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,13 +14,14 @@ use std::process::ExitCode;
 
 use cluster::{Cluster, Credential, Distribution, Health, Journal, Key, Mode, Node, Setup, User};
 
-const USAGE: &str = "usage: cluster --dir DIR [--nodes N] [--zone TZ] [--every-mode]
+const USAGE: &str = "usage: cluster --dir DIR [--nodes N] [--zone TZ] [--every-mode] [--dns]
 
 Starts a simulated Kubernetes cluster on loopback and writes DIR/kubeconfig with a context for each kind of user
 (admin, viewer, logreader, finelog, direct, nobody, limited, system:anonymous, bad).
 Nodes: node-a (log query on), node-b (log query off), node-d (down), with --nodes worker-0000 and on, and with
 --every-mode one of each kind of kubelet there is.
 TZ is the nodes' zone as POSIX writes it, such as EST5EDT,M3.2.0,M11.1.0 or IST-5:30.
+With --dns a name server on 127.0.0.1 port 53 gives every name the address 127.0.0.1.
 ";
 
 struct Options {
@@ -26,6 +29,7 @@ struct Options {
     workers: usize,
     zone: String,
     every_mode: bool,
+    dns: bool,
 }
 
 fn main() -> ExitCode {
@@ -47,13 +51,14 @@ fn main() -> ExitCode {
 
 fn parse() -> Result<Options, lexopt::Error> {
     use lexopt::prelude::*;
-    let mut options = Options { directory: PathBuf::new(), workers: 0, zone: "UTC0".to_owned(), every_mode: false };
+    let mut options = Options { directory: PathBuf::new(), workers: 0, zone: "UTC0".to_owned(), every_mode: false, dns: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("dir") => options.directory = parser.value()?.into(),
             Long("nodes") => options.workers = parser.value()?.parse()?,
             Long("zone") => options.zone = parser.value()?.string()?,
+            Long("dns") => options.dns = true,
             Long("every-mode") => options.every_mode = true,
             other => return Err(other.unexpected()),
         }
@@ -102,6 +107,9 @@ fn run(options: &Options) -> std::io::Result<()> {
     }
     let nodes = nodes.into_iter().map(|node| node.zone(&options.zone)).collect();
     std::fs::create_dir_all(&options.directory)?;
+    if options.dns {
+        dns::serve()?;
+    }
     let cluster = Cluster::start(Setup::new(nodes));
     let users = [
         (User::Admin, Credential::Certificate(Key::EcPkcs8)),

@@ -1,4 +1,4 @@
-# For scripts: `start_cluster PROGRAM` brings up the simulated cluster with its files in $dir; it ends with the shell.
+# For scripts: `start_cluster PROGRAM [OPTION]...` brings up the simulated cluster with its files in $dir; it ends with the shell.
 
 start_cluster() {
     dir=$(mktemp -d)
@@ -8,7 +8,7 @@ start_cluster() {
     trap 'exit 143' TERM
     mkfifo "$dir/end" "$dir/ready"
     # It serves until its input ends: when this shell does, whichever way.
-    "$1" --dir "$dir" <"$dir/end" >"$dir/ready" &
+    "$@" --dir "$dir" <"$dir/end" >"$dir/ready" &
     cluster_pid=$!
     exec 9>"$dir/end"
     read -r said _ <"$dir/ready" || said=
