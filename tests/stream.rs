@@ -295,7 +295,10 @@ fn a_crash_is_said_and_still_is_one() {
     let output = child.wait_with_output().expect("an end");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(4), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("error: internal error: a defect of kubectl-kubelet_logs ") && said.ends_with('\n'), "{said}");
+    assert!(
+        said.starts_with("error: internal error: a defect of kubectl-kubelet_logs ") && said.ends_with('\n'),
+        "{said}"
+    );
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Auth {
             Bearer::None => (None, 0),
             Bearer::Fixed(value) => (Some(value.clone()), 0),
             Bearer::File(file) => {
-                let (value, generation) = file.current(self.clock.now())?;
+                let (value, generation) = file.current(&self.clock).await?;
                 (Some(value), generation)
             }
             Bearer::Provider(provider) => {
@@ -150,7 +150,7 @@ impl Auth {
         let certificate = self.certificate.as_ref().is_some_and(|pair| pair.reread(sent.certificate, now));
         let token = match &self.bearer {
             Bearer::None | Bearer::Fixed(_) => false,
-            Bearer::File(file) => file.reread(sent.generation, now)?,
+            Bearer::File(file) => file.reread(sent.generation, &self.clock).await?,
             Bearer::Provider(provider) => provider.renew(sent.generation, &self.clock).await,
             Bearer::Plugin(plugin) => plugin.renew(sent.generation, &self.clock).await.map(|()| true)?,
         };

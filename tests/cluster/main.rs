@@ -51,7 +51,8 @@ fn main() -> ExitCode {
 
 fn parse() -> Result<Options, lexopt::Error> {
     use lexopt::prelude::*;
-    let mut options = Options { directory: PathBuf::new(), workers: 0, zone: "UTC0".to_owned(), every_mode: false, dns: false };
+    let mut options =
+        Options { directory: PathBuf::new(), workers: 0, zone: "UTC0".to_owned(), every_mode: false, dns: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
