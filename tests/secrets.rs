@@ -198,6 +198,29 @@ fn what_a_proxy_without_tls_in_front_of_the_server_repeats_is_not_shown() {
 }
 
 #[test]
+fn a_password_that_is_written_badly_into_a_proxys_url_is_neither_shown_nor_asked_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for url in [
+        "http://bob:p@s3cr3t/w0rd@host",
+        "http://bob:p@s3cr3t?w0rd@host:3128",
+        "bob:p@s3cr3t#w0rd@host",
+        "http://s3cr3t:1/2@host",
+        "http://bob:s3cr3t/w0rd@host",
+        "http://bob:s3cr3t w0rd@host",
+        "bob:s3cr3t@host:port",
+        "http://bob:s3cr3t\\w0rd@host",
+    ] {
+        for verbosity in ["0", "10"] {
+            let text = printed(dir.path(), "https://a.invalid", "{}", &[("HTTPS_PROXY", url)], verbosity);
+            assert_hidden(&text, &["s3cr3t".to_owned(), "w0rd".to_owned()], &format!("HTTPS_PROXY={url}"));
+            let server = format!("https://a.invalid\", \"proxy-url\": '{url}', tls-server-name: \"a");
+            let text = printed(dir.path(), &server, "{}", &[], verbosity);
+            assert_hidden(&text, &["s3cr3t".to_owned(), "w0rd".to_owned()], &format!("proxy-url {url}"));
+        }
+    }
+}
+
+#[test]
 fn what_a_server_repeats_of_impersonated_extras_is_not_shown() {
     fn extras(head: &str) -> String {
         let lines: Vec<&str> =
