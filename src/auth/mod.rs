@@ -19,6 +19,7 @@ use self::exec::Plugin;
 pub use self::exec::read_answer;
 use self::file::TokenFile;
 use self::oidc::Provider;
+pub use self::oidc::read_tokens;
 use self::pair::Pair;
 use crate::clock::Clock;
 use crate::config::{self, Config, Env, Impersonate};

@@ -384,6 +384,26 @@ impl fmt::Debug for Provider {
     }
 }
 
+/// Reads what a token endpoint says, as after asking it: the way in for whoever tries what it makes of hostile bytes.
+pub fn read_tokens(status: u16, body: &[u8]) -> Result<()> {
+    let provider = Provider {
+        issuer: "https://issuer.example".to_owned(),
+        client_id: String::new(),
+        client_secret: Secret::default(),
+        trust: Trust { roots: Roots::System, server_name: None },
+        store: Store::new(Default::default(), String::new()),
+        env: Env::new([("", ""); 0]),
+        notices: Notices::new(0, true, |_| {}),
+        limit: LIMIT,
+        state: Mutex::default(),
+    };
+    match provider.read(status, body, &Sent::default()) {
+        Answer::Object(answer) => provider.tokens(&answer, &Secret::default()).map(drop),
+        Answer::Refusal(error) => Err(error),
+        Answer::Elsewhere(_) => Ok(()),
+    }
+}
+
 /// What a request came to.
 enum Answer {
     Object(Value),

@@ -38,6 +38,15 @@ pub enum PluginPolicy {
 }
 
 impl PluginPolicy {
+    /// Reads a preferences file's content: the way in for whoever tries what it makes of hostile bytes.
+    pub fn read(bytes: &[u8]) -> Result<PluginPolicy> {
+        let file = Path::new("kuberc");
+        match preferences(file, bytes)? {
+            Some(preferences) => read(file, &preferences).map(|(policy, _)| policy),
+            None => Ok(PluginPolicy::AllowAll),
+        }
+    }
+
     /// Why no plugin at all may run.
     pub(crate) fn denies_all(&self) -> Option<String> {
         match self {

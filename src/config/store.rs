@@ -45,7 +45,7 @@ pub(crate) struct Turn {
 
 impl Store {
     /// `file` is the kubeconfig that holds `user`'s entry.
-    pub(super) fn new(file: PathBuf, user: String) -> Self {
+    pub(crate) fn new(file: PathBuf, user: String) -> Self {
         Store { file, user }
     }
 
