@@ -203,6 +203,8 @@ impl Plugin {
             Ok((_, status)) => Err(self
                 .fault(&format!("failed with {}", process::ending(status)))
                 .hint("its own words are on stderr; it may ask for a new login")),
+            Err(Trouble::Start(why)) if why.kind() == io::ErrorKind::InvalidInput => Err(fault("can't be run", why)
+                .hint("exec.command, args and env in the user entry of the kubeconfig must be without NUL characters")),
             Err(Trouble::Start(why)) => {
                 Err(fault("can't be run", why).hint("check exec.command in the user entry of the kubeconfig"))
             }

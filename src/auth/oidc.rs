@@ -33,6 +33,9 @@ const LEEWAY: Duration = Duration::from_secs(10);
 /// How long the provider may take for all it is asked, where nothing else is said.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// A wait for another run from which on the person is told.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
+
 /// The largest answer read: what golang.org/x/oauth2 takes.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -142,7 +145,14 @@ impl Provider {
     /// A new token: somebody else's from the kubeconfig, else one asked for.
     async fn get(&self, state: &mut State, clock: &Clock) -> Result<HeaderValue> {
         // With a provider that gives each refresh token once, two programs that ask at a time would log each other out.
-        let _turn = self.store.turn(self.limit, clock).await;
+        let mut turn = std::pin::pin!(self.store.turn(self.limit, clock));
+        let _turn = match clock.within(Some(WORTH_A_WORD), turn.as_mut()).await {
+            Some(turn) => turn,
+            None => {
+                self.notices.note(format_args!("waiting for another run to refresh tokens of {}", self.store.place()));
+                turn.await
+            }
+        };
         if let Some(header) = self.look(state, clock) {
             return Ok(header);
         }
