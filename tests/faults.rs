@@ -17,6 +17,22 @@ const TOLD: [&str; 4] = ["--timeout", "60s", "--server-limit", "1s"];
 /// The versions of HTTP a cluster may speak.
 const VERSIONS: [Http; 2] = [Http::Only1, Http::Only2];
 
+/// Nodes whose journal answers queries.
+pub(crate) const WITH_QUERY: [(&str, Mode); 4] = [
+    ("on", Mode::QUERY_ON),
+    ("secure-join", Mode::SECURE_JOIN),
+    ("broken-until", Mode::BROKEN_UNTIL),
+    ("openshift", Mode::OPENSHIFT_1_36),
+];
+
+/// Nodes that list /var/log instead.
+const WITHOUT_QUERY: [(&str, Mode); 3] =
+    [("off", Mode::QUERY_OFF), ("old", Mode::V1_24), ("openshift-old", Mode::OPENSHIFT_1_24)];
+
+fn nodes_of(modes: &[(&str, Mode)]) -> Vec<Node> {
+    modes.iter().map(|(name, mode)| Node::new(name, *mode).reader(Reader::Recorded)).collect()
+}
+
 fn start(http: Http, nodes: Vec<Node>) -> Cluster {
     let mut setup = Setup::new(nodes);
     setup.http = http;
@@ -53,56 +69,61 @@ fn same(ran: &Ran, expected: &[u8], what: &str) {
     assert!(ran.stdout == expected, "{what}: {} bytes of {}, {at:?}\n{}", ran.stdout.len(), expected.len(), ran.stderr);
 }
 
-/// What breaks an answer in its middle, once.
-fn breaks() -> [What; 5] {
-    [
-        // A kubelet that was killed: no last chunk, or RST_STREAM.
-        What::CutAfter(200_000),
-        // In the middle of a line, then at a line's beginning.
-        What::ResetAfter(100_003),
-        What::CutAfter(10),
-        What::CutAfter(0),
-        What::LyingLength(1000),
-    ]
+/// What breaks an answer of so many bytes in its middle.
+fn breaks(size: usize) -> Vec<What> {
+    let mut breaks = vec![What::CutAfter(0), What::LyingLength(1000)];
+    if size > 40 {
+        // A kubelet that was killed: no last chunk, or RST_STREAM. Inside a time, and inside a line.
+        breaks.extend([What::CutAfter(10), What::CutAfter(size * 2 / 3), What::ResetAfter(size / 3 | 1)]);
+    }
+    breaks
 }
 
-#[test]
-fn a_query_that_breaks_off_is_continued() {
-    for http in VERSIONS {
-        let cluster = start(
-            http,
-            vec![Node::new("node-a", Mode::QUERY_ON), Node::new("india", Mode::BROKEN_UNTIL).zone("IST-5:30")],
-        );
-        let kubeconfig = cluster.kubeconfig(User::Admin);
-        for args in [
-            &["node-a"][..],
-            &["node-a", "--since-time", "2023-11-14T22:15:00Z"],
-            &["node-a", "--tail", "400"],
-            &[
-                "india",
-                "-g",
-                "volume|sync",
-                "--since-time",
-                "2023-11-14T22:14:00Z",
-                "--until-time",
-                "2023-11-14T22:17:00Z",
-            ],
-            &["india", "--timestamps"],
-        ] {
-            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
-            assert!(whole.len() > 10_000);
-            for what in breaks() {
-                cluster.inject(Fault::new(what.clone()).path("query=kubelet").first(1));
-                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
-                cluster.heal();
-            }
+/// Asks once undisturbed, then again with the first answer broken in each way, then with each of the others broken in one:
+/// it must come to the same.
+fn break_every_answer(cluster: &Cluster, args: &[&str], least: usize) {
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let before = cluster.requests().len();
+    let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
+    assert!(whole.len() > least, "{args:?}: {} bytes", whole.len());
+    let sizes: Vec<usize> = cluster.requests()[before..].iter().map(|request| request.sent() as usize).collect();
+    for (number, size) in sizes.iter().enumerate() {
+        let all = breaks(*size);
+        let one = number % all.len();
+        for what in if number == 0 { &all[..] } else { &all[one..=one] } {
+            let fault = Fault::new(what.clone()).nth(number + 1);
+            // Where a window ends no more may be read.
+            let ends = args.contains(&"--until-time") && !matches!(what, What::CutAfter(0 | 10) | What::LyingLength(_));
+            cluster.inject(if ends { fault.perhaps() } else { fault });
+            same(&ask(&kubeconfig, args), &whole, &format!("{args:?} {what:?} in {number} of {sizes:?}"));
+            cluster.heal();
         }
     }
 }
 
 #[test]
+fn a_query_that_breaks_off_is_continued() {
+    at_once(VERSIONS, |http| {
+        let india = Node::new("india", Mode::BROKEN_UNTIL).zone("IST-5:30").reader(Reader::Recorded);
+        let cluster = start(http, [nodes_of(&WITH_QUERY), vec![india]].concat());
+        let (early, late) = ("2023-11-14T22:14:00Z", "2023-11-14T22:17:00Z");
+        for args in [
+            &["on"][..],
+            &["secure-join", "--since-time", early],
+            &["openshift", "--tail", "400"],
+            &["broken-until", "-u", "kubelet", "--tail", "3", "--until-time", late],
+            &["india", "-g", "volume|sync", "--since-time", early, "--until-time", late],
+            &["india", "--timestamps"],
+        ] {
+            break_every_answer(&cluster, &[args, &["--source=query"]].concat(), 300);
+        }
+        assert!(cluster.requests().iter().all(|request| request.target.contains("query=")));
+    });
+}
+
+#[test]
 fn a_file_that_breaks_off_is_continued() {
-    for http in VERSIONS {
+    at_once(VERSIONS, |http| {
         let cluster = start(http, vec![Node::new("node-a", Mode::V1_24), Node::new("node-b", Mode::QUERY_ON)]);
         let kubeconfig = cluster.kubeconfig(User::Admin);
         for args in [
@@ -113,19 +134,13 @@ fn a_file_that_breaks_off_is_continued() {
             &["node-b", "--path", "kubelet.log", "-g", "volume"],
             &["node-b", "--path", "kubelet.log-20231113.gz"],
         ] {
-            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
-            assert!(whole.len() > 1000);
-            for what in breaks() {
-                cluster.inject(Fault::new(what.clone()).path("kubelet.log").first(1));
-                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
-                cluster.heal();
-            }
+            break_every_answer(&cluster, args, 1000);
         }
         // However often.
         let large = std::fs::read(cluster.var_log("node-b").join("large.log")).expect("a file");
         cluster.inject(Fault::new(What::CutAfter(1_500_000)).path("large.log"));
         same(&ask(&kubeconfig, &["node-b", "--path", "large.log"]), &large, "cut again and again");
-    }
+    });
 }
 
 #[test]
@@ -181,7 +196,8 @@ fn an_answer_that_can_not_be_had_whole_is_incomplete() {
 /// Starts reading a file whose first answer breaks off far behind what fits into the buffers on the way, and takes the first
 /// bytes: the program now waits for its reader, and everything else still waits for the program.
 fn begin(cluster: &Cluster, path: &str) -> (Child, Vec<u8>) {
-    cluster.inject(Fault::new(What::CutAfter(5 << 20)).path(path).first(1));
+    // A file that is cut off itself ends sooner.
+    cluster.inject(Fault::new(What::CutAfter(5 << 20)).path(path).first(1).perhaps());
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let mut command = program();
     command.arg("--kubeconfig").arg(kubeconfig).args(["node-a", "--path", path]).args(TOLD);
@@ -313,22 +329,6 @@ fn a_server_that_stays_busy_or_down_is_told_in_its_words() {
     });
 }
 
-/// Nodes whose journal answers queries.
-const WITH_QUERY: [(&str, Mode); 4] = [
-    ("on", Mode::QUERY_ON),
-    ("secure-join", Mode::SECURE_JOIN),
-    ("broken-until", Mode::BROKEN_UNTIL),
-    ("openshift", Mode::OPENSHIFT_1_36),
-];
-
-/// Nodes that list /var/log instead.
-const WITHOUT_QUERY: [(&str, Mode); 3] =
-    [("off", Mode::QUERY_OFF), ("old", Mode::V1_24), ("openshift-old", Mode::OPENSHIFT_1_24)];
-
-fn nodes_of(modes: &[(&str, Mode)]) -> Vec<Node> {
-    modes.iter().map(|(name, mode)| Node::new(name, *mode).reader(Reader::Recorded)).collect()
-}
-
 #[test]
 fn the_until_panic_and_other_modes_change_no_line() {
     let cluster = start(Http::Both, [nodes_of(&WITH_QUERY), nodes_of(&WITHOUT_QUERY)].concat());
@@ -342,8 +342,8 @@ fn the_until_panic_and_other_modes_change_no_line() {
         &["--since-time", early, "--tail", "9"],
         &["-u", "containerd", "--until-time", late],
     ] {
-        for modes in [&WITH_QUERY[..], &WITHOUT_QUERY] {
-            let asked = |name: &str| ask(&kubeconfig, &[&[name], args].concat());
+        for (modes, source) in [(&WITH_QUERY[..], "--source=query"), (&WITHOUT_QUERY, "--source=auto")] {
+            let asked = |name: &str| ask(&kubeconfig, &[&[name, source], args].concat());
             let expected = asked(modes[0].0).expect(0, &[]).stdout.clone();
             assert!(expected.len() > 500, "{args:?}");
             for (name, _) in &modes[1..] {
@@ -351,7 +351,13 @@ fn the_until_panic_and_other_modes_change_no_line() {
             }
         }
     }
-    assert!(cluster.requests().iter().all(|request| !request.target.contains("untilTime")), "it is never asked for");
+    let requests = cluster.requests();
+    assert!(requests.iter().all(|request| !request.target.contains("untilTime")), "it is never asked for");
+    for (name, _) in WITH_QUERY {
+        let place = format!("/nodes/{name}/");
+        let mut of = requests.iter().filter(|request| request.target.contains(&place));
+        assert!(of.all(|request| request.target.contains("?query=")), "{name}: the fault is the query's");
+    }
 }
 
 #[test]

@@ -464,8 +464,8 @@ impl<'a> Query<'a> {
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
         let mut sieve =
             Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
-        let first_line = |text: &[u8]| text.split(|b| *b == b'\n').next().map(<[u8]>::to_vec);
-        let entry = first_line(entry);
+        // Of a very long line no more than a beginning may have come.
+        let entry = entry.split_inclusive(|b| *b == b'\n').next().unwrap_or_default();
         let limit = at.saturating_add(DISORDER).saturating_add(SUMMER_TIME);
         let mut ended = None;
         while ended.is_none() {
@@ -489,7 +489,7 @@ impl<'a> Query<'a> {
                 }
             }
             for line in sieve.ready() {
-                if first_line(&line.text) == entry {
+                if line.text.starts_with(entry) {
                     return Ok(Ok(true));
                 }
                 if line.at.is_some_and(|at| at > limit) {
