@@ -395,15 +395,45 @@ fn openshifts_stream_in_place_of_the_journals_folder_is_never_printed() {
 
 #[test]
 fn a_windows_nodes_table_is_passed_through_and_nothing_is_made_of_its_times() {
-    let cluster = start(Http::Both, vec![Node::new("node-w", Mode::WINDOWS)]);
+    let empty = tempfile::tempdir().expect("a directory");
+    let bare = Node::new("bare-w", Mode::WINDOWS).files(empty.path());
+    let cluster = start(Http::Both, vec![Node::new("node-w", Mode::WINDOWS), bare]);
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let table = include_bytes!("../fixtures/logs/windows-get-winevent.txt");
     same(&ask(&kubeconfig, &["node-w"]), table, "the table");
-    let some = ask(&kubeconfig, &["node-w", "-g", "SyncLoop"]);
-    assert!(some.expect(0, &[]).text().contains("SyncLoop (PLEG)"));
-    for window in [["--since", "1h"], ["--until", "1h"]] {
+    // What the node chose of it, its heading too; whatever is asked, no boot is.
+    let (heading, events, end) = crate::cluster::windows::parts();
+    for number in [1, 2, 3, 10, 12, 100_000] {
+        let asked = cluster.requests().len();
+        let ran = ask(&kubeconfig, &["node-w", "--tail", &number.to_string()]);
+        let newest = events[events.len().saturating_sub(number)..].concat();
+        same(&ran, format!("{heading}{newest}{end}").as_bytes(), &format!("--tail {number}"));
+        assert!(cluster.requests()[asked..].iter().all(|request| !request.target.contains("boot=")));
+    }
+    ask(&kubeconfig, &["node-w*"]).expect(0, &["10"]);
+    ask(&kubeconfig, &["node-w", "--tail", "0"]).expect(0, &[]);
+    // What is chosen here is events.
+    for (args, expected) in [
+        (&["-g", "SyncLoop"][..], format!("{}{end}", events[0])),
+        (&["-g", "PLEG|Probe failed", "--tail", "1"], format!("{}{end}", events[2])),
+        (&["-g", "prod/web", "-e", "Error", "--tail", "5"], events[0].to_owned()),
+    ] {
+        same(&ask(&kubeconfig, &[&["node-w"], args].concat()), expected.as_bytes(), &format!("{args:?}"));
+    }
+    for args in [&["-b", "0"][..], &["-b", "-1"], &["-b", "0", "--tail", "3"]] {
+        let words = ["406 Not Acceptable", "boot is not supported on Windows", "hint: leave --boot out"];
+        ask(&kubeconfig, &[&["node-w"], args].concat()).expect(1, &words);
+    }
+    // A table can't be followed; a file can.
+    ask(&kubeconfig, &["bare-w", "-f"]).expect(5, &["no log of kubelet: the query shows a table", "ls bare-w"]);
+    ask(&kubeconfig, &["node-w", "-f", "--source=query"]).expect(2, &["kubelet", "can't follow", "--path"]);
+    let (now, file) = (["--until", "1s"], ["/var/log/kubelet.log"]);
+    ask(&kubeconfig, &[&["node-w", "-f"], &now[..]].concat()).expect(0, &file);
+    ask(&kubeconfig, &["node-w", "-u", "nosuch", "--tail", "2"]).expect(5, &["no log of unit nosuch"]);
+    for window in [["--since-time", "2023-11-14T20:00:00Z"], ["--until", "1h"]] {
         ask(&kubeconfig, &["node-w", window[0], window[1]]).expect(2, &["time window can't be applied", "--grep"]);
     }
+    ask(&kubeconfig, &["node-w", "--since", "1h"]).expect(0, &["nothing matched"]);
     ask(&kubeconfig, &["node-w", "-u", "nosuch"]).expect(5, &["no log of unit nosuch"]);
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod ranges;
 pub(crate) mod files;
 pub(crate) mod query;
 pub(crate) mod openshift;
+pub(crate) mod windows;
 pub(crate) mod journal;
 pub(crate) mod engine;
 pub(crate) mod distro;

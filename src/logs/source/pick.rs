@@ -204,8 +204,14 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     (Some(html), known)
                 }
                 Found::TextFile(unit) if what.choice == SourceChoice::Query => {
-                    let words =
-                        format!("{unit} is a text file, for which the query takes neither window nor tail nor pattern");
+                    let words = match node.follow {
+                        Some(_) => {
+                            format!("the query shows none of a journal's entries of {unit}, so it can't follow it")
+                        }
+                        None => format!(
+                            "{unit} is a text file, for which the query takes neither window nor tail nor pattern"
+                        ),
+                    };
                     return Err(Error::usage(words).hint("leave --source out, or name the file with --path").into());
                 }
                 Found::TextFile(unit) => {

@@ -320,10 +320,10 @@ fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Er
     } else {
         "/var/log has no text file of it"
     };
-    let off = if known == Known::QueryOff {
-        format!("the kubelet of {} offers no log query; ", node.name)
-    } else {
-        String::new()
+    let off = match known {
+        Known::QueryOff => format!("the kubelet of {} offers no log query; ", node.name),
+        Known::TextFile => "the query shows a table or a file, of which it can't tell what is new; ".to_owned(),
+        Known::NoUnit | Known::Nothing => String::new(),
     };
     let list = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
     let hint = if known == Known::QueryOff { format!("{list}\n{QUERY_OFF}") } else { list };
