@@ -166,6 +166,47 @@ fn a_plain_kubelet_costs_what_it_always_did() {
 }
 
 #[test]
+fn what_is_followed_is_the_unit_at_work() {
+    let (old, new) = (ago(10 * 24 * 60), ago(5));
+    let (kubelet, k3s) = (Distribution::Kubelet, Distribution::K3sServer);
+    let mut nodes: Vec<Node> =
+        MIXED.iter().map(|unit| Node::new(unit.unit(), Mode::QUERY_ON).units(&[(*unit, new)])).collect();
+    nodes.extend([
+        Node::new("vanilla", Mode::QUERY_ON).units(&[(kubelet, new)]),
+        Node::new("moved", Mode::QUERY_ON).units(&[(kubelet, old), (k3s, new)]),
+        Node::new("moved-back", Mode::QUERY_ON).units(&[(kubelet, new), (k3s, old)]),
+        Node::new("rke2", Mode::QUERY_ON).units(&[(Distribution::Rke2Agent, new)]),
+        Node::new("off", Mode::QUERY_OFF).units(&[]),
+    ]);
+    let cluster = Setup::new(nodes).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let now = rfc3339(ago(0));
+    let follow = |name: &str| run(&kubeconfig, [name, "-f", "--tail", "3", "--until-time", &now]);
+    let of = |name: &str, unit: Distribution| {
+        let ran = follow(name);
+        let lines: Vec<Written> = unit.written(new, 0).into_iter().filter(|line| line.kubelets).collect();
+        same(&ran, &shown(&lines[lines.len() - 3..]));
+        let looks = format!("/{name}/proxy/logs/?query={}&sinceTime=", unit.unit());
+        assert!(cluster.requests().iter().any(|request| request.target.contains(&looks)), "{name}: followed");
+        ran.stderr
+    };
+    // They wait for new lines, side by side.
+    std::thread::scope(|scope| {
+        for unit in MIXED {
+            scope.spawn(move || assert!(of(unit.unit(), unit).contains("showing the lines of its kubelet")));
+        }
+        scope.spawn(|| assert!(of("moved", k3s).contains("moved runs k3s")));
+        for name in ["vanilla", "moved-back"] {
+            scope.spawn(move || assert!(!of(name, kubelet).contains(" runs ")));
+        }
+        scope.spawn(|| follow("rke2").expect(5, &["rke2", "runs RKE2", "ln -s"]).code);
+        scope.spawn(|| follow("off").expect(5, &["offers no log query"]).code);
+    });
+    let asked = cluster.requests().iter().filter(|request| request.target.contains("/off/proxy/logs/?query=")).count();
+    assert_eq!(asked, 2, "where there is no query nothing is looked up");
+}
+
+#[test]
 fn an_old_kubelet_takes_no_dot_in_a_units_name() {
     let body = "query: Invalid value: \"snap.kubelet.daemon\": input contains unsupported characters\n".to_owned();
     let status = StatusCode::NOT_ACCEPTABLE;

@@ -75,6 +75,19 @@ pub async fn read(
     found.map(Taken::Found)
 }
 
+/// What runs the kubelet now, as far as the journal shows it: what is to be followed.
+pub(super) async fn now(node: &Node<'_>, filter: &Filter) -> Flow<&'static Home> {
+    let [kubelet, ..] = &unit::HOMES;
+    let newest = Query::new(node, &[KUBELET.to_owned()]).look_up().await?;
+    let other = match newest.at {
+        _ if newest.off => None,
+        None if !newest.absent.is_empty() => at_work(node, None).await?.map(|(home, _)| home),
+        Some(at) if !is_old(node, at, filter) => None,
+        at => newer(node, at).await,
+    };
+    Ok(other.unwrap_or(kubelet))
+}
+
 /// Says whose kubelet is shown, and shows only its lines.
 pub(super) fn choose(node: Machine<'_>, home: &Home, place: &str, filter: &mut Filter) {
     let (name, unit, distribution) = (node.name, home.unit, home.distribution);
