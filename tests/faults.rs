@@ -57,9 +57,14 @@ fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync
     });
 }
 
-/// Nodes alike, one for each fault that is to be tried.
-fn alike(count: usize, mode: Mode) -> Vec<Node> {
-    (0..count).map(|number| Node::new(&format!("node-{number:03}"), mode).reader(Reader::Recorded)).collect()
+/// So that each fault meets each mode with a query, and each version of HTTP.
+const SPREAD: [(Http, [Mode; 2]); 2] =
+    [(Http::Only1, [Mode::QUERY_ON, Mode::OPENSHIFT_1_36]), (Http::Only2, [Mode::SECURE_JOIN, Mode::BROKEN_UNTIL])];
+
+/// Nodes for each fault that is to be tried, whose modes take turns.
+fn alike(count: usize, modes: &[Mode]) -> Vec<Node> {
+    let modes = modes.iter().cycle().take(count).enumerate();
+    modes.map(|(number, mode)| Node::new(&format!("node-{number:03}"), *mode).reader(Reader::Recorded)).collect()
 }
 
 #[track_caller]
@@ -146,16 +151,21 @@ fn a_file_that_breaks_off_is_continued() {
 #[test]
 fn an_answer_that_stalls_is_asked_for_again() {
     for http in VERSIONS {
-        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON)]);
+        let cluster = start(http, nodes_of(&WITH_QUERY));
         let kubeconfig = cluster.kubeconfig(User::Admin);
         let cases = [
-            &["node-a"][..],
-            &["node-a", "--path", "kubelet.log"],
-            &["node-a", "--path", "kubelet.log", "--tail", "5"],
+            &["on"][..],
+            &["secure-join"],
+            &["broken-until"],
+            &["openshift"],
+            &["on", "--path", "kubelet.log"],
+            &["openshift", "--path", "kubelet.log", "--tail", "5"],
         ];
         let whole = cases.map(|args| ask(&kubeconfig, args).expect(0, &[]).stdout.clone());
-        cluster.inject(Fault::new(What::StallAfter(1_000)).path("query=").first(1));
-        cluster.inject(Fault::new(What::StallAfter(1_000)).path("kubelet.log").first(2));
+        for args in cases {
+            let path = if args.len() == 1 { "query=" } else { "kubelet.log" };
+            cluster.inject(Fault::new(What::StallAfter(1_000)).node(args[0]).path(path).first(1));
+        }
         at_once(cases.iter().zip(&whole), |(args, whole)| {
             same(&ask(&kubeconfig, args), whole, &format!("{http:?} {args:?}"))
         });
@@ -171,23 +181,24 @@ fn an_answer_that_can_not_be_had_whole_is_incomplete() {
         (What::Status(StatusCode::SERVICE_UNAVAILABLE), "503"),
         (What::Close, "closed the connection"),
     ];
-    for http in VERSIONS {
-        let cluster = start(http, alike(2 * rest.len() + 1, Mode::QUERY_ON));
+    for (http, modes) in SPREAD {
+        let cases = rest.len() * 2 * modes.len();
+        let cluster = start(http, alike(cases + 1, &modes));
         let kubeconfig = cluster.kubeconfig(User::Admin);
-        let asked = |node: &str, number: usize| match number % 2 {
+        // The modes take turns first, then the source, then the fault.
+        let asked = |node: &str, number: usize| match number / 2 % 2 {
             0 => ask(&kubeconfig, &[node]),
             _ => ask(&kubeconfig, &[node, "--path", "kubelet.log"]),
         };
-        let whole =
-            [0, 1].map(|number| asked(&format!("node-{:03}", 2 * rest.len()), number).expect(0, &[]).stdout.clone());
-        at_once(0..2 * rest.len(), |number| {
+        let whole = [0, 2].map(|number| asked(&format!("node-{cases:03}"), number).expect(0, &[]).stdout.clone());
+        at_once(0..cases, |number| {
             let node = format!("node-{number:03}");
-            let (what, words) = &rest[number / 2];
+            let (what, words) = &rest[number / 4];
             cluster.inject(Fault::new(What::CutAfter(50_000)).node(&node).nth(1));
             cluster.inject(Fault::new(what.clone()).node(&node));
             let ran = asked(&node, number);
             ran.expect(3, &[&format!("{node}:"), words]);
-            let prefix = whole[number % 2].starts_with(&ran.stdout);
+            let prefix = whole[number / 2 % 2].starts_with(&ran.stdout);
             assert!(!ran.stdout.is_empty() && prefix, "{http:?} {number} {what:?}: {}", ran.stdout.len());
         });
     }
@@ -281,17 +292,19 @@ fn a_server_that_is_busy_or_has_a_bad_moment_is_asked_again() {
         What::Close,
         What::Goaway,
     ];
-    for http in VERSIONS {
-        let cluster = start(http, alike(moments.len() + 1, Mode::QUERY_ON));
+    for (http, modes) in SPREAD {
+        let cases = moments.len() * modes.len();
+        let cluster = start(http, alike(cases + 1, &modes));
         let kubeconfig = cluster.kubeconfig(User::Admin);
         for path in [&[][..], &["--path", "kubelet.log"]] {
             let asked = |node: usize| ask(&kubeconfig, &[&[&*format!("node-{node:03}")], path].concat());
-            let whole = asked(moments.len()).expect(0, &[]).stdout.clone();
-            for (node, what) in moments.iter().enumerate() {
-                cluster.inject(Fault::new(what.clone()).node(&format!("node-{node:03}")).first(1));
+            let whole = asked(cases).expect(0, &[]).stdout.clone();
+            for node in 0..cases {
+                let what = moments[node / modes.len()].clone();
+                cluster.inject(Fault::new(what).node(&format!("node-{node:03}")).first(1));
             }
-            at_once(0..moments.len(), |node| {
-                same(&asked(node), &whole, &format!("{http:?} {path:?} {:?}", moments[node]))
+            at_once(0..cases, |node| {
+                same(&asked(node), &whole, &format!("{http:?} {path:?} {:?}", moments[node / modes.len()]))
             });
             cluster.heal();
         }
@@ -315,7 +328,7 @@ fn a_server_that_stays_busy_or_down_is_told_in_its_words() {
         (What::Status(StatusCode::INTERNAL_SERVER_ERROR), 1, "500 Internal Server Error", 1),
         (What::Reset, 6, "closed the connection before it answered", 4),
     ];
-    let cluster = start(Http::Both, alike(3 * answers.len(), Mode::QUERY_ON));
+    let cluster = start(Http::Both, alike(3 * answers.len(), &[Mode::QUERY_ON]));
     let kubeconfig = cluster.kubeconfig(User::Admin);
     at_once(0..3 * answers.len(), |number| {
         let node = &*format!("node-{number:03}");
@@ -506,8 +519,9 @@ fn what_a_200_says_in_place_of_a_log_is_an_error_and_never_printed() {
     let root = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(root.path().join("journal")).expect("a directory");
     let log = "Nov 14 22:13:20.262058 node-7 kubelet[1203]: I1114 22:13:20.262058    1203 x.go:1] \"one\"\n";
-    for http in VERSIONS {
-        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON).files(root.path())]);
+    {
+        let nodes = nodes_of(&WITH_QUERY).into_iter().map(|node| node.files(root.path()));
+        let cluster = start(Http::Both, nodes.collect());
         let kubeconfig = cluster.kubeconfig(User::Admin);
         for (body, code, words, printed) in [
             ("\nlog not found for kubelet\n", 5, "no log of unit kubelet", ""),
@@ -565,12 +579,16 @@ fn what_a_200_says_in_place_of_a_log_is_an_error_and_never_printed() {
             let body = body.replace("{log}", log);
             let text =
                 What::Text { status: StatusCode::OK, content_type: "text/plain;charset=UTF-8", body: body.clone() };
-            cluster.inject(Fault::new(text).path("query="));
-            for args in [&["node-a"][..], &["node-a", "-u", "kubelet", "--tail", "7"]] {
-                let ran = ask(&kubeconfig, args);
-                assert_eq!((ran.code, ran.text()), (code, printed.as_str()), "{body:?} {args:?}: {}", ran.stderr);
-                assert!(ran.stderr.contains(words), "{body:?} {args:?}: {}", ran.stderr);
+            for (node, _) in WITH_QUERY {
+                cluster.inject(Fault::new(text.clone()).node(node).path("query="));
             }
+            at_once(WITH_QUERY, |(node, _)| {
+                for args in [&[][..], &["-u", "kubelet", "--tail", "7"]] {
+                    let ran = ask(&kubeconfig, &[&[node], args].concat());
+                    assert_eq!((ran.code, ran.text()), (code, printed.as_str()), "{body:?} {args:?}: {}", ran.stderr);
+                    assert!(ran.stderr.contains(words), "{body:?} {args:?}: {}", ran.stderr);
+                }
+            });
             cluster.heal();
         }
     }
