@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) reader: Reader,
     pub(crate) port: Port,
+    /// By so many seconds its clock is ahead of the cluster's.
+    pub(crate) clock_ahead: i64,
 }
 
 /// Whether a node's kubelet listens itself.
@@ -70,12 +72,19 @@ impl Node {
             labels: Vec::new(),
             reader: Reader::default(),
             port: Port::default(),
+            clock_ahead: 0,
         }
     }
 
     /// With a port of its own.
     pub(crate) fn port(mut self, port: Port) -> Node {
         self.port = port;
+        self
+    }
+
+    /// With a clock so many seconds ahead of the cluster's.
+    pub(crate) fn clock_ahead(mut self, seconds: i64) -> Node {
+        self.clock_ahead = seconds;
         self
     }
 

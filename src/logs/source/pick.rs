@@ -85,7 +85,10 @@ impl What<'_> {
 pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
     let mut remote = None;
     if !what.anchors.is_empty() {
-        remote = anchor::resolve(node, what.anchors, what.boot, filter).await?;
+        match anchor::resolve(node, what.anchors, what.boot, filter).await? {
+            Some(opened) => remote = opened,
+            None => return Ok(false),
+        }
     }
     if !what.paths.is_empty() {
         let mut logs = Vec::new();
@@ -195,8 +198,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 }
                 Found::Absent(unit) if what.boot.is_some() => return Err(text::no_unit(&unit).into()),
                 Found::Listing(_) if what.choice == SourceChoice::Query => {
-                    let words =
-                        format!("the kubelet of {} offers no log query (it listed /var/log instead)", node.name);
+                    let words = "the kubelet offers no log query (it listed /var/log instead)";
                     return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
                 }
                 Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(text::no_unit(&unit).into()),

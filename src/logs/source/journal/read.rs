@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Live, Met, Missing, Remote, Within, boot_marker, find, timestamp};
+use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
+use crate::journal::{AnyOf, Entry, Id, Matches, Order, Query, full_name, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
@@ -18,10 +18,13 @@ use crate::logs::pace::Pace;
 use crate::logs::source::home::{choose, out_of_reach};
 use crate::logs::source::pick::Instance;
 use crate::logs::source::text::Wanted;
-use crate::logs::source::watch::Watch;
 use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{Holds, Home, KUBELET};
 use crate::time::Timestamp;
+
+mod follow;
+
+use follow::AtBoot;
 
 /// What the journal had.
 #[derive(Debug)]
@@ -43,12 +46,6 @@ pub enum Found {
 const BATCH: usize = 512;
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
-/// Lines taken in one look; the next goes on from there.
-const MOST_NEW: usize = 20_000;
-/// How often a look is begun again because the journal was rotated meanwhile.
-const MOST_ROTATIONS: u32 = 4;
-/// How far a clock may be set back while a log is followed without an entry being overlooked, in µs.
-const CLOCK_STEP: u64 = 3_600_000_000;
 /// journald's message id for lines that it dropped because a unit wrote too many.
 const SUPPRESSED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 
@@ -89,12 +86,12 @@ pub async fn read_from(
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<Found> {
-    let boot = match part.boot {
+    let named = match part.boot {
         // What the kernel said before the last start is asked for by name.
         None if matches!(wanted, Wanted::Kernel) => Some(&Boot::Back(0)),
         boot => boot,
     };
-    let boot = match boot {
+    let boot = match named {
         Some(boot) => Some(remote.within(boot).await?),
         None => None,
     };
@@ -110,14 +107,20 @@ pub async fn read_from(
     let newest = reading.newest;
     let found = match (wanted, part.instance) {
         (Wanted::Kubelet, Instance::Current) if !reading.has_identifiers => {
-            reading.elsewhere(newest, anything, out).await?
+            reading.elsewhere(newest, anything, follow.is_some(), out).await?
         }
         _ => None,
     };
     if let Some(pace) = follow
         && !matches!(found, Some(Found::Supervised(_)))
     {
-        anything |= reading.follow(pace, out).await?;
+        // The kernel's messages are this boot's only as long as nothing else is said.
+        let at_boot = match boot {
+            Some(boot) if part.boot.is_some() => AtBoot::End(boot.id),
+            _ => AtBoot::GoOn,
+        };
+        reading.follow(pace, at_boot, out).await?;
+        anything |= out.has_spoken();
     }
     reading.conclude();
     let found = match found {
@@ -158,9 +161,9 @@ struct Reading<'r, 'a, 'f> {
     newest: Option<Timestamp>,
     /// Entries that journald dropped.
     suppressed: u64,
-    /// What is read, and the last entry of it that was met.
+    /// What is read, and the same of whatever boot.
     matches: Matches,
-    last: Option<Position>,
+    of_any_boot: Matches,
     node: Machine<'a>,
 }
 
@@ -181,7 +184,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             newest: None,
             suppressed: 0,
             matches: Matches::all(),
-            last: None,
+            of_any_boot: Matches::all(),
             node,
         }
     }
@@ -190,7 +193,8 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
     async fn run(&mut self, entries: Option<AnyOf>, out: &mut Outlet) -> Flow<bool> {
         let boot = self.within.map(|boot| AnyOf::boot(boot.id));
         let identifiers = self.filter.identifiers.iter().map(|name| AnyOf::identifier(name)).reduce(AnyOf::or);
-        let matches = entries.into_iter().chain(identifiers).chain(boot).fold(Matches::all(), Matches::and);
+        self.of_any_boot = entries.into_iter().chain(identifiers).fold(Matches::all(), Matches::and);
+        let matches = boot.into_iter().fold(self.of_any_boot.clone(), Matches::and);
         let micros = |at: Option<Timestamp>| at.map(|at| u64::try_from(at.as_micros()).unwrap_or(0));
         self.matches = matches.clone();
         let query = Query { since: micros(self.since), until: micros(self.until), ..Query::new(matches) };
@@ -232,7 +236,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             anything |= !lines.is_empty();
             match needs {
                 // What is at hand goes out while the rest is on its way.
-                Some(needs) if lines.is_empty() || self.remote.unsure => {
+                Some(needs) if lines.is_empty() || self.remote.journal.is_held() => {
                     out.lines(std::mem::take(&mut lines)).await?;
                     self.remote.fetch(needs).await?;
                 }
@@ -302,99 +306,10 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         Ok(anything)
     }
 
-    /// What is written from now on, until the window's end.
-    async fn follow(&mut self, pace: &Pace, out: &mut Outlet) -> Flow<bool> {
-        let mut watch = Watch::new(self.node, pace, self.until);
-        let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
-        let began = self.node.clock.now();
-        let mut anything = false;
-        let mut damages = self.remote.damaged.len();
-        // Of the files that are written to, what was known when they were read last.
-        let mut seen = None;
-        out.live();
-        while watch.wait().await {
-            let looked = self.look(began, &mut seen, &mut kubelet, out).await;
-            anything |= matches!(looked, Ok(true));
-            for damage in self.remote.damaged.get(damages..).unwrap_or_default() {
-                watch.lost(damage.clone());
-            }
-            damages = self.remote.damaged.len();
-            watch.heard(looked)?;
-        }
-        watch.end(anything)
-    }
-
-    /// Hands on what was written since the last look, if anything was; whether anything of it was wanted.
-    async fn look(
-        &mut self,
-        began: Timestamp,
-        seen: &mut Option<Vec<Live>>,
-        kubelet: &mut Option<KubeletLines>,
-        out: &mut Outlet,
-    ) -> Flow<bool> {
-        // A few hundred bytes tell whether anything was.
-        let live = self.remote.live().await?;
-        if seen.as_ref() == Some(&live) {
-            return Ok(false);
-        }
-        let (last, boot) = (self.last, self.boot);
-        for attempt in 1.. {
-            let names = self.remote.relist().await?;
-            let read = self.read_new(began, kubelet).await;
-            // A file that was full is renamed and another has its name: what was read under that name after it was listed
-            // may be the wrong one.
-            if self.remote.names().await? == names || attempt == MOST_ROTATIONS {
-                let (lines, whole) = read?;
-                let anything = !lines.is_empty();
-                out.lines(lines).await?;
-                *seen = whole.then_some(live);
-                return Ok(anything);
-            }
-            (self.last, self.boot) = (last, boot);
-        }
-        Ok(false)
-    }
-
-    /// What stands behind the last known entry, wherever it is by now; whether that is all there is.
-    async fn read_new(&mut self, began: Timestamp, kubelet: &mut Option<KubeletLines>) -> Flow<(Vec<Line>, bool)> {
-        let micros = |at: Timestamp| u64::try_from(at.as_micros()).ok();
-        let since = self.last.map_or(micros(began), |last| Some(last.realtime.saturating_sub(CLOCK_STEP)));
-        let until = self.until.and_then(micros);
-        let query = Query { since, until, after: self.last, ..Query::new(self.matches.clone()) };
-        self.remote.ask(query);
-        let identifiers = std::mem::take(&mut self.filter.identifiers);
-        let mut lines = Vec::new();
-        let mut whole = false;
-        let met = loop {
-            match self.remote.next().await {
-                Ok(Met::Entry(entry)) => {
-                    if let Some(line) = self.wanted(entry, kubelet) {
-                        self.mark(&line, &mut lines);
-                        lines.push(line);
-                    }
-                    if lines.len() >= MOST_NEW {
-                        break Ok(());
-                    }
-                }
-                Ok(Met::Value(_)) => {}
-                Ok(Met::End) => {
-                    whole = true;
-                    break Ok(());
-                }
-                Err(halt) => break Err(halt),
-            }
-        };
-        self.filter.identifiers = identifiers;
-        met.map(|()| (lines, whole))
-    }
-
     /// An entry as a line, if it is wanted.
     fn wanted(&mut self, entry: Arc<Entry>, kubelet: &mut Option<KubeletLines>) -> Option<Line> {
         let taken = timestamp(entry.position.realtime);
         self.newest = self.newest.max(Some(taken));
-        if self.last.is_none_or(|last| entry.position.compare(&last).is_gt()) {
-            self.last = Some(entry.position);
-        }
         if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED) {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
@@ -428,17 +343,30 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
     }
 
     /// The kubelet, where the unit of its name has nothing or ended long ago: another unit may run it.
-    async fn elsewhere(&mut self, newest: Option<Timestamp>, anything: bool, out: &mut Outlet) -> Flow<Option<Found>> {
+    async fn elsewhere(
+        &mut self,
+        newest: Option<Timestamp>,
+        anything: bool,
+        followed: bool,
+        out: &mut Outlet,
+    ) -> Flow<Option<Found>> {
         let now = self.node.clock.now();
         let end = self.until.unwrap_or(now).min(self.within.map_or(now, |boot| boot.last));
         let old = newest.is_none_or(|newest| newest < end.saturating_sub(QUIET));
         if self.want.last == Some(0) || anything && !old {
             return Ok(None);
         }
-        let Some((home, at)) = self.remote.home(self.within.map(|boot| boot.id)).await? else { return Ok(None) };
-        if home.unit == KUBELET || newest.is_some_and(|newest| at <= newest) {
+        // What is followed goes on from what was read.
+        let read = followed.then(|| self.remote.put_aside());
+        let home = self.remote.home(self.within.map(|boot| boot.id)).await?;
+        let newer = |at: Timestamp| newest.is_none_or(|newest| at > newest);
+        let Some((home, _)) = home.filter(|(home, at)| home.unit != KUBELET && newer(*at)) else {
+            if let Some(read) = read {
+                self.remote.fetched.clear();
+                self.remote.journal = read;
+            }
             return Ok(None);
-        }
+        };
         if home.holds == Holds::Supervisor {
             return match anything {
                 false => Ok(Some(Found::Supervised(home))),
