@@ -414,7 +414,9 @@ fn a_plain_log_costs_one_request_and_names_its_client() {
         let before = cluster.requests().len();
         run(&kubeconfig, &args).expect(0, &[]);
         let requests = cluster.requests().split_off(before);
-        assert_eq!(requests.len(), 1, "{args:?}: {requests:#?}");
+        // And one for the kubelet's configuration, which tells whether its unit holds all of its lines.
+        assert_eq!(requests.len(), 2, "{args:?}: {requests:#?}");
+        assert!(requests[1].target.ends_with("/proxy/configz"), "{args:?}: {requests:#?}");
         let agent = requests[0].headers.get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default();
         assert!(agent.starts_with("kubectl-kubelet_logs/"), "{agent}");
         assert!(!requests[0].headers.contains_key("accept"));

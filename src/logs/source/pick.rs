@@ -181,6 +181,14 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
             match found {
                 Found::Log { anything } => {
                     node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
+                    let of_kubelet = match wanted {
+                        Wanted::Kubelet => filter.kubelet.is_none(),
+                        Wanted::Units(units) => units.iter().any(|unit| unit == KUBELET),
+                        Wanted::Kernel => false,
+                    };
+                    if of_kubelet && want.last != Some(0) {
+                        home::warn_of_cgroup(node).await;
+                    }
                     check_time_was_seen(filter, &wanted.names())?;
                     check_severity_was_seen(filter)?;
                     if let (Some(pace), Some(query)) = (node.follow, &mut followed) {
