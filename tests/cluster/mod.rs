@@ -12,6 +12,7 @@ pub(crate) mod ranges;
 pub(crate) mod files;
 pub(crate) mod query;
 pub(crate) mod openshift;
+pub(crate) mod windows;
 pub(crate) mod journal;
 pub(crate) mod engine;
 pub(crate) mod distro;
@@ -245,9 +246,11 @@ impl Cluster {
         self.faults.inject(fault);
     }
 
-    /// Ends all faults.
+    /// Ends all faults. One that nobody felt is a mistake in the test.
+    #[track_caller]
     pub(crate) fn heal(&self) {
-        self.faults.clear();
+        let missed = self.faults.clear();
+        assert!(missed.is_empty(), "nobody felt these faults: {missed:#?}");
     }
 
     /// A node's /var/log, which a test may change.
@@ -358,6 +361,7 @@ impl Drop for Cluster {
         assert!(ended, "the simulated cluster panicked");
         let asked = self.looked_at.load(Ordering::SeqCst) || !self.record.requests().is_empty();
         assert!(asked, "the simulated cluster was never asked anything");
+        self.heal();
     }
 }
 

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::api::{self, Api};
 use super::body::{self, Answer};
 use super::direct;
-use super::fault::{self, Control, Faults, Watched, What};
+use super::fault::{self, Control, Faults, Strike, Watched, What};
 use super::objects::Member;
 
 /// A request as it came in.
@@ -322,12 +322,12 @@ async fn answer(
     });
     let answering = Answering::new(&service.record, connection, node);
     let struck = service.faults.strike(node, &target);
-    if let Some(what) = &struck
-        && let Some(instead) = fault::before(what, &control).await
+    if let Some(strike) = &struck
+        && let Some(instead) = fault::before(strike, &control).await
     {
         return instead;
     }
-    if let Some(What::Ranges(habit)) = &struck
+    if let Some(Strike { what: What::Ranges(habit), .. }) = &struck
         && let Some(refused) = habit.pass_on(&mut head.headers)
     {
         return Ok(refused);
@@ -338,7 +338,7 @@ async fn answer(
         Face::Kubelet(member) => direct::serve(&service.api, member, &asked).await?,
     };
     let answered = match struck {
-        Some(what) => fault::after(what, answered, control).await?,
+        Some(strike) => fault::after(strike, answered, control).await?,
         None => answered,
     };
     Ok(answered.map(|body| body::counted(body, sent, Box::new(answering))))

@@ -9,7 +9,7 @@ use super::distro::{self, Distribution};
 use super::fault::Fault;
 use super::files::Mime;
 use super::journal::{Journal, Reader};
-use super::kubelet::{Mode, Release};
+use super::kubelet::{Flavour, Mode, Release};
 use super::objects::Health;
 use super::tls::Versions;
 use super::zone::Zone;
@@ -58,13 +58,14 @@ pub(crate) enum Files {
 }
 
 impl Node {
-    /// A healthy node in UTC with the usual files.
+    /// A healthy node in UTC with the usual files; a Windows node keeps no journal.
     pub(crate) fn new(name: &str, mode: Mode) -> Node {
+        let journal = if mode.flavour == Flavour::Windows { Journal::None } else { Journal::default() };
         Node {
             name: name.to_owned(),
             mode,
             zone: "UTC0".to_owned(),
-            journal: Journal::default(),
+            journal,
             files: Files::default(),
             mime: Mime::default(),
             health: Health::default(),

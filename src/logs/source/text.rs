@@ -330,7 +330,11 @@ fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Er
     } else {
         "/var/log has no text file of it"
     };
-    let off = if known == Known::QueryOff { "the kubelet offers no log query; " } else { "" };
+    let off = match known {
+        Known::QueryOff => "the kubelet offers no log query; ",
+        Known::TextFile => "the query shows a table or a file, of which it can't tell what is new; ",
+        Known::NoUnit | Known::Nothing => "",
+    };
     let list = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
     let hint = if known == Known::QueryOff { format!("{list}\n{QUERY_OFF}") } else { list };
     Error::new(Kind::NotFound, format!("no log of {units}: {off}{holds}")).hint(hint)
