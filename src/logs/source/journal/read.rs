@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Id, Matches, Order, Query, full_name, short_precise};
+use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
