@@ -472,3 +472,30 @@ fn a_journal_that_ends_inside_a_line_is_continued_wherever_it_ends() {
         }
     }
 }
+
+#[test]
+fn a_boot_that_breaks_off_is_continued_in_that_boot() {
+    // Hours each: where the last of a boot stood is asked for with an hour to spare.
+    let mut long = log().clone();
+    long.boots.insert(0, "0d".repeat(16));
+    let count = long.entries.len();
+    for (number, entry) in long.entries.iter_mut().enumerate() {
+        entry.boot = [2 * count / 5, 3 * count / 5].iter().filter(|from| number >= **from).count();
+    }
+    let log: &'static Recording = Box::leak(Box::new(long));
+    let nodes = WITH_QUERY.map(|(name, mode)| Node::new(name, mode).reader(Reader::Made(log)));
+    let cluster = Setup::new(nodes.map(|node| Node { files: Files::Bare, ..node }).to_vec()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let most = (count - count / 10).to_string();
+    for (name, _) in WITH_QUERY {
+        for (args, path) in
+            [(&["--tail", &most][..], "boot=-1"), (&["--tail", &most], "boot=-2"), (&["-b", "-1"], "boot=-1")]
+        {
+            let args = [&[name, "--source=query"], args].concat();
+            let whole = run(&kubeconfig, &args).expect(0, &[]).stdout.clone();
+            cluster.inject(Fault::new(What::CutAfter(10_000)).path(path).first(1));
+            same(&words(name, &args), &run(&kubeconfig, &args), &whole);
+            cluster.heal();
+        }
+    }
+}
