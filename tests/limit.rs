@@ -283,6 +283,21 @@ fn an_answer_cut_at_the_limit_is_continued_whatever_was_asked() {
     }
 }
 
+/// Says nothing for most of the time it has.
+fn late(args: &[String]) -> Vec<Step> {
+    let wait = if args[0] == "--field" { Duration::ZERO } else { LIMIT * 2 / 3 };
+    vec![Step::Wait(wait), Step::Print(journalctl(0, args))]
+}
+
+#[test]
+fn a_first_byte_that_comes_late_but_in_time_is_waited_for() {
+    let cluster = start(in_every_mode(vec![node("late", 0, late)]));
+    let whole = journalctl(0, &["--unit=kubelet".to_owned()]);
+    for (args, ran) in each(&cluster, every("late").iter().map(|name| words(name, &[])).collect()) {
+        same(&args, &ran, &whole);
+    }
+}
+
 /// Prints all, and then goes on looking for more; with a start it comes to its end.
 fn lingering(args: &[String]) -> Vec<Step> {
     let text = journalctl(0, args);

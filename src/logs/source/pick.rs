@@ -114,6 +114,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let mut journal = match what.choice {
         SourceChoice::Journal => Journal::Alone,
         SourceChoice::Auto if alone.is_some() || what.boot.is_some() => Journal::First,
+        SourceChoice::Auto if what.units.len() > MOST_UNITS => Journal::First,
         SourceChoice::Auto if node.follow.is_some() || is_part(want, filter) => Journal::First,
         SourceChoice::Auto => Journal::Later,
         SourceChoice::Query | SourceChoice::File => Journal::Never,
