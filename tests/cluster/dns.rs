@@ -28,7 +28,8 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     let mut answer = [&query[..2], &[0x81, 0x80, 0, 1, 0, u8::from(found), 0, 0, 0, 0], question].concat();
     if found {
         // The name is the question's; type and class; 60 seconds; four bytes.
-        answer.extend([0xc0, 12].into_iter().chain(A_IN).chain([0, 0, 0, 60, 0, 4]).chain(Ipv4Addr::LOCALHOST.octets()));
+        answer
+            .extend([0xc0, 12].into_iter().chain(A_IN).chain([0, 0, 0, 60, 0, 4]).chain(Ipv4Addr::LOCALHOST.octets()));
     }
     Some(answer)
 }
