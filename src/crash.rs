@@ -36,7 +36,10 @@ fn say(address: Option<usize>) {
     }
     line.add(concat!(": a defect of kubectl-kubelet_logs ", env!("CARGO_PKG_VERSION")).as_bytes());
     line.add(b"; please report this line and the command\n");
-    let _ = std::io::stderr().as_fd().try_clone_to_owned().map(|stderr| File::from(stderr).write_all(&line.bytes[..line.length]));
+    let _ = std::io::stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(|stderr| File::from(stderr).write_all(&line.bytes[..line.length]));
 }
 
 /// A line put together without allocating.

@@ -56,6 +56,9 @@ targets! {
     journal: "journal",
     quoting: "quoting",
     redact: "redact",
+    oidc_answer: "oidc-answer",
+    kuberc: "kuberc",
+    proxies: "proxies",
     times: "times",
     names: "names",
 }

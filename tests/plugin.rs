@@ -1,11 +1,12 @@
-//! Credential plugins that do not end by themselves.
+//! Credential plugins, and files, that do not end by themselves.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{program, ran};
+use crate::cluster::{Key, Mode, Node, Setup, User};
+use crate::support::{program, ran, skipped};
 
 fn kubeconfig(directory: &Path, script: &str) -> std::path::PathBuf {
     let file = directory.join("config");
@@ -17,6 +18,29 @@ fn kubeconfig(directory: &Path, script: &str) -> std::path::PathBuf {
     );
     fs::write(&file, text).expect("a kubeconfig");
     file
+}
+
+/// A plugin that leaves a line in a file each time, before it does this.
+fn counted(directory: &Path, script: &str) -> (std::path::PathBuf, impl Fn() -> usize) {
+    let count = directory.join("count");
+    let config = kubeconfig(directory, &format!("echo x >> {}; {script}", count.display()));
+    (config, move || fs::read_to_string(&count).map_or(0, |lines| lines.lines().count()))
+}
+
+#[test]
+fn one_that_fails_or_hangs_runs_once_for_all_nodes() {
+    for (script, words, arguments) in [
+        ("echo no >&2; exit 3", "failed with exit code 3", &[][..]),
+        ("echo junk", "printed no ExecCredential", &[]),
+        ("exec sleep 1000", "did not end within 0.2 s", &["--request-timeout", "200ms"]),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (config, runs) = counted(directory.path(), script);
+        let mut command = program();
+        command.args(["a", "b", "c", "d", "--path", "a.log", "--kubeconfig"]).arg(config).args(arguments);
+        ran(command.output().expect("the binary runs")).expect(4, &[words]);
+        assert_eq!(runs(), 1, "{script}");
+    }
 }
 
 #[test]
@@ -37,5 +61,101 @@ fn ctrl_c_ends_the_run_and_the_plugin() {
         let ran = ran(child.wait_with_output().expect("an end"));
         ran.expect(130, &["the credential plugin \"/bin/sh\" did not end: killed"]);
         assert_eq!(plugin.read_to_end(&mut Vec::new()).expect("the end of the plugin"), 0, "{arguments:?}");
+    }
+}
+
+/// Fields of the cluster and of the user, each with a file that nobody writes to; the kubeconfig itself is another.
+const FILES: [(&str, &str); 5] = [
+    ("certificate-authority: @", "{token: x}"),
+    ("insecure-skip-tls-verify: true", "{tokenFile: @}"),
+    ("insecure-skip-tls-verify: true", "{client-certificate: @, client-key: @}"),
+    (
+        "insecure-skip-tls-verify: true",
+        "{auth-provider: {name: oidc, config: {idp-issuer-url: 'https://i', client-id: a, idp-certificate-authority: @}}}",
+    ),
+    ("", ""),
+];
+
+#[test]
+fn files_that_nobody_writes_to_hold_up_neither_timeout_nor_ctrl_c() {
+    std::thread::scope(|scope| {
+        for (cluster, user) in FILES {
+            scope.spawn(move || waits_for(cluster, user));
+        }
+    });
+}
+
+fn waits_for(cluster: &str, user: &str) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
+    let mut config = fifo.clone();
+    if !user.is_empty() {
+        config = directory.path().join("config");
+        let text = format!(
+            "current-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+                 clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1', {cluster}}}}}]\n\
+                 users: [{{name: u, user: {user}}}]\n"
+        );
+        fs::write(&config, text.replace('@', &fifo.display().to_string())).expect("a kubeconfig");
+    }
+    for arguments in [&["node-a", "--timeout", "200ms"][..], &["ls", "node-a", "--timeout", "200ms"]] {
+        let mut command = program();
+        command.args(arguments).arg("--kubeconfig").arg(&config);
+        ran(command.output().expect("it ends")).expect(3, &["the run took longer than --timeout 200ms"]);
+    }
+    let mut command = program();
+    command.args(["node-a", "--kubeconfig"]).arg(&config).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    // After some seconds of waiting it says so.
+    let mut said = std::io::BufReader::new(child.stderr.take().expect("its stderr"));
+    let mut line = String::new();
+    while !line.contains("note: waiting for what ") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("text") > 0, "it ended: {user}");
+    }
+    assert!(line.contains(&fifo.display().to_string()), "{line}");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill").success());
+    assert_eq!(child.wait().expect("an end").code(), Some(130), "{user}");
+}
+
+#[test]
+fn a_shells_pipes_are_files_as_for_kubectl() {
+    let bash = Command::new("bash").arg("-c").arg("test -e <(:)").status();
+    if !bash.is_ok_and(|status| status.success()) {
+        return skipped("a shell's pipes: there is no bash");
+    }
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]).start();
+    let directory = tempfile::tempdir().expect("a directory");
+    let pair = cluster.pair(User::Admin, Key::EcPkcs8);
+    let put = |name: &str, content: &str| fs::write(directory.path().join(name), content).expect("a file");
+    put("ca", cluster.ca());
+    put("crt", &pair.certificate_pem);
+    put("key", &pair.key_pem);
+    put("token", &User::Admin.token());
+    let config = |user: &str| {
+        format!(
+            "current-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+             clusters: [{{name: c, cluster: {{server: '{}'}}}}]\nusers: [{{name: u, user: {user}}}]\n",
+            cluster.url()
+        )
+    };
+    put("config", &config("{}"));
+    let with_token = "--kubeconfig <(sed \"s|{}|{tokenFile: $1}|\" config) --certificate-authority <(cat ca)";
+    for (nth, arguments) in [
+        (
+            "1",
+            "--kubeconfig <(cat config) --certificate-authority <(cat ca) --client-certificate <(cat crt) --client-key <(cat key)",
+        ),
+        ("2", with_token),
+    ] {
+        let script = format!("run() {{ \"$0\" node-a node-a --path messages {arguments}; }}; run <(cat token)");
+        let mut command = Command::new("bash");
+        let binary = env!("CARGO_BIN_EXE_kubectl-kubelet_logs");
+        command.args(["-c", &script, binary]).current_dir(directory.path()).stdin(Stdio::null());
+        ran(command.output().expect("bash runs")).expect(0, &[]);
+        let last = cluster.requests().pop().expect("a request");
+        assert_eq!(last.user, "admin", "{nth}");
     }
 }

@@ -12,7 +12,7 @@ use kubelet_logs::args::{Parsed, parse};
 use kubelet_logs::auth::Stdin;
 use kubelet_logs::clock::Clock;
 use kubelet_logs::command::Context;
-use kubelet_logs::config::Env;
+use kubelet_logs::config::{self, Env};
 use kubelet_logs::error::{Kind, Result};
 use kubelet_logs::http::ranges::{Fetched, Limits, Ranges, Wanted};
 use kubelet_logs::interrupt::Interrupt;
@@ -39,7 +39,8 @@ pub(crate) fn client(cluster: &Cluster, user: User) -> Arc<Client> {
         stdin: Stdin::Other,
         interrupt: Interrupt::new().1,
     };
-    context.cluster(&options).expect("a client").client
+    let config = config::load(&options.connection, &context.env).expect("a configuration");
+    Arc::new(context.client(&config, &options).expect("a client"))
 }
 
 const FILE: &str = "large.log";

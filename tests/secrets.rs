@@ -1,4 +1,4 @@
-//! Servers and proxies that repeat what they were sent: our own credentials are in nothing that is printed, however much of it.
+//! Servers, proxies and identity providers that repeat what they were sent: our own credentials are in nothing that is printed, however much of it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use crate::support::{program, ran};
 const SECRET: &str = "s3cr3t-it's\\here";
 const VERBOSITIES: [&str; 5] = ["0", "6", "8", "9", "10"];
 
-/// What is made of a request's head.
+/// What is made of a request: its head, and what it carries.
 type Echo = fn(&str) -> String;
 
 fn answer(status: &str, headers: &str, body: &str) -> String {
@@ -93,7 +93,15 @@ fn talk<S: Read + Write>(mut stream: S, echo: Echo) {
             _ => return,
         }
     }
-    let _ = stream.write_all(echo(&String::from_utf8_lossy(&head)).as_bytes()).and_then(|()| stream.flush());
+    let mut request = String::from_utf8_lossy(&head).into_owned();
+    let length =
+        request.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut form = vec![0; length.unwrap_or(0)];
+    if stream.read_exact(&mut form).is_err() {
+        return;
+    }
+    request.push_str(&String::from_utf8_lossy(&form));
+    let _ = stream.write_all(echo(&request).as_bytes()).and_then(|()| stream.flush());
     let _ = stream.read(&mut byte);
 }
 
@@ -166,6 +174,151 @@ fn what_a_proxy_repeats_of_its_password_is_not_shown() {
             let env = [("HTTPS_PROXY", proxy.as_str())];
             let text = printed(dir.path(), "https://api.example:6443", "token: s3cr3t-token", &env, verbosity);
             assert_hidden(&text, &secrets, &format!("-v {verbosity}"));
+        }
+    }
+}
+
+#[test]
+fn what_a_proxy_without_tls_in_front_of_the_server_repeats_is_not_shown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let secrets = ["s3cr3t".to_owned(), STANDARD.encode("bob:s3cr3t-proxy")];
+    for (what, echo) in ECHOES {
+        let proxy = format!("http://bob:s3cr3t-proxy@{}", serve(false, echo));
+        for verbosity in VERBOSITIES {
+            for variable in ["HTTP_PROXY", "http_proxy"] {
+                let env = [(variable, proxy.as_str())];
+                let text = printed(dir.path(), "http://api.example:8080", "token: s3cr3t-token", &env, verbosity);
+                assert_hidden(&text, &secrets, &format!("{what}, {variable}, -v {verbosity}"));
+            }
+            let server = format!("http://api.example:8080\", proxy-url: \"{proxy}");
+            let text = printed(dir.path(), &server, "{}", &[], verbosity);
+            assert_hidden(&text, &secrets, &format!("{what}, proxy-url, -v {verbosity}"));
+        }
+    }
+}
+
+#[test]
+fn a_password_that_is_written_badly_into_a_proxys_url_is_neither_shown_nor_asked_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for url in [
+        "http://bob:p@s3cr3t/w0rd@host",
+        "http://bob:p@s3cr3t?w0rd@host:3128",
+        "bob:p@s3cr3t#w0rd@host",
+        "http://s3cr3t:1/2@host",
+        "http://bob:s3cr3t/w0rd@host",
+        "http://bob:s3cr3t w0rd@host",
+        "bob:s3cr3t@host:port",
+        "http://bob:s3cr3t\\w0rd@host",
+    ] {
+        for verbosity in ["0", "10"] {
+            let text = printed(dir.path(), "https://a.invalid", "{}", &[("HTTPS_PROXY", url)], verbosity);
+            assert_hidden(&text, &["s3cr3t".to_owned(), "w0rd".to_owned()], &format!("HTTPS_PROXY={url}"));
+            let server = format!("https://a.invalid\", \"proxy-url\": '{url}', tls-server-name: \"a");
+            let text = printed(dir.path(), &server, "{}", &[], verbosity);
+            assert_hidden(&text, &["s3cr3t".to_owned(), "w0rd".to_owned()], &format!("proxy-url {url}"));
+        }
+    }
+}
+
+#[test]
+fn what_a_server_repeats_of_impersonated_extras_is_not_shown() {
+    fn extras(head: &str) -> String {
+        let lines: Vec<&str> =
+            head.lines().filter(|line| line.to_ascii_lowercase().starts_with("impersonate")).collect();
+        let value = lines.join(" ");
+        answer("403 Forbidden", &format!("X-Echo: {value}\r\nAudit-Id: {value}\r\n"), &value)
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    for (tls, scheme) in [(true, "https"), (false, "http")] {
+        let server = format!("{scheme}://{}", serve(tls, extras));
+        for verbosity in VERBOSITIES {
+            let user = "{as: jane, as-user-extra: {Scopes: [\"s3cr3t-scope of mine\", b]}}";
+            let text = printed(dir.path(), &server, user, &[], verbosity);
+            assert_hidden(&text, &["s3cr3t".to_owned(), "of mine".to_owned()], &format!("{scheme}, -v {verbosity}"));
+            assert!(text.contains("jane"), "whom to act as is no secret: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_an_identity_provider_repeats_or_gives_is_not_shown() {
+    fn provider(request: &str, refused: impl Fn(&str) -> String) -> String {
+        let host = request.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("host: ").map(str::to_owned));
+        let host = host.unwrap_or_default();
+        match request.starts_with("GET ") {
+            true => {
+                let url = format!("http://{host}");
+                let configuration = serde_json::json!({"issuer": url, "token_endpoint": url + "/token"});
+                answer("200 OK", "Content-Type: application/json\r\n", &configuration.to_string())
+            }
+            false => refused(request.rsplit("\r\n\r\n").next().unwrap_or_default()),
+        }
+    }
+    let echoes: [(&str, Echo); 4] = [
+        ("headers", |request| {
+            let basic = credentials(request);
+            provider(request, |form| {
+                answer(
+                    "400 Bad Request",
+                    &format!("X-Echo: {form}\r\nX-Basic: {basic}\r\nVia: {form} {basic}\r\n"),
+                    "no",
+                )
+            })
+        }),
+        ("an error", |request| {
+            let basic = credentials(request);
+            provider(request, |form| {
+                let body = serde_json::json!({"error": form, "error_description": basic});
+                answer("400 Bad Request", "", &body.to_string())
+            })
+        }),
+        ("new tokens", |request| {
+            provider(request, |_| {
+                answer(
+                    "200 OK",
+                    "X-Session: s3cr3t-new\r\nX-Other: s3cr3t-new\r\n",
+                    "{\"access_token\": \"s3cr3t-new\"}",
+                )
+            })
+        }),
+        ("a redirect", |request| {
+            provider(request, |form| answer("302 Found", &format!("Location: ftp://s3cr3t.example/x?{form}\r\n"), ""))
+        }),
+    ];
+    let dir = tempfile::tempdir().expect("a directory");
+    let secrets =
+        ["s3cr3t".to_owned(), "ab+cd".to_owned(), "ab%2Bcd".to_owned(), STANDARD.encode("kube:s3cr3t-client")];
+    for (what, echo) in echoes {
+        let issuer = serve(false, echo);
+        let user = format!(
+            "auth-provider: {{name: oidc, config: {{idp-issuer-url: \"http://{issuer}\", client-id: kube, \
+             client-secret: s3cr3t-client, refresh-token: \"s3cr3t ab+cd/ef\"}}}}"
+        );
+        for verbosity in VERBOSITIES {
+            let text = printed(dir.path(), "https://127.0.0.1:1", &user, &[], verbosity);
+            assert!(text.contains("the provider") || text.contains("the token endpoint"), "{what}: {text}");
+            assert_hidden(&text, &secrets, &format!("{what}, -v {verbosity}"));
+        }
+    }
+}
+
+#[test]
+fn tokens_that_a_login_page_hands_over_in_a_redirect_are_not_shown() {
+    let redirects: [Echo; 2] = [
+        |_| {
+            answer("302 Found", "Location: https://other.example/cb?id_token=s3cr3t-theirs#access_token=s3cr3t\r\n", "")
+        },
+        |head| match head.contains("/cb?") {
+            false => answer("302 Found", "Location: /cb?id_token=s3cr3t-theirs\r\n", ""),
+            true => answer("403 Forbidden", "", "no"),
+        },
+    ];
+    let dir = tempfile::tempdir().expect("a directory");
+    for redirect in redirects {
+        let server = format!("https://{}", serve(true, redirect));
+        for verbosity in VERBOSITIES {
+            let text = printed(dir.path(), &server, "token: x", &[], verbosity);
+            assert_hidden(&text, &["s3cr3t".to_owned()], &format!("-v {verbosity}"));
         }
     }
 }

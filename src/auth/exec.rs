@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 
 use self::process::{News, Trouble};
 use super::Stdin;
+use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::fields::{Hidden, Text, hidden, mapping, text};
 use crate::config::{Cluster, Env, Exec, ExecApi, Interactive, PluginPolicy, Trust, kubeconfig, pem, quoted};
@@ -58,7 +59,15 @@ pub(super) struct Plugin {
     limit: Option<Duration>,
     notices: Notices,
     /// Held while the plugin runs, so that it runs once for all who wait.
-    last: Mutex<Option<Arc<Credentials>>>,
+    last: Mutex<Last>,
+}
+
+/// What came of its runs.
+#[derive(Default)]
+struct Last {
+    /// The last that were good.
+    credentials: Option<Arc<Credentials>>,
+    failure: Failure,
 }
 
 /// What a plugin gave.
@@ -108,7 +117,7 @@ impl Plugin {
             policy: exec.policy.clone(),
             limit: None,
             notices,
-            last: Mutex::new(None),
+            last: Mutex::default(),
         }
     }
 
@@ -120,7 +129,7 @@ impl Plugin {
     /// Its credentials, from the last run unless they have expired.
     pub(super) async fn current(&self, clock: &Clock) -> Result<Arc<Credentials>> {
         let mut last = self.last.lock().await;
-        match &*last {
+        match &last.credentials {
             Some(known) if known.expires.is_none_or(|end| clock.now() <= end) => Ok(Arc::clone(known)),
             _ => self.run(&mut last, clock).await,
         }
@@ -130,7 +139,7 @@ impl Plugin {
     /// never ran.
     pub(super) async fn identity(&self, clock: &Clock) -> Result<(Option<Arc<Identity>>, u64)> {
         let mut last = self.last.lock().await;
-        let credentials = match &*last {
+        let credentials = match &last.credentials {
             Some(known) => Arc::clone(known),
             None => self.run(&mut last, clock).await?,
         };
@@ -140,22 +149,25 @@ impl Plugin {
     /// Runs it again, unless that has happened since the run of `generation`.
     pub(super) async fn renew(&self, generation: u64, clock: &Clock) -> Result<()> {
         let mut last = self.last.lock().await;
-        if last.as_ref().is_none_or(|known| known.generation == generation) {
+        if last.credentials.as_ref().is_none_or(|known| known.generation == generation) {
             self.run(&mut last, clock).await?;
         }
         Ok(())
     }
 
-    async fn run(&self, last: &mut Option<Arc<Credentials>>, clock: &Clock) -> Result<Arc<Credentials>> {
+    async fn run(&self, last: &mut Last, clock: &Clock) -> Result<Arc<Credentials>> {
+        if let Some(error) = last.failure.again(clock.now()) {
+            return Err(error);
+        }
         self.notices.verbose(6, || format!("running the credential plugin {}", self.name()));
-        let output = self.output(clock).await?;
-        let generation = last.as_ref().map_or(0, |known| known.generation) + 1;
-        let mut credentials = self.read(output.expose(), generation)?;
-        if let Some(known) = last {
+        let generation = last.credentials.as_ref().map_or(0, |known| known.generation) + 1;
+        let ran = self.output(clock).await.and_then(|output| self.read(output.expose(), generation));
+        let mut credentials = ran.map_err(|error| last.failure.keep(error, clock.now()))?;
+        if let Some(known) = &last.credentials {
             credentials.changes = known.changes + u64::from(!is_same(&known.identity, &credentials.identity));
         }
         let credentials = Arc::new(credentials);
-        *last = Some(Arc::clone(&credentials));
+        last.credentials = Some(Arc::clone(&credentials));
         Ok(credentials)
     }
 
@@ -191,6 +203,8 @@ impl Plugin {
             Ok((_, status)) => Err(self
                 .fault(&format!("failed with {}", process::ending(status)))
                 .hint("its own words are on stderr; it may ask for a new login")),
+            Err(Trouble::Start(why)) if why.kind() == io::ErrorKind::InvalidInput => Err(fault("can't be run", why)
+                .hint("exec.command, args and env in the user entry of the kubeconfig must be without NUL characters")),
             Err(Trouble::Start(why)) => {
                 Err(fault("can't be run", why).hint("check exec.command in the user entry of the kubeconfig"))
             }
@@ -331,7 +345,7 @@ pub fn read_answer(output: &[u8]) -> Result<()> {
         policy: PluginPolicy::AllowAll,
         limit: None,
         notices: Notices::new(0, true, |_| {}),
-        last: Mutex::new(None),
+        last: Mutex::default(),
     };
     plugin.read(output, 0).map(drop)
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+use tokio::sync::Mutex;
 
-use crate::config::read_file;
+use crate::clock::Clock;
+use crate::config::{is_pipe, read_in_time};
 use crate::error::{Error, Kind, Result};
 use crate::notice::Notices;
 use crate::time::Timestamp;
@@ -46,10 +47,10 @@ impl TokenFile {
     }
 
     /// The header to send now.
-    pub(super) fn current(&self, now: Timestamp) -> Result<(HeaderValue, u64)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.value.is_none() || state.next.is_none_or(|next| now >= next) {
-            self.look(&mut state, now)?;
+    pub(super) async fn current(&self, clock: &Clock) -> Result<(HeaderValue, u64)> {
+        let mut state = self.state.lock().await;
+        if state.value.is_none() || state.next.is_none_or(|next| clock.now() >= next) {
+            self.look(&mut state, clock).await?;
         }
         match &state.value {
             Some(value) => Ok((value.clone(), state.generation)),
@@ -58,17 +59,18 @@ impl TokenFile {
     }
 
     /// Looks again because the server refused the token of `generation`; whether there is another now.
-    pub(super) fn reread(&self, generation: u64, now: Timestamp) -> Result<bool> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.generation == generation {
-            self.look(&mut state, now)?;
+    pub(super) async fn reread(&self, generation: u64, clock: &Clock) -> Result<bool> {
+        let mut state = self.state.lock().await;
+        if state.generation == generation && !is_pipe(&self.path) {
+            self.look(&mut state, clock).await?;
         }
         Ok(state.generation != generation)
     }
 
     /// Reads the file; a failure matters only where there is no earlier token.
-    fn look(&self, state: &mut State, now: Timestamp) -> Result<()> {
-        let text = self.read();
+    async fn look(&self, state: &mut State, clock: &Clock) -> Result<()> {
+        let text = self.read(clock).await;
+        let now = clock.now();
         // What the file held at first counts even where it can't be sent: the token beside it may be somebody else's.
         let counts = text.is_ok() && state.next.is_none();
         match text.and_then(|text| self.header(&text)) {
@@ -77,7 +79,8 @@ impl TokenFile {
                     state.value = Some(value);
                     state.generation += 1;
                 }
-                state.next = Some(now.saturating_add(FRESH));
+                // What a pipe gave it gives no more.
+                state.next = Some(now.saturating_add(if is_pipe(&self.path) { Duration::MAX } else { FRESH }));
                 state.failed = false;
                 Ok(())
             }
@@ -92,8 +95,9 @@ impl TokenFile {
         }
     }
 
-    fn read(&self) -> Result<String> {
-        let bytes = read_file(&self.path, MAX_FILE).map_err(|error| self.fault("can't be read").because(error))?;
+    async fn read(&self, clock: &Clock) -> Result<String> {
+        let bytes = read_in_time(&self.path, MAX_FILE, &self.notices, clock).await;
+        let bytes = bytes.map_err(|error| self.fault("can't be read").because(error))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| self.fault("is not text"))?.trim();
         if text.is_empty() {
             return Err(self.fault("is empty"));
@@ -124,19 +128,23 @@ mod tests {
 
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_micros(seconds * 1_000_000)
+    fn at(seconds: i64) -> Clock {
+        Clock::Fixed(Timestamp::from_micros(seconds * 1_000_000))
     }
 
-    fn file(path: &Path, first: Option<&str>) -> (TokenFile, Arc<Mutex<Vec<String>>>) {
-        let heard = Arc::new(Mutex::new(Vec::new()));
+    fn block_on<F: Future>(work: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    fn file(path: &Path, first: Option<&str>) -> (TokenFile, Arc<std::sync::Mutex<Vec<String>>>) {
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
         let sink = Arc::clone(&heard);
         let notices = Notices::new(0, false, move |line| sink.lock().unwrap().push(line.to_owned()));
         (TokenFile::new(path.to_owned(), first.map(|token| super::super::bearer(token).unwrap()), notices), heard)
     }
 
     fn token(file: &TokenFile, seconds: i64) -> String {
-        file.current(at(seconds)).unwrap().0.to_str().unwrap().to_owned()
+        block_on(file.current(&at(seconds))).unwrap().0.to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -186,7 +194,7 @@ mod tests {
             (Some(b"s3cr3t\ntwo"), "line break"),
         ] {
             let _ = content.map(|content| std::fs::write(&path, content).unwrap());
-            let error = file(&path, None).0.current(at(0)).unwrap_err();
+            let error = block_on(file(&path, None).0.current(&at(0))).unwrap_err();
             assert!(error.chain().contains(words) && !error.chain().contains("s3cr3t"), "{}", error.chain());
             assert!(error.chain().contains(path.to_str().unwrap()) && error.remedy().is_some());
         }
@@ -198,12 +206,32 @@ mod tests {
         let path = dir.path().join("token");
         std::fs::write(&path, "one").unwrap();
         let (file, _) = file(&path, None);
-        let (_, first) = file.current(at(0)).unwrap();
-        assert!(!file.reread(first, at(1)).unwrap(), "the same token again is no reason for another try");
+        let (_, first) = block_on(file.current(&at(0))).unwrap();
+        assert!(!block_on(file.reread(first, &at(1))).unwrap(), "the same token again is no reason for another try");
         std::fs::write(&path, "two").unwrap();
-        assert!(file.reread(first, at(2)).unwrap());
+        assert!(block_on(file.reread(first, &at(2))).unwrap());
         std::fs::write(&path, "three").unwrap();
-        assert!(file.reread(first, at(3)).unwrap());
+        assert!(block_on(file.reread(first, &at(3))).unwrap());
         assert_eq!(token(&file, 4), "Bearer two", "the late refusal of the first did not touch the second");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_pipe_gives_is_read_once_and_waited_for_without_standing_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (file, _) = file(&path, None);
+        block_on(async {
+            let (clock, meanwhile) = (at(0), std::fs::write);
+            let write = async {
+                tokio::task::yield_now().await;
+                meanwhile(&path, "one").unwrap();
+            };
+            let (read, ()) = tokio::join!(file.current(&clock), write);
+            assert_eq!(read.unwrap().0, "Bearer one");
+        });
+        assert_eq!(token(&file, 1_000_000), "Bearer one");
+        assert!(!block_on(file.reread(1, &at(1_000_000))).unwrap());
     }
 }

@@ -1,6 +1,7 @@
 //! Credentials for a request: what proves to the API server who asks, and as whom to act.
 
 mod exec;
+mod failure;
 mod file;
 mod oidc;
 mod pair;
@@ -18,6 +19,7 @@ use self::exec::Plugin;
 pub use self::exec::read_answer;
 use self::file::TokenFile;
 use self::oidc::Provider;
+pub use self::oidc::read_tokens;
 use self::pair::Pair;
 use crate::clock::Clock;
 use crate::config::{self, Config, Env, Impersonate};
@@ -108,7 +110,7 @@ impl Auth {
             Bearer::None => (None, 0),
             Bearer::Fixed(value) => (Some(value.clone()), 0),
             Bearer::File(file) => {
-                let (value, generation) = file.current(self.clock.now())?;
+                let (value, generation) = file.current(&self.clock).await?;
                 (Some(value), generation)
             }
             Bearer::Provider(provider) => {
@@ -149,7 +151,7 @@ impl Auth {
         let certificate = self.certificate.as_ref().is_some_and(|pair| pair.reread(sent.certificate, now));
         let token = match &self.bearer {
             Bearer::None | Bearer::Fixed(_) => false,
-            Bearer::File(file) => file.reread(sent.generation, now)?,
+            Bearer::File(file) => file.reread(sent.generation, &self.clock).await?,
             Bearer::Provider(provider) => provider.renew(sent.generation, &self.clock).await,
             Bearer::Plugin(plugin) => plugin.renew(sent.generation, &self.clock).await.map(|()| true)?,
         };
@@ -221,6 +223,10 @@ fn impersonation(who: &Impersonate) -> Result<HeaderMap> {
             add(&format!("impersonate-extra-{}", escape(key)), value)?;
         }
     }
+    // An authorizer may go by these, so one may be as good as a token.
+    map.iter_mut()
+        .filter(|(name, _)| name.as_str().starts_with("impersonate-extra-"))
+        .for_each(|(_, value)| value.set_sensitive(true));
     Ok(map)
 }
 
@@ -261,6 +267,8 @@ mod tests {
         assert_eq!(all("Impersonate-Group"), [b"a", b"b"]);
         assert_eq!(all("Impersonate-Extra-example.com%2fFoo%25%c3%bc"), [&b"x"[..], b"y z"]);
         assert_eq!(map.len(), 6);
+        let secret: Vec<_> = map.iter().filter(|(_, value)| value.is_sensitive()).map(|(name, _)| name).collect();
+        assert_eq!(secret, ["impersonate-extra-example.com%2ffoo%25%c3%bc"; 2], "what is echoed of these is hidden");
         assert!(impersonation(&Impersonate { user: Some("a\nb".into()), ..who }).is_err());
     }
 

@@ -17,11 +17,12 @@ use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::{self, Env, Scheme, Server, Store, Tokens, quoted};
 use crate::document::read_json;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::http::{Origin, Pool, Protocol, Proxy, Request, Roots, Settings, Trust};
+use crate::http::{Origin, Pool, Protocol, Proxy, Request, Roots, Sent, Settings, Trust};
 use crate::notice::Notices;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -31,6 +32,9 @@ const LEEWAY: Duration = Duration::from_secs(10);
 
 /// How long the provider may take for all it is asked, where nothing else is said.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// A wait for another run from which on the person is told.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
 /// The largest answer read: what golang.org/x/oauth2 takes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -69,6 +73,7 @@ struct State {
     generation: u64,
     /// How the provider takes the client's name and secret, once that is known.
     style: Option<Style>,
+    failure: Failure,
 }
 
 /// Where the client's name and secret stand in a request.
@@ -129,10 +134,25 @@ impl Provider {
         state.generation != generation
     }
 
-    /// A new token: somebody else's from the kubeconfig, else one asked for.
+    /// A new token, unless there was none to be had just now.
     async fn refresh(&self, state: &mut State, clock: &Clock) -> Result<HeaderValue> {
+        match state.failure.again(clock.now()) {
+            Some(error) => Err(error),
+            None => self.get(state, clock).await.map_err(|error| state.failure.keep(error, clock.now())),
+        }
+    }
+
+    /// A new token: somebody else's from the kubeconfig, else one asked for.
+    async fn get(&self, state: &mut State, clock: &Clock) -> Result<HeaderValue> {
         // With a provider that gives each refresh token once, two programs that ask at a time would log each other out.
-        let _turn = self.store.turn(self.limit, clock).await;
+        let mut turn = std::pin::pin!(self.store.turn(self.limit, clock));
+        let _turn = match clock.within(Some(WORTH_A_WORD), turn.as_mut()).await {
+            Some(turn) => turn,
+            None => {
+                self.notices.note(format_args!("waiting for another run to refresh tokens of {}", self.store.place()));
+                turn.await
+            }
+        };
         if let Some(header) = self.look(state, clock) {
             return Ok(header);
         }
@@ -195,7 +215,7 @@ impl Provider {
         let mut style = known.unwrap_or(Style::Header);
         let answer = loop {
             let request = self.form(&endpoint.path, refresh, style)?;
-            match self.call(&endpoint.origin, request, refresh, clock).await? {
+            match self.call(&endpoint.origin, request, clock).await? {
                 Answer::Object(answer) => break answer,
                 Answer::Refusal(_) if known.is_none() && style == Style::Header => style = Style::Form,
                 Answer::Refusal(error) => return Err(error),
@@ -234,7 +254,7 @@ impl Provider {
         let configuration = loop {
             // Nothing secret goes with it, so it may lead anywhere.
             let request = Request::get(endpoint.path.as_str());
-            match self.call(&endpoint.origin, request, &Secret::default(), clock).await? {
+            match self.call(&endpoint.origin, request, clock).await? {
                 Answer::Object(configuration) => break configuration,
                 Answer::Refusal(error) => return Err(error),
                 Answer::Elsewhere(_) if redirects == REDIRECTS => {
@@ -266,6 +286,7 @@ impl Provider {
             .map_err(|error| self.within(error))?;
         let stays_here = self.issuer.starts_with("http://") && origin.is_loopback();
         if !(origin.is_secure() || stays_here) {
+            let url = url.split(['?', '#']).next().unwrap_or_default();
             return Err(self.fault(&format!("{what} is not https: {}", quoted(url))));
         }
         let path = url.trim().parse::<Uri>().ok().and_then(|uri| Some(uri.path_and_query()?.as_str().to_owned()));
@@ -291,21 +312,19 @@ impl Provider {
                 form.push_str(&format!("&client_secret={}", escape(self.client_secret.expose())));
             }
         }
-        let request = Request::post(path, Secret::new(Bytes::from(form)));
+        let request = Request::post(path, Secret::new(Bytes::from(form))).hiding(refresh).hiding(&self.client_secret);
         Ok(match style {
             Style::Form => request,
             Style::Header => {
-                request.header(AUTHORIZATION, super::sensitive(format!("Basic {}", self.basic()), "client-secret")?)
+                let pair = format!("{}:{}", escape(&self.client_id), escape(self.client_secret.expose()));
+                let basic = format!("Basic {}", STANDARD.encode(pair));
+                request.header(AUTHORIZATION, super::sensitive(basic, "client-secret")?)
             }
         })
     }
 
-    fn basic(&self) -> String {
-        STANDARD.encode(format!("{}:{}", escape(&self.client_id), escape(self.client_secret.expose())))
-    }
-
     /// One request, and what it came to.
-    async fn call(&self, origin: &Origin, request: Request, refresh: &Secret, clock: &Clock) -> Result<Answer> {
+    async fn call(&self, origin: &Origin, request: Request, clock: &Clock) -> Result<Answer> {
         let proxy = self.proxy(origin).map_err(|error| self.within(error))?;
         let settings =
             Settings { protocol: Protocol::Http1, clock: *clock, proxy, ..Settings::new(self.notices.clone()) };
@@ -316,14 +335,14 @@ impl Provider {
         let body = answer.body.collect(MAX_ANSWER).await.map_err(|cut| self.unreachable(&cut.to_string()))?;
         Ok(match (status, to) {
             (301 | 302 | 303 | 307 | 308, Some(to)) => Answer::Elsewhere(to),
-            _ => self.read(status, &body, refresh),
+            _ => self.read(status, &body, &answer.sent),
         })
     }
 
     /// A JSON object, or the provider's own words for why there is none.
-    fn read(&self, status: u16, body: &[u8], refresh: &Secret) -> Answer {
+    fn read(&self, status: u16, body: &[u8], sent: &Sent) -> Answer {
         let said: Option<Value> = read_json(body).ok().filter(Value::is_object);
-        let words = |name| Some(self.scrub(said.as_ref()?.get(name)?.as_str()?, refresh));
+        let words = |name| Some(scrub(sent, said.as_ref()?.get(name)?.as_str()?));
         let is_good = (200..300).contains(&status);
         if let Some(error) = words("error") {
             let more = words("error_description").map(|words| format!(" ({words})")).unwrap_or_default();
@@ -336,23 +355,11 @@ impl Provider {
             Some(object) if is_good => Answer::Object(object),
             None if is_good => Answer::Refusal(self.fault("what the provider answered is no JSON object")),
             _ => {
-                let text = self.scrub(&String::from_utf8_lossy(body), refresh);
+                let text = scrub(sent, &String::from_utf8_lossy(body));
                 let text = text.lines().next().unwrap_or_default().trim();
                 Answer::Refusal(self.fault(&format!("the provider answered {status}: {}", quoted(text))))
             }
         }
-    }
-
-    /// The provider's words without our secrets, which it may repeat.
-    fn scrub(&self, words: &str, refresh: &Secret) -> String {
-        let mut words = words.to_owned();
-        let (secret, basic) = (self.client_secret.expose(), self.basic());
-        for secret in [refresh.expose().as_str(), secret, &escape(refresh.expose()), &escape(secret), &basic] {
-            if !secret.is_empty() {
-                words = words.replace(secret, "(redacted)");
-            }
-        }
-        words.chars().take(MAX_WORDS).collect()
     }
 
     fn fault(&self, what: &str) -> Error {
@@ -387,6 +394,26 @@ impl fmt::Debug for Provider {
     }
 }
 
+/// Reads what a token endpoint says, as after asking it: the way in for whoever tries what it makes of hostile bytes.
+pub fn read_tokens(status: u16, body: &[u8]) -> Result<()> {
+    let provider = Provider {
+        issuer: "https://issuer.example".to_owned(),
+        client_id: String::new(),
+        client_secret: Secret::default(),
+        trust: Trust { roots: Roots::System, server_name: None },
+        store: Store::new(Default::default(), String::new()),
+        env: Env::new([("", ""); 0]),
+        notices: Notices::new(0, true, |_| {}),
+        limit: LIMIT,
+        state: Mutex::default(),
+    };
+    match provider.read(status, body, &Sent::default()) {
+        Answer::Object(answer) => provider.tokens(&answer, &Secret::default()).map(drop),
+        Answer::Refusal(error) => Err(error),
+        Answer::Elsewhere(_) => Ok(()),
+    }
+}
+
 /// What a request came to.
 enum Answer {
     Object(Value),
@@ -399,6 +426,11 @@ struct Endpoint {
     origin: Origin,
     /// With its query.
     path: String,
+}
+
+/// The provider's words without our secrets, which it may repeat.
+fn scrub(sent: &Sent, words: &str) -> String {
+    sent.scrub(words.to_owned()).chars().take(MAX_WORDS).collect()
 }
 
 fn is_before(clock: &Clock, end: Timestamp) -> bool {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::config::{ClientCertificate, MAX_PEM, pem, read_file};
+use crate::config::{ClientCertificate, MAX_PEM, pem, read_again};
 use crate::error::{Doing, Kind, Result};
 use crate::http::Identity;
 use crate::notice::Notices;
@@ -92,7 +92,7 @@ type Content = Secret<(Vec<u8>, Vec<u8>)>;
 /// The pair of two files; `None` where they hold what they held before.
 fn read(certificate: &Path, key: &Path, known: &Option<Content>) -> Result<Option<(Identity, Content)>> {
     let at = |file: &Path| file.display().to_string();
-    let bytes = |file: &Path| read_file(file, MAX_PEM).doing(Kind::Failed, || at(file));
+    let bytes = |file: &Path| read_again(file, MAX_PEM).doing(Kind::Failed, || at(file));
     let content = (bytes(certificate)?, bytes(key)?);
     if known.as_ref().is_some_and(|known| *known.expose() == content) {
         return Ok(None);

@@ -21,5 +21,8 @@ pub async fn run(candidates: &Candidates, context: &Context, output: &mut Output
 
 async fn nodes(candidates: &Candidates, context: &Context) -> Result<Vec<String>> {
     let options = Options { connection: candidates.connection.clone(), ..Options::default() };
-    node::names(&context.cluster(&options)?.client).await
+    match context.cluster(&options).await? {
+        Ok(cluster) => node::names(&cluster.client).await,
+        Err(_) => Ok(Vec::new()),
+    }
 }

@@ -35,7 +35,13 @@ const AT_ONCE: usize = 64;
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
     // What was said is checked before anything is connected.
     let plan = plan(options, context.clock, &context.notices)?;
-    let cluster = if options.from.is_empty() { Some(context.cluster(options)?) } else { None };
+    let cluster = match options.from.is_empty() {
+        true => match context.cluster(options).await? {
+            Ok(cluster) => Some(cluster),
+            Err(ended) => return Ok(ended),
+        },
+        false => None,
+    };
     let clock = context.clock;
     let mut file = match &options.write {
         Some(path) => Some(file(path, options, context)?),
@@ -126,6 +132,7 @@ async fn read(
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
+        fields: !text,
         raw: !options.redact
             && timestamps.is_none()
             && options.limit_bytes.is_none()

@@ -33,7 +33,10 @@ const JOURNAL: &str = "journal";
 
 /// Lists and prints.
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
-    let cluster = context.cluster(options)?;
+    let cluster = match context.cluster(options).await? {
+        Ok(cluster) => cluster,
+        Err(ended) => return Ok(ended),
+    };
     let node = options.operands.first().map(String::as_str).unwrap_or_default();
     let directory = options.operands.get(1).map(String::as_str).unwrap_or_default();
     let (clock, mut interrupt) = (context.clock, context.interrupt.clone());

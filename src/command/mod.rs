@@ -58,17 +58,25 @@ pub struct Cluster {
 }
 
 impl Context {
-    /// Reads the configuration and makes the client; nothing is connected yet.
-    pub fn cluster(&self, options: &Options) -> Result<Cluster> {
-        let config = config::load(&options.connection, &self.env)?;
+    /// Reads the configuration and makes the client, nothing is connected yet; or how the run ends, if a signal comes first.
+    pub async fn cluster(&self, options: &Options) -> Result<Result<Cluster, Outcome>> {
+        let loading = config::load_in_time(&options.connection, &self.env, &self.notices, &self.clock);
+        let mut interrupt = self.interrupt.clone();
+        let loaded = tokio::select! {
+            biased;
+            signal = interrupt.signal() => return Ok(Err(Outcome { exit: signal.exit_code() })),
+            loaded = self.clock.within(options.timeout, loading) => loaded,
+        };
+        let config = loaded.unwrap_or_else(|| Err(out_of_time(options.timeout.unwrap_or_default())))?;
         for warning in &config.warnings {
             self.notices.warning(warning);
         }
         let client = self.client(&config, options)?;
-        Ok(Cluster { client: Arc::new(client), namespace: config.namespace })
+        Ok(Ok(Cluster { client: Arc::new(client), namespace: config.namespace }))
     }
 
-    fn client(&self, config: &Config, said: &Options) -> Result<Client> {
+    /// A client for what the configuration says.
+    pub fn client(&self, config: &Config, said: &Options) -> Result<Client> {
         let cluster = &config.cluster;
         let scheme = if cluster.server.is_https() { "https" } else { "http" };
         let server = kube::Server {

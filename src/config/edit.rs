@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::kubeconfig::read_yaml;
 
-/// The most that is read again in search of the right place, in bytes: a kubeconfig of many users may hold many such places.
-const MAX_READ: usize = 64 << 20;
+/// The most that is read again in search of the right place, in bytes, and the least places looked at: a kubeconfig of many
+/// users may hold many such places.
+const MAX_READ: usize = 16 << 20;
+const LEAST: usize = 4;
 
 /// The text with these fields of `user`'s `auth-provider.config` set, or `None` where it is written in too odd a way.
 pub fn put(text: &str, user: &str, fields: &[(&str, &str)]) -> Option<String> {
@@ -18,55 +20,65 @@ pub fn put(text: &str, user: &str, fields: &[(&str, &str)]) -> Option<String> {
 fn put_one(text: &str, user: &str, key: &str, value: &str) -> Option<String> {
     let mut wanted: Value = read_yaml(text).ok()?;
     let is_user = |entry: &&mut Value| entry.get("name").and_then(Value::as_str) == Some(user);
-    let user = wanted.get_mut("users")?.as_array_mut()?.iter_mut().find(is_user)?;
-    let config = user.pointer_mut("/user/auth-provider/config")?.as_object_mut()?;
-    let candidates = match config.get(key) {
-        Some(Value::Null) => replaced(text, key, None, value),
-        Some(old) => replaced(text, key, Some(old.as_str()?), value),
+    let entry = wanted.get_mut("users")?.as_array_mut()?.iter_mut().find(is_user)?;
+    let config = entry.pointer_mut("/user/auth-provider/config")?.as_object_mut()?;
+    let (mut places, is_there) = match config.get(key) {
+        Some(Value::Null) => (places(text, key, None), true),
+        Some(old) => (places(text, key, Some(old.as_str()?)), true),
         None => {
             // Beside the one that every user has of his own, if he has it.
             let (neighbour, its) = config.get_key_value("refresh-token").or(config.iter().next())?;
-            inserted(text, neighbour, its.as_str()?, key, value)
+            (places(text, neighbour, Some(its.as_str()?)), false)
         }
     };
     config.insert(key.to_owned(), value.into());
-    let affordable = candidates.into_iter().take(MAX_READ / text.len().max(1));
-    affordable.into_iter().find(|edited| read_yaml::<Value>(edited).is_ok_and(|after| after == wanted))
+    nearest_first(&mut places, text, user);
+    // Each way is a copy of the text, so one at a time.
+    let ways = places.into_iter().flat_map(|place| match is_there {
+        true => vec![replaced(text, &place, value)],
+        false => inserted(text, &place, key, value),
+    });
+    let affordable = (MAX_READ / text.len().max(1)).max(LEAST);
+    ways.take(affordable).find(|edited| read_yaml::<Value>(edited).is_ok_and(|after| after == wanted))
 }
 
-/// Ways to write `value` over `old` behind the key.
-fn replaced(text: &str, key: &str, old: Option<&str>, value: &str) -> Vec<String> {
-    let written = |place: Place| {
-        let old = &text[place.value..place.end];
-        let new = match old.bytes().next() {
-            Some(b'\'') => single(value),
-            Some(b'"') => json(value),
-            Some(_) => plain(value),
-            None => format!(" {}", plain(value)),
-        };
-        [&text[..place.value], &new, &text[place.end..]].concat()
+/// Users may have values alike: what stands near a user's name is most likely his.
+fn nearest_first(found: &mut [Place], text: &str, user: &str) {
+    let mut names: Vec<usize> = places(text, "name", Some(user)).iter().map(|place| place.key).collect();
+    names.sort_unstable();
+    found.sort_by_cached_key(|place| {
+        let next = names.partition_point(|name| *name < place.key);
+        names[next.saturating_sub(1)..].iter().take(2).map(|name| name.abs_diff(place.key)).min()
+    });
+}
+
+/// With `value` in the place of the one that is there.
+fn replaced(text: &str, place: &Place, value: &str) -> String {
+    let new = match text[place.value..place.end].bytes().next() {
+        Some(b'\'') => single(value),
+        Some(b'"') => json(value),
+        Some(_) => plain(value),
+        None => format!(" {}", plain(value)),
     };
-    places(text, key, old).into_iter().map(written).collect()
+    [&text[..place.value], &new, &text[place.end..]].concat()
 }
 
-/// Ways to write a new field in front of `neighbour`, whose value is `old`.
-fn inserted(text: &str, neighbour: &str, old: &str, key: &str, value: &str) -> Vec<String> {
+/// Ways to write a new field in front of a place.
+fn inserted(text: &str, place: &Place, key: &str, value: &str) -> Vec<String> {
+    let (before, after) = text.split_at(place.key);
+    let field = match after.starts_with('"') {
+        true => format!("{}: {}", json(key), json(value)),
+        false => format!("{key}: {}", plain(value)),
+    };
+    let line = before.rfind('\n').map_or(0, |end| end + 1);
+    let end = if before[..line].ends_with("\r\n") { "\r\n" } else { "\n" };
+    let indent = &before[line..];
     let mut ways = Vec::new();
-    for place in places(text, neighbour, Some(old)) {
-        let (before, after) = text.split_at(place.key);
-        let field = match after.starts_with('"') {
-            true => format!("{}: {}", json(key), json(value)),
-            false => format!("{key}: {}", plain(value)),
-        };
-        let line = before.rfind('\n').map_or(0, |end| end + 1);
-        let end = if before[..line].ends_with("\r\n") { "\r\n" } else { "\n" };
-        let indent = &before[line..];
-        if indent.trim().is_empty() {
-            ways.push([before, &field, end, indent, after].concat());
-            ways.push([before, &field, ",", end, indent, after].concat());
-        }
-        ways.push([before, &field, ", ", after].concat());
+    if indent.trim().is_empty() {
+        ways.push([before, &field, end, indent, after].concat());
+        ways.push([before, &field, ",", end, indent, after].concat());
     }
+    ways.push([before, &field, ", ", after].concat());
     ways
 }
 
@@ -175,6 +187,28 @@ mod tests {
                      - {name: b, user: {auth-provider: {config: {id-token: old}}}}\n# id-token: old\n";
         let expected = users.replace("gone, id-token: old", "gone, id-token: eyJh.eyJl.c2ln");
         assert_eq!(put(users, "u", &[("id-token", NEW)]), Some(expected));
+    }
+
+    #[test]
+    fn among_many_users_with_the_same_values_the_right_one_is_found_soon() {
+        // Long, so that only a few of the places are affordable.
+        let filler = "x".repeat(6000);
+        let users = |mine: &str, at: usize| -> String {
+            let entry = |nth: usize| {
+                let config = if nth == at { mine } else { "refresh-token: same" };
+                format!(
+                    "- name: u{nth}\n  user:\n    auth-provider:\n      name: oidc\n      config:\n        # {filler}\n        {config}\n"
+                )
+            };
+            let contexts: String =
+                (0..300).map(|nth| format!("- {{name: u{nth}, context: {{user: u{nth}}}}}\n")).collect();
+            format!("contexts:\n{contexts}users:\n{}", (0..300).map(entry).collect::<String>())
+        };
+        let before = users("refresh-token: same", 250);
+        assert!(before.len() > MAX_READ / 10);
+        let after = users("id-token: eyJh.eyJl.c2ln\n        refresh-token: refresh-two", 250);
+        let fields = [("id-token", NEW), ("refresh-token", "refresh-two")];
+        assert!(put(&before, "u250", &fields) == Some(after));
     }
 
     #[test]

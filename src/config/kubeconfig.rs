@@ -197,6 +197,13 @@ fn put_yaml(text: &str, slot: &mut dyn Slot) -> Result<(), Malformed> {
     if nests_deeper(text, MAX_DEPTH) {
         return Err(Malformed { line: None, what: format!("nested more than {MAX_DEPTH} brackets deep") });
     }
+    // As kubectl, whose reader knows no other version.
+    let head = text.lines().take_while(|line| line.starts_with(['%', '#']) || line.trim().is_empty());
+    let mut versions = head.filter_map(|line| line.strip_prefix("%YAML"));
+    if let Some(version) = versions.find(|version| version.split_whitespace().next() != Some("1.1")) {
+        let what = format!("%YAML of version {}, where only 1.1 is read", quoted(version.trim()));
+        return Err(Malformed { line: None, what });
+    }
     // Each is compared with all before it.
     if text.lines().filter(|line| line.starts_with("%TAG")).count() > MAX_TAGS {
         return Err(Malformed { line: None, what: format!("more than {MAX_TAGS} %TAG directives") });

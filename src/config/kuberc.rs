@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use super::env::Env;
-use super::kubeconfig::read_yaml;
+use super::kubeconfig::{decode, read_yaml};
 use super::{quoted, read_file};
 use crate::error::{Error, Kind, Result};
 
@@ -38,6 +38,15 @@ pub enum PluginPolicy {
 }
 
 impl PluginPolicy {
+    /// Reads a preferences file's content: the way in for whoever tries what it makes of hostile bytes.
+    pub fn read(bytes: &[u8]) -> Result<PluginPolicy> {
+        let file = Path::new("kuberc");
+        match preferences(file, bytes)? {
+            Some(preferences) => read(file, &preferences).map(|(policy, _)| policy),
+            None => Ok(PluginPolicy::AllowAll),
+        }
+    }
+
     /// Why no plugin at all may run.
     pub(crate) fn denies_all(&self) -> Option<String> {
         match self {
@@ -63,7 +72,8 @@ impl PluginPolicy {
 
 /// The policy, and words about a preferences file that was passed over.
 ///
-/// A file that KUBERC names must be good; of the usual one a fault is told and the rest of it ignored, as kubectl does.
+/// A file that KUBERC names must be good; of the usual one a fault is told and the rest of it ignored, as kubectl does. But
+/// one that can't be read, or speaks of plugins without being understood, might deny: unlike kubectl, no plugin runs then.
 pub(super) fn policy(env: &Env) -> Result<(PluginPolicy, Vec<String>)> {
     let none = Ok((PluginPolicy::AllowAll, Vec::new()));
     let is_off = env.text("KUBECTL_KUBERC").is_some_and(|gate| gate.eq_ignore_ascii_case("false"));
@@ -72,26 +82,37 @@ pub(super) fn policy(env: &Env) -> Result<(PluginPolicy, Vec<String>)> {
     let Some(file) = named.clone().or_else(usual).filter(|file| file != Path::new("off") && !is_off) else {
         return none;
     };
-    let bytes = match read_file(&file, MAX_FILE) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return none,
-        Err(error) => Err(at(&file).because(error)),
+    let remedy = match named {
+        Some(_) => "correct the file that KUBERC names, or set KUBERC=off",
+        None => "it may forbid credential plugins: correct it, or set KUBERC=off to do without",
     };
-    let preferences = bytes.and_then(|bytes| preferences(&file, &bytes));
-    match preferences {
+    let bytes = match read_file(&file, MAX_FILE) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return none,
+        Err(error) => return Err(at(&file).because(error).hint(remedy)),
+    };
+    match preferences(&file, &bytes) {
         Ok(Some(preferences)) => read(&file, &preferences),
         Ok(None) => none,
-        Err(error) if named.is_some() => Err(error.hint("correct the file that KUBERC names, or set KUBERC=off")),
+        Err(error) if named.is_some() || mentions_plugins(&bytes) => Err(error.hint(remedy)),
         Err(error) => Ok((PluginPolicy::AllowAll, vec![format!("{}: not followed, as in kubectl", error.chain())])),
     }
 }
 
+/// Whether a text in whatever encoding might be about plugins.
+fn mentions_plugins(bytes: &[u8]) -> bool {
+    let letters: Vec<u8> = bytes.iter().filter(|byte| byte.is_ascii_graphic()).map(u8::to_ascii_lowercase).collect();
+    memchr::memmem::find(&letters, b"credentialplugin").is_some()
+}
+
 /// The first document that holds preferences; none in a file without any document.
 fn preferences(file: &Path, bytes: &[u8]) -> Result<Option<Value>> {
-    let text = std::str::from_utf8(bytes).map_err(|error| at(file).because(error))?;
+    let text = decode(bytes).map_err(|malformed| at(file).because(malformed.what))?;
     let (mut documents, mut document) = (Vec::new(), String::new());
     for line in text.lines().chain(["---"]) {
-        match line.starts_with("---") {
+        // A document may also begin behind the dashes, which ends none for kubectl.
+        let behind = line.strip_prefix("---").map(str::trim_start);
+        match behind.is_some_and(|behind| behind.is_empty() || behind.starts_with('#')) {
             true => documents.push(std::mem::take(&mut document)),
             false => document.extend([line, "\n"]),
         }
@@ -260,6 +281,56 @@ mod tests {
         assert_eq!(name(&format!("{HEAD}credentialpluginPolicy: DenyAll\n")), "all 1", "a slip is told");
         let list = "credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{name: a}, {command: /b}]\n";
         assert_eq!(name(&format!("{HEAD}{list}")), "[\"a\", \"/b\"] 0");
+    }
+
+    #[test]
+    fn a_document_may_begin_behind_its_dashes_and_in_any_encoding() {
+        let text = "apiVersion: kubectl.config.k8s.io/v1beta1, kind: Preference, credentialPluginPolicy: DenyAll";
+        let denies = |bytes: &[u8]| {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("kuberc");
+            std::fs::write(&file, bytes).unwrap();
+            policy(&Env::new([("KUBERC", &file)])).unwrap().0.denies_all().is_some()
+        };
+        for text in [
+            format!("--- {{{text}}}"),
+            format!("---\t{{{text}}}\n"),
+            format!("--- # first\nkind: Other\n---\n--- {{{text}}}\n---#\n{{}}\n"),
+            format!("{{{text}}}\r\n---\r\n{{}}"),
+        ] {
+            let utf16 = |unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+                [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(unit).collect()
+            };
+            assert!(denies(text.as_bytes()), "{text}");
+            assert!(denies(&["\u{feff}".as_bytes(), text.as_bytes()].concat()), "{text}");
+            assert!(denies(&utf16(u16::to_le_bytes)) && denies(&utf16(u16::to_be_bytes)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_might_deny_and_is_not_understood_does_not_allow() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".kube")).unwrap();
+        let file = home.path().join(".kube/kuberc");
+        let policy = || policy(&Env::new([("HOME", home.path())]));
+        let utf16: Vec<u8> =
+            "x: [\ncredentialPluginPolicy: DenyAll".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let cut = format!("{HEAD}credentialPluginPolicy: DenyAll\n: [");
+        let later = format!("{HEAD}credentialPluginPolicy: DenyAll\n").replace("v1beta1", "v3");
+        for bytes in [
+            b"credentialPluginPolicy: DenyAll".as_slice(),
+            b"\xff CredentialPluginPolicy: DenyAll",
+            &utf16,
+            cut.as_bytes(),
+            later.as_bytes(),
+        ] {
+            std::fs::write(&file, bytes).unwrap();
+            let error = policy().unwrap_err();
+            assert!(error.remedy().unwrap().contains("KUBERC=off"), "{}", error.chain());
+        }
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert!(policy().unwrap_err().chain().contains("s a directory"));
     }
 
     #[test]

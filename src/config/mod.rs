@@ -15,10 +15,10 @@ mod resolve;
 mod select;
 mod server;
 mod store;
+mod wait;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -30,6 +30,8 @@ pub(crate) use self::resolve::MAX_PEM;
 pub use self::select::load;
 pub use self::server::{Scheme, Server};
 pub(crate) use self::store::{Store, Tokens};
+pub use self::wait::load_in_time;
+pub(crate) use self::wait::{is_pipe, read_again, read_file, read_in_time};
 use crate::secret::Secret;
 
 /// A resolved choice of cluster, identity and namespace.
@@ -188,16 +190,6 @@ pub enum Interactive {
     IfAvailable,
     /// It must be a terminal.
     Always,
-}
-
-/// Reads a file of at most `limit` bytes.
-pub(crate) fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    match bytes.len() > limit {
-        true => Err(io::Error::other(format!("larger than {} MiB", limit >> 20))),
-        false => Ok(bytes),
-    }
 }
 
 /// A name in quotes, control characters escaped, cut where it gets too long to read.

@@ -44,6 +44,8 @@ pub(super) enum BadProxy {
     Host,
     Port,
     Credentials,
+    /// What looks like a host may be a part of the password.
+    Split,
 }
 
 impl Proxy {
@@ -69,8 +71,11 @@ impl Proxy {
         }
         match parsed {
             Ok(proxy) => Ok(Some(proxy)),
-            Err(bad @ (BadProxy::Scheme | BadProxy::NoHost)) => Err(Error::new(Kind::Failed, format!("{name} {bad}"))
-                .hint(format!("{}, or unset it; NO_PROXY={} goes past it", bad.remedy(), server.host))),
+            Err(bad @ (BadProxy::Scheme | BadProxy::NoHost | BadProxy::Split)) => Err(Error::new(
+                Kind::Failed,
+                format!("{name} {bad}"),
+            )
+            .hint(format!("{}, or unset it; NO_PROXY={} goes past it", bad.remedy(), server.host))),
             Err(bad) => {
                 warnings.push(format!("{name} {bad}: going without a proxy, as kubectl does"));
                 Ok(None)
@@ -89,7 +94,7 @@ impl Proxy {
             None => (otherwise, url),
         };
         let scheme = scheme.ok_or(BadProxy::Scheme)?;
-        let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+        let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (credentials, authority) = match authority.rsplit_once('@') {
             Some((userinfo, authority)) => (Some(credentials(userinfo).ok_or(BadProxy::Credentials)?), authority),
             None => (None, authority),
@@ -106,6 +111,10 @@ impl Proxy {
             },
             Some(_) => return Err(BadProxy::Port),
         };
+        // `http://me:pass/word@host`: Go would take the password's beginning for a port, or a part of it for the host.
+        if behind.contains('@') {
+            return Err(BadProxy::Split);
+        }
         Ok(Proxy { scheme, host, port, credentials, set_by, given: url.into() })
     }
 }
@@ -146,7 +155,7 @@ impl ProxyScheme {
 impl BadProxy {
     pub(super) fn remedy(self) -> &'static str {
         match self {
-            BadProxy::Credentials | BadProxy::Port => {
+            BadProxy::Credentials | BadProxy::Port | BadProxy::Split => {
                 "write it as http://USER:PASSWORD@HOST:PORT, special characters of the password percent-encoded"
             }
             _ => "write it as http://HOST:PORT",
@@ -161,6 +170,7 @@ impl fmt::Display for BadProxy {
             BadProxy::NoHost => "has no host",
             BadProxy::Host => "has no valid host",
             BadProxy::Port => "has no valid port",
+            BadProxy::Split => "has an @ behind its host: characters of a password that must be percent-encoded",
             BadProxy::Credentials => "has a user name or password with characters that must be percent-encoded",
         })
     }
@@ -359,6 +369,12 @@ mod tests {
             (vec![("HTTPS_PROXY", "ftp://p:1"), ("NO_PROXY", "*")], &https, "none"),
             (vec![("HTTPS_PROXY", "http://")], &https, "error: HTTPS_PROXY has no host"),
             (
+                vec![("HTTPS_PROXY", "bob:12345/34@p")],
+                &https,
+                "error: HTTPS_PROXY has an @ behind its host: characters of a password that must be percent-encoded",
+            ),
+            (vec![("HTTPS_PROXY", "bob:12345/34@p"), ("NO_PROXY", "*")], &https, "none"),
+            (
                 vec![("HTTPS_PROXY", "http://u:s3cr3t%zz@p")],
                 &https,
                 "none, HTTPS_PROXY has a user name or password with characters that must be percent-encoded: going \
@@ -416,6 +432,10 @@ mod tests {
             ("http://u:%zz@p", BadProxy::Credentials),
             ("http://u:%ff@p", BadProxy::Credentials),
             ("http://u:pä@p", BadProxy::Credentials),
+            ("http://bob:p@s3cr3t/w0rd@host", BadProxy::Split),
+            ("http://bob:12345/34@host:3128", BadProxy::Split),
+            ("http://bob:12345?34@host", BadProxy::Split),
+            ("http://bob#34@host", BadProxy::Split),
         ] {
             assert_eq!(parse(url).unwrap_err(), bad, "{url}");
         }

@@ -53,7 +53,10 @@ impl Choice {
     fn from_kubeconfig(files: &Kubeconfig, flags: &Connection, env: &Env) -> Result<Choice> {
         let mut warnings = Vec::new();
         if files.read.is_empty() && env.var("KUBECONFIG").is_some() {
-            warnings.push(format!("no file that KUBECONFIG names exists: {}", list(&files.missing)));
+            warnings.push(match files.missing.is_empty() {
+                true => "KUBECONFIG names no file".to_owned(),
+                false => format!("no file that KUBECONFIG names exists: {}", list(&files.missing)),
+            });
         }
         let wanted = flags.context.as_deref();
         let name = wanted.or(files.current_context.as_deref());
@@ -251,6 +254,7 @@ fn explain_default(
     }
     let why = match (cluster, &choice.context) {
         _ if files.read.is_empty() => match files.missing.as_slice() {
+            [] if env.var("KUBECONFIG").is_some() => "there is no kubeconfig: KUBECONFIG names none".to_owned(),
             [] => "there is no kubeconfig: HOME is not set".to_owned(),
             missing => format!("there is no kubeconfig: {} does not exist", list(missing)),
         },

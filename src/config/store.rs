@@ -6,6 +6,7 @@
 //! the old one's place in one step, so that readers, who lock nothing, find it whole at every moment.
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub(crate) struct Turn {
 
 impl Store {
     /// `file` is the kubeconfig that holds `user`'s entry.
-    pub(super) fn new(file: PathBuf, user: String) -> Self {
+    pub(crate) fn new(file: PathBuf, user: String) -> Self {
         Store { file, user }
     }
 
@@ -145,7 +146,8 @@ impl Store {
         })
     }
 
-    fn place(&self) -> String {
+    /// `kubeconfig FILE`.
+    pub(crate) fn place(&self) -> String {
         format!("kubeconfig {}", self.file.display())
     }
 }
@@ -167,10 +169,7 @@ fn replace(file: &Path, old: &[u8], new: &[u8]) -> io::Result<()> {
     if metadata.permissions().readonly() {
         return Err(io::Error::new(PermissionDenied, "it is read-only"));
     }
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = Beside(file.with_file_name(name));
+    let beside = Beside::of(file);
     match beside.write(new, &metadata).and_then(|()| fs::rename(&beside.0, file)) {
         // It can be written only where it is: mounted by itself, of another owner, under several names.
         Err(error) if matches!(error.kind(), PermissionDenied | ResourceBusy | CrossesDevices) => {
@@ -184,6 +183,19 @@ fn replace(file: &Path, old: &[u8], new: &[u8]) -> io::Result<()> {
 struct Beside(PathBuf);
 
 impl Beside {
+    /// One that nobody has, among those that a crash may have left: whoever changes the file holds its lock, so no other
+    /// is in use.
+    fn of(file: &Path) -> Self {
+        let own = file.file_name().unwrap_or_default().to_string_lossy();
+        let is_left = |name: &str| name.strip_prefix(&format!(".{own}.")).is_some_and(|rest| rest.ends_with(".new"));
+        let beside = file.parent().and_then(|directory| fs::read_dir(directory).ok()).into_iter().flatten().flatten();
+        for left in beside.filter(|entry| entry.file_name().to_str().is_some_and(is_left)) {
+            let _ = fs::remove_file(left.path());
+        }
+        let random = BuildHasher::hash_one(&RandomState::new(), 0);
+        Beside(file.with_file_name(format!(".{own}.{random:016x}.new")))
+    }
+
     fn write(&self, content: &[u8], like: &fs::Metadata) -> io::Result<()> {
         let mut new = OpenOptions::new();
         new.write(true).create_new(true);
@@ -278,6 +290,23 @@ mod tests {
         }
         let left = |dir: &Path| std::fs::read_dir(dir).unwrap().count();
         assert_eq!((left(dir.path()), left(&dir.path().join("real"))), (2, 1));
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_stands_in_nobodys_way_and_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        std::fs::write(&file, TEXT).unwrap();
+        let left = format!(".config.{}.new", std::process::id());
+        for name in [left.as_str(), ".config.0123456789abcdef.new", ".config.bak", ".configs.1.new", "config.1.new"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        save(&file, &tokens("i1", "r1"), &tokens("id-two", "refresh-two")).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), expected());
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".config.bak", ".configs.1.new", "config", "config.1.new"]);
     }
 
     #[test]

@@ -135,10 +135,13 @@ impl<'o> Text<'o> {
             (Some(zone), Some(at)) => at.rfc3339_in(zone).encode(&mut buffer),
             _ => &[],
         };
-        for part in line.text.split_inclusive(|b| *b == b'\n') {
+        let mut rest = &line.text[..];
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+            rest = after;
             let safe = if sanitizes { sanitize::bytes(part) } else { part.into() };
             // The end of a file may be no line end; another node's line must not go on there.
-            let end: &[u8] = if name.is_empty() || safe.ends_with(b"\n") { b"" } else { b"\n" };
+            let end: &[u8] = if name.is_empty() || safe.last() == Some(&b'\n') { b"" } else { b"\n" };
             let length = (name.len() + safe.len() + end.len() + stamp.len() + usize::from(!stamp.is_empty())) as u64;
             if self.style.limit.is_some_and(|limit| node.printed + length > limit) {
                 node.cut = true;

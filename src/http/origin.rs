@@ -149,8 +149,9 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
-/// A URL that may hold a password, fit to be shown.
+/// A URL that may hold a password, or a token behind its path, fit to be shown.
 fn without_userinfo(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
     match url.rsplit_once('@') {
         Some((before, after)) => match before.split_once("://") {
             Some((scheme, _)) => format!("{scheme}://{after}"),
@@ -202,6 +203,8 @@ mod tests {
             assert!(error.to_string().starts_with("server URL"), "{url}: {error}");
         }
         let error = Origin::parse("https://me:hunter2@api.example").unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        let error = Origin::parse("ftp://x/cb?id_token=hunter2").unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 

@@ -21,7 +21,6 @@ use super::origin::Origin;
 use super::proxy::{Proxy, ProxyKind, connect};
 use super::request::Request;
 use super::response::Response;
-use super::sent::Sent;
 use super::tls::{self, Certificate, Identity, Peer, Protocol, Trust};
 use super::trace;
 use crate::clock::Clock;
@@ -182,7 +181,10 @@ impl Pool {
             }
         };
         let took = clock.instant().saturating_duration_since(started);
-        trace::outcome(&self.settings.notices, request, &url, &outcome, took);
+        let mut sent = request.sent();
+        let proxy = self.settings.proxy.as_ref();
+        proxy.and_then(Proxy::authorization).iter().for_each(|value| sent.add(value));
+        trace::outcome(&self.settings.notices, request, &url, &sent, &outcome, took);
         let (head, turn) = outcome?;
         let (parts, body) = head.into_parts();
         let gzip =
@@ -192,7 +194,7 @@ impl Pool {
             version: parts.version,
             headers: parts.headers,
             body: Body::incoming(body, parts.version, gzip, turn),
-            sent: Sent::of(request.headers()),
+            sent,
             took,
         })
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RANGE};
 use hyper::{HeaderMap, Method};
 
+use super::sent::Sent;
 use crate::secret::Secret;
 
 /// A request of one path. Without further words it sends neither `Accept` nor `Accept-Encoding`: a kubelet refuses any `Accept`
@@ -17,6 +18,8 @@ pub struct Request {
     limit: Option<Duration>,
     /// What a POST carries; without it, a GET.
     form: Option<Secret<Bytes>>,
+    /// What stands in it beside sensitive headers, and must not be shown when it comes back.
+    secrets: Vec<Secret>,
 }
 
 /// What a server may do to the body on its way.
@@ -45,7 +48,7 @@ pub enum ByteRange {
 impl Request {
     /// A GET of `path_and_query`, which starts with `/` and is already percent-encoded.
     pub fn get(path_and_query: impl Into<String>) -> Self {
-        Request { path: path_and_query.into(), headers: HeaderMap::new(), limit: None, form: None }
+        Request { path: path_and_query.into(), headers: HeaderMap::new(), limit: None, form: None, secrets: Vec::new() }
     }
 
     /// A POST of `form`, which is already written as `application/x-www-form-urlencoded`. It must not be sent twice unasked.
@@ -93,6 +96,12 @@ impl Request {
         self
     }
 
+    /// Has this taken out of whatever is shown of the answer: a part of a form, say.
+    pub fn hiding(mut self, secret: &Secret) -> Self {
+        self.secrets.push(secret.clone());
+        self
+    }
+
     /// The same request for another path.
     pub fn at(&self, path_and_query: impl Into<String>) -> Self {
         Request { path: path_and_query.into(), ..self.clone() }
@@ -116,6 +125,13 @@ impl Request {
     /// GET or POST.
     pub fn method(&self) -> Method {
         if self.form.is_some() { Method::POST } else { Method::GET }
+    }
+
+    /// What an answer to it may repeat and nobody is to see.
+    pub(super) fn sent(&self) -> Sent {
+        let mut sent = Sent::of(&self.headers);
+        self.secrets.iter().for_each(|secret| sent.hide(secret.expose()));
+        sent
     }
 
     pub(super) fn body(&self) -> Bytes {

@@ -26,21 +26,27 @@ impl Sent {
     /// Adds a header's value, what follows its scheme, and a password in that.
     pub(super) fn add(&mut self, value: &HeaderValue) {
         let Ok(value) = std::str::from_utf8(value.as_bytes()) else { return };
-        let (scheme, credentials) = value.split_once(' ').unwrap_or(("", value));
-        let pair = STANDARD.decode(credentials).ok().and_then(|pair| String::from_utf8(pair).ok());
-        if let Some((_, password)) = pair.as_deref().and_then(|pair| pair.split_once(':'))
-            && scheme.eq_ignore_ascii_case("basic")
-        {
-            self.keep(password);
-        }
-        self.keep(credentials);
+        let credentials = match value.split_once(' ') {
+            Some(("Bearer", token)) => token,
+            Some(("Basic", pair)) => {
+                let plain = STANDARD.decode(pair).ok().and_then(|pair| String::from_utf8(pair).ok());
+                if let Some((_, password)) = plain.as_deref().and_then(|pair| pair.split_once(':')) {
+                    self.hide(password);
+                }
+                pair
+            }
+            _ => value,
+        };
+        self.hide(credentials);
     }
 
-    fn keep(&mut self, secret: &str) {
-        // As it is, inside a JSON string, and in a URL.
+    /// Adds a secret that stood elsewhere.
+    pub(super) fn hide(&mut self, secret: &str) {
+        // As it is, inside a JSON string, in a URL, and in a form.
         let quoted = serde_json::Value::from(secret).to_string();
         let quoted = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(secret);
-        for form in [secret, quoted, &percent_encoded(secret)] {
+        let encoded = percent_encoded(secret);
+        for form in [secret, quoted, &encoded, &encoded.replace("%20", "+")] {
             if form.len() >= SHORTEST && !self.0.iter().any(|known| known.expose() == form) {
                 self.0.push(form.into());
             }
@@ -90,6 +96,11 @@ mod tests {
         let words =
             r#"text/plain: Bearer hunter2.token, YWRtaW46aXQncyAic2VjcmV0Ig==, it's "secret", "it's \"secret\"""#;
         assert_eq!(sent.scrub(words.into()), r#"text/plain: Bearer (redacted), (redacted), (redacted), "(redacted)""#);
+        let mut sent = Sent::default();
+        sent.add(&HeaderValue::from_static("two words"));
+        sent.hide("a form's=part");
+        let words = "two words, words, a%20form%27s%3Dpart a+form%27s%3Dpart";
+        assert_eq!(sent.scrub(words.into()), "(redacted), words, (redacted) (redacted)");
         assert!(!format!("{sent:?}").contains("hunter2"));
     }
 }

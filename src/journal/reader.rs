@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::array::{Key, Row, Search};
-use super::batch::{Batch, Outcome, Shape, mean};
+use super::batch::{Batch, Outcome, Shape, mean, weight};
 use super::corrupt::{Got, Stop, corrupt};
 use super::entry::{Entry, Position};
 use super::file::File;
@@ -153,6 +153,12 @@ impl Reader {
     /// How many entries are ready.
     pub(super) fn ready(&self) -> usize {
         self.ready.len()
+    }
+
+    /// Whether less is ready than so many entries and what one step decodes.
+    pub(super) fn is_low(&self, entries: usize) -> bool {
+        let bytes = self.ready.iter().fold(0, |sum: u64, entry| sum.saturating_add(weight(entry)));
+        self.ready.len() < entries && bytes < self.file.step()
     }
 
     /// Whether all that is wanted of the file is ready or taken.

@@ -324,7 +324,7 @@ impl Journal {
         let mut low = false;
         for member in &mut self.files {
             if let State::Reading(reader) = &mut member.state
-                && reader.ready() < LOW
+                && reader.is_low(LOW)
                 && !reader.is_done()
             {
                 low |= matches!(reader.advance(query), Err(Stop::Missing));

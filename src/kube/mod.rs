@@ -80,6 +80,8 @@ enum Pause {
 const FIRST_BYTE: Duration = Duration::from_secs(45);
 /// Redirects followed in a row: Go's number.
 const REDIRECTS: usize = 10;
+/// Seconds of a wait as good as endless, which a clock's reading still has room for.
+const NEVER: u64 = 365 * 24 * 60 * 60;
 /// A wait from which on the person is told.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
@@ -117,11 +119,13 @@ impl Options {
 
     /// The same, obeying the variables that client-go obeys: `DISABLE_HTTP2`, `HTTP2_READ_IDLE_TIMEOUT_SECONDS`,
     /// `HTTP2_PING_TIMEOUT_SECONDS`. As there, a value that is no number is told and passed over, and pings can be
-    /// switched off (0) but not be waited for without end.
+    /// switched off (0) but not be waited for without end. Negative ones, with which client-go takes every connection for
+    /// dead, are passed over too.
     pub fn obeying(mut self, env: &Env) -> Self {
         let seconds = |name, usual: Duration| {
             let Some(value) = env.var(name) else { return usual };
-            value.to_str().and_then(|value| value.parse().ok()).map(Duration::from_secs).unwrap_or_else(|| {
+            let number = value.to_str().and_then(|value| value.parse().ok());
+            number.map(|seconds: u64| Duration::from_secs(seconds.min(NEVER))).unwrap_or_else(|| {
                 self.notices.warning(format!(
                     "{name}={} is no number of seconds: it stays at {}",
                     config::quoted(&value.to_string_lossy()),

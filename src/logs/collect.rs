@@ -27,7 +27,7 @@ use crate::notice::Notices;
 use crate::time::Timestamp;
 
 /// Bytes of all lanes together that may wait for a slow reader or for each other, and the bounds of one lane's share.
-const HELD: usize = 32 << 20;
+const HELD: usize = 16 << 20;
 const SHARE: (usize, usize) = (16 << 10, 512 << 10);
 /// Entries given in one step.
 const BATCH: usize = 1024;
@@ -99,6 +99,8 @@ pub struct Use {
     pub dated: bool,
     /// Bytes may come as they are.
     pub raw: bool,
+    /// More is looked at than an entry's text and its time.
+    pub fields: bool,
     /// In which order lanes are given.
     pub order: Order,
     /// How many lanes are read at the same time.
@@ -639,7 +641,7 @@ impl Reading {
         };
         let last = plan.last.filter(|_| self.from.is_none());
         let dated = self.usage.dated || self.usage.order == Order::Merged;
-        let want = Want { last, dated, raw: self.usage.raw };
+        let want = Want { last, dated, raw: self.usage.raw, fields: self.usage.fields };
         let mut filter = plan.filter.clone();
         filter.since = filter.since.max(self.from);
         match &self.means.origin {

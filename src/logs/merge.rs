@@ -110,11 +110,14 @@ impl Merge {
         let Some(&Reverse((_, number))) = self.heads.peek() else {
             return if self.empty == 0 { Next::End } else { Next::Wait(None) };
         };
-        let Some(since) = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since) else {
-            return Next::Wait(None);
-        };
-        if let Some(until) = self.held_until(since, now) {
-            return Next::Wait(until);
+        // Where no lane is silent nothing has to wait, and lines need not be looked at before their turn.
+        let mut since = None;
+        if self.empty > 0 {
+            since = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since);
+            let Some(since) = since else { return Next::Wait(None) };
+            if let Some(until) = self.held_until(since, now) {
+                return Next::Wait(until);
+            }
         }
         self.heads.pop();
         // Up to the next lane's first line this lane needs no comparing with the rest.
@@ -126,7 +129,7 @@ impl Merge {
             let Some(following) = lane.waiting.front() else { break };
             let next = (following.line.at, number);
             // While a lane is silent, a line that came later has its own waiting to do.
-            let waits = self.empty > 0 && following.since != since;
+            let waits = since.is_some_and(|since| following.since != since);
             if given == most || waits || other.is_some_and(|other| next > other) {
                 break;
             }

@@ -112,6 +112,69 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        rule: "kuberc: a broken file that speaks of plugins might deny them",
+        user: plugin!("  interactiveMode: Never"),
+        files: &[GOOD, ("home/.kube/kuberc", "credentialPluginPolicy: DenyAll")],
+        exit: 1,
+        words: &[
+            "error: kuberc @DIR@/home/.kube/kuberc: no document of it is a Preference",
+            "hint: it may forbid credential plugins: correct it, or set KUBERC=off",
+        ],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
+        rule: "kuberc: DenyAll behind the dashes that begin a document",
+        user: plugin!("  interactiveMode: Never"),
+        files: &[
+            GOOD,
+            (
+                "home/.kube/kuberc",
+                "--- {apiVersion: kubectl.config.k8s.io/v1beta1, kind: Preference, credentialPluginPolicy: DenyAll}\n",
+            ),
+        ],
+        exit: 4,
+        words: &["is DenyAll"],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
+        rule: "kuberc: DenyAll with a byte-order mark",
+        user: plugin!("  interactiveMode: Never"),
+        files: &[GOOD, ("home/.kube/kuberc", concat!("utf8bom:", kuberc!("credentialPluginPolicy: DenyAll")))],
+        exit: 4,
+        words: &["is DenyAll"],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
+        rule: "kuberc: DenyAll in UTF-16",
+        user: plugin!("  interactiveMode: Never"),
+        files: &[GOOD, ("home/.kube/kuberc", concat!("utf16le:", kuberc!("credentialPluginPolicy: DenyAll")))],
+        exit: 4,
+        words: &["is DenyAll"],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
+        rule: "kuberc: its own words may hold secrets, which are not told",
+        user: plugin!("  interactiveMode: Never"),
+        files: &[
+            GOOD,
+            (
+                "rc",
+                kuberc!(
+                    "aliases: [{name: s3cr3t, options: [s3cr3t]}]\ns3cr3t: s3cr3t\ncredentialPluginPolicy: [s3cr3t]"
+                ),
+            ),
+        ],
+        env: &[("KUBERC", "@DIR@/rc")],
+        exit: 1,
+        words: &["credentialPluginPolicy is no string"],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
         rule: "kuberc: a file that KUBERC names must be good",
         user: plugin!("  interactiveMode: Never"),
         files: &[GOOD],

@@ -36,6 +36,37 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        rule: "a %YAML directive of a version that kubectl does not read",
+        config: Some(concat!("# mine\n%YAML 1.2\n---\n", config!("token: @ADMIN@"))),
+        exit: 1,
+        words: &["error: kubeconfig @DIR@/kube/config: %YAML of version \"1.2\", where only 1.1 is read", "hint: "],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
+        rule: "a KUBECONFIG that names no file",
+        env: &[("KUBECONFIG", ":")],
+        exit: 6,
+        words: &[
+            "warning: KUBECONFIG names no file",
+            "there is no kubeconfig: KUBECONFIG names none: trying http://localhost:8080",
+            "!HOME",
+        ],
+        ..ROW
+    },
+    Row {
+        rule: "a NUL character in what a plugin is run with",
+        user: "exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: /bin/sh, env: [{name: \"A\\0B\", value: s3cr3t}]}",
+        exit: 4,
+        words: &[
+            "credential plugin \"/bin/sh\" can't be run: ",
+            "hint: exec.command, args and env",
+            "!check exec.command",
+        ],
+        seen: &[Requests(0)],
+        ..ROW
+    },
+    Row {
         rule: "binary junk",
         config: Some("binary:"),
         exit: 1,

@@ -91,6 +91,40 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        rule: "a %YAML directive of 1.1",
+        config: Some(concat!("%YAML 1.1 # old\n---\n", config!("token: @ADMIN@"))),
+        seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
+        rule: "tokenFile beside exec: no plugin is run",
+        user: "tokenFile: @DIR@/t\nexec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: no-such-plugin}",
+        files: &[("t", "@ADMIN@")],
+        seen: &[User(ADMIN), Requests(1)],
+        ..ROW
+    },
+    Row {
+        rule: "a tokenFile that can't be sent beside a token: no plugin is run either",
+        user: "token: @ADMIN@\ntokenFile: @DIR@/none\nexec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: no-such-plugin}",
+        words: &["warning: token file @DIR@/none can't be read", "going on with the earlier token"],
+        seen: &[User(ADMIN), Requests(1)],
+        ..ROW
+    },
+    Row {
+        rule: "Teleport's plugin, as `tsh kube login` writes it",
+        user: "exec:\n  apiVersion: client.authentication.k8s.io/v1beta1\n  command: @DIR@/tsh\n  args:\n  - kube\n  - credentials\n  - --kube-cluster=prod\n  - --teleport-cluster=t.example\n  - --proxy=t.example:443\n  env:\n  - {name: CREDENTIAL, value: '@DIR@/cred'}\n  provideClusterInfo: false",
+        cluster: "certificate-authority-data: @CA@\ntls-server-name: localhost",
+        files: &[
+            ("tsh", "link:@PLUGINS@/credential-plugin"),
+            (
+                "cred",
+                "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"spec\":{\"interactive\":false},\"status\":{\"expirationTimestamp\":\"2099-11-21T03:07:12Z\",\"clientCertificateData\":\"@CRTJSON@\",\"clientKeyData\":\"@KEYJSON@\"}}",
+            ),
+        ],
+        seen: &[User(ADMIN), Header("authorization", &[])],
+        ..ROW
+    },
+    Row {
         rule: "anchors and merge keys",
         config: Some(
             "x: &t {token: @ADMIN@, as: nobody}\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n\
@@ -652,6 +686,16 @@ pub(super) const ROWS: &[Row] = &[
         ],
         words: &["warning: HTTP2_READ_IDLE_TIMEOUT_SECONDS=\"30s\" is no number of seconds: it stays at 30", "!PING"],
         seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
+        rule: "HTTP/2 variables beyond what a clock can count",
+        env: &[
+            ("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "9223372036854775807"),
+            ("HTTP2_PING_TIMEOUT_SECONDS", "18446744073709551615"),
+        ],
+        words: &["!warning", "!panic"],
+        seen: &[User(ADMIN), Requests(1)],
         ..ROW
     },
     Row {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Notice, Query, Step, short_precise};
 
 use super::driver::{Files, fixtures, read};
-use super::generate::Random;
+use super::mutate::Random;
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())

@@ -84,6 +84,27 @@ fn counting(directory: &Path, status: &str) -> Plugin {
 }
 
 #[test]
+fn a_failure_counts_for_all_and_for_a_while() {
+    let directory = tempfile::tempdir().unwrap();
+    let count = directory.path().join("count");
+    let plugin = plugin(&format!("echo x >> {}; exit 7", count.display()));
+    let runs = || std::fs::read_to_string(&count).unwrap_or_default().lines().count();
+    let at = |seconds: i64| Clock::Fixed(Timestamp::from_micros(seconds * 1_000_000));
+    let clock = at(100);
+    block_on(async {
+        let (a, b, c) = tokio::join!(plugin.current(&clock), plugin.identity(&clock), plugin.renew(0, &clock));
+        let words =
+            [a.unwrap_err(), b.unwrap_err(), c.unwrap_err()].map(|error| (error.chain(), error.remedy().is_some()));
+        assert!(words[0].0.contains("failed with exit code 7") && words.iter().all(|w| *w == words[0]), "{words:?}");
+    });
+    assert_eq!(runs(), 1);
+    for (seconds, expected) in [(109, 1), (110, 2), (119, 2), (120, 3)] {
+        assert!(block_on(plugin.current(&at(seconds))).is_err());
+        assert_eq!(runs(), expected, "{seconds}");
+    }
+}
+
+#[test]
 fn it_gets_environment_arguments_and_info() {
     let mut exec = exec(
         "printf '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{\"token\":\"%s\"}}' \
@@ -297,7 +318,7 @@ fn another_certificate_is_counted_another_token_is_not() {
     ] {
         std::fs::write(&file, answer(status).to_string()).unwrap();
         block_on(async {
-            let seen = plugin.last.lock().await.as_ref().map_or(0, |known| known.generation);
+            let seen = plugin.last.lock().await.credentials.as_ref().map_or(0, |known| known.generation);
             plugin.renew(seen, &Clock::System).await.unwrap();
         });
         generations.push(block_on(plugin.identity(&Clock::System)).unwrap().1);

@@ -109,6 +109,22 @@ async fn what_another_program_got_is_taken() {
 }
 
 #[tokio::test]
+async fn a_failure_counts_for_all_and_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut provider, server, _asked) = provider(dir.path()).await;
+    provider.issuer = format!("{}/other", server.https_url());
+    let (clock, before) = (at(1000), server.connections());
+    let (a, b) = tokio::join!(provider.current(&clock), provider.current(&clock));
+    let words = [a.unwrap_err(), b.unwrap_err()].map(|error| error.chain());
+    assert!(words[0].contains("the provider calls itself") && words[0] == words[1], "{words:?}");
+    assert_eq!(server.connections() - before, 1);
+    for (seconds, connections) in [(1009, 1), (1010, 2)] {
+        assert!(provider.current(&at(seconds)).await.is_err());
+        assert_eq!(server.connections() - before, connections);
+    }
+}
+
+#[tokio::test]
 async fn tokens_that_can_not_be_saved_are_kept_and_not_mistaken_for_others() {
     let dir = tempfile::tempdir().unwrap();
     let (provider, _server, asked) = provider(dir.path()).await;

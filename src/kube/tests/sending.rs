@@ -289,6 +289,8 @@ fn the_environment_can_switch_http2_off_and_set_its_pings() {
         (vec![(after, "x"), (timeout, "-1")], (Protocol::Any, 30, 15, 2)),
         (vec![(after, "30s"), (timeout, "1.5")], (Protocol::Any, 30, 15, 2)),
         (vec![(after, "")], (Protocol::Any, 30, 15, 0)),
+        (vec![(after, "18446744073709551616"), (timeout, "-9223372036854775808")], (Protocol::Any, 30, 15, 2)),
+        (vec![(after, "9223372036854775807"), (timeout, "18446744073709551615")], (Protocol::Any, NEVER, NEVER, 0)),
     ] {
         let warned = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&warned);

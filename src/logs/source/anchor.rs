@@ -73,7 +73,8 @@ pub async fn resolve<'a>(
                     Ok(at) => at,
                     Err(ready) if anchors.ready == Ready::IsLeftOut => {
                         let name = node.name;
-                        node.notices.note(format_args!("{name}: ready, so there is no time not-ready: nothing is shown of it"));
+                        node.notices
+                            .note(format_args!("{name}: ready, so there is no time not-ready: nothing is shown of it"));
                         node.notices.verbose(4, || format!("{}: {}", node.name, ready.chain()));
                         return Ok(None);
                     }

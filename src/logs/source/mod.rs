@@ -67,6 +67,8 @@ pub struct Want {
     pub dated: bool,
     /// Whether bytes may go out as they come where nothing has to be looked at.
     pub raw: bool,
+    /// Whether more is wanted of an entry than its text and its time.
+    pub fields: bool,
 }
 
 impl<'a> Node<'a> {

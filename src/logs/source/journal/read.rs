@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Id, Matches, Order, Query, full_name, short_precise};
+use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
@@ -42,8 +42,11 @@ pub enum Found {
     Supervised(&'static Home),
 }
 
-/// Lines handed on together.
+/// Lines handed on together, and bytes.
 const BATCH: usize = 512;
+const BATCH_BYTES: usize = 256 << 10;
+/// Bytes of text held of the last entries. If they have more they are read a second time, in their order.
+const MOST_HELD: usize = 12 << 20;
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
 /// journald's message id for lines that it dropped because a unit wrote too many.
@@ -205,26 +208,27 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
             }
             Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
-            None => self.forwards(query, out).await,
+            None => self.forwards(query, usize::MAX, out).await,
         };
         self.filter.identifiers = identifiers;
         done
     }
 
-    /// All of them, as they come.
-    async fn forwards(&mut self, query: Query, out: &mut Outlet) -> Flow<bool> {
+    /// At most so many of them, as they come.
+    async fn forwards(&mut self, query: Query, most: usize, out: &mut Outlet) -> Flow<bool> {
         self.remote.ask(query);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
         let mut lines = Vec::new();
-        let mut anything = false;
-        loop {
+        let (mut anything, mut bytes, mut taken) = (false, 0, 0);
+        while taken < most {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
                     if let Some(line) = self.wanted(entry, &mut kubelet) {
                         self.mark(&line, &mut lines);
-                        lines.push(line);
+                        (bytes, taken) = (bytes + line.text.len(), taken + 1);
+                        lines.push(self.lightened(line));
                     }
-                    if lines.len() < BATCH {
+                    if lines.len() < BATCH && bytes < BATCH_BYTES {
                         continue;
                     }
                     None
@@ -234,6 +238,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 Err(needs) => Some(needs),
             };
             anything |= !lines.is_empty();
+            bytes = 0;
             match needs {
                 // What is at hand goes out while the rest is on its way.
                 Some(needs) if lines.is_empty() || self.remote.journal.is_held() => {
@@ -258,22 +263,41 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 
     /// The last of them, read from the end.
     async fn backwards(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
-        let whole = !self.filter.looks_at_content();
-        let limit = whole.then_some(last);
-        let query = Query { order: Order::NewestFirst, limit, expect: Some(last.saturating_mul(2)), ..query };
-        self.remote.ask(query);
+        // Who looks into entries takes some of them only.
+        let (limit, expect) = match self.filter.looks_at_content() {
+            true => (None, Some(last.saturating_mul(2))),
+            false => (Some(last), None),
+        };
+        let query = Query { order: Order::NewestFirst, limit, expect, ..query };
+        self.remote.ask(query.clone());
         let mut newest_first: Vec<Line> = Vec::new();
-        while newest_first.len() < last {
+        let (mut taken, mut bytes, mut oldest, suppressed) = (0, 0, None, self.suppressed);
+        while taken < last {
             match self.remote.next().await? {
-                Met::Entry(entry) => newest_first.extend(self.wanted(entry, &mut None)),
+                Met::Entry(entry) => {
+                    let position = entry.position;
+                    let Some(line) = self.wanted(entry, &mut None) else { continue };
+                    (taken, bytes, oldest) = (taken + 1, bytes + line.text.len(), Some(position));
+                    if bytes > MOST_HELD {
+                        newest_first = Vec::new();
+                    } else {
+                        newest_first.push(self.placed(line));
+                    }
+                }
                 Met::Value(_) => {}
                 Met::End => break,
             }
         }
+        if let Some(oldest) = oldest.filter(|_| bytes > MOST_HELD) {
+            self.suppressed = suppressed;
+            let before = Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest };
+            let (order, after) = (Order::OldestFirst, Some(before));
+            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, taken, out).await;
+        }
         let mut lines = Vec::with_capacity(newest_first.len());
         for line in newest_first.into_iter().rev() {
             self.mark(&line, &mut lines);
-            lines.push(line);
+            lines.push(self.lightened(line));
         }
         let anything = !lines.is_empty();
         out.lines(lines).await?;
@@ -287,7 +311,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let mut kept = std::collections::VecDeque::new();
         loop {
             match self.remote.next().await? {
-                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet)),
+                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet).map(|line| self.placed(line))),
                 Met::Value(_) => {}
                 Met::End => break,
             }
@@ -298,7 +322,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let mut lines = Vec::with_capacity(kept.len());
         for line in kept {
             self.mark(&line, &mut lines);
-            lines.push(line);
+            lines.push(self.lightened(line));
         }
         let anything = !lines.is_empty();
         out.lines(lines).await?;
@@ -314,7 +338,8 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
         }
-        let mut text = Vec::new();
+        // Time, host and writer stand before the message. What is too much room would be held as long as the text.
+        let mut text = Vec::with_capacity(entry.message().map_or(0, <[u8]>::len).saturating_add(80));
         short_precise(&entry, &mut text);
         let text = Bytes::from(text);
         let head = Head::of(&text);
@@ -325,6 +350,19 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         // An entry without a message prints nothing; journalctl's -n counts it all the same, and no pattern fits it.
         let bare = line.text.is_empty() && self.filter.looks_at_content();
         (!bare && self.filter.judge(&line) == Verdict::Keep).then_some(line)
+    }
+
+    /// Without its fields where only its text is wanted: many are held until the last node has spoken.
+    fn lightened(&self, line: Line) -> Line {
+        Line { entry: line.entry.filter(|_| self.want.fields), ..line }
+    }
+
+    /// The same, but for its place, which tells of its boot.
+    fn placed(&self, mut line: Line) -> Line {
+        if let Some(entry) = line.entry.take_if(|_| !self.want.fields) {
+            line.entry = Some(Arc::new(Entry { position: entry.position, fields: Vec::new() }));
+        }
+        line
     }
 
     /// Puts journalctl's line between two boots where one ended.
