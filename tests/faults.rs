@@ -274,6 +274,8 @@ fn gzip_that_ends_early_or_is_damaged_is_told() {
         tail.expect(3, &["gzip data ends early"]);
         assert!(tail.stdout.is_empty(), "not the file's last lines");
         cluster.heal();
+        let follow = ask(&kubeconfig, &[&args[..], &["-f"]].concat());
+        follow.expect(2, &["kubelet.log-20231113.gz is compressed", "can't be followed", "hint:"]);
         let root = cluster.var_log("node-a");
         std::fs::write(root.join("no.gz"), "plain text\n").expect("a file");
         ask(&kubeconfig, &["node-a", "--path", "no.gz"]).expect(1, &["unpacking no.gz", "--no-decompress"]);
