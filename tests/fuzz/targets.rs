@@ -780,6 +780,7 @@ fn secrets() -> Vec<Vec<u8>> {
     let key = ["-----BEGIN PRIVATE ", "KEY-----\nMIIEow\n  AQEA+/9x==\n-----END PRIVATE ", "KEY-----\nx\n"].concat();
     texts(&[
         &key,
+        "data:\n  a: aHVudGVyMg==\nkind: Secret\n{\"kind\":\"Secret\",\"data\":{\"a\":\"eA==\",\"b\":\"eA==\"}}\n",
         "Authorization: Bearer abc.def\nBasic YWRtaW46aHVudGVyMg== {\"auth\":\"dXNlcjpwYXNz\"}\n",
         "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4IiwiZXhwIjoxfQ.c2ln abcdef.0123456789abcdef http://u:p@h:1/x?sig=0123456789abcdef&b\n",
         "--password \"a\\\"b\" --token=abcdefgh1 DB_PASSWORD='x' [\"--password\",\"y\"] AccountKey=a==;b\nCookie: a=b\n",
