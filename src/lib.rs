@@ -29,6 +29,7 @@ pub mod command;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 use args::{Command, Parsed};
 use auth::Stdin;
@@ -48,6 +49,8 @@ pub struct Io {
     pub stdout_is_terminal: bool,
     /// Where everything else goes.
     pub stderr: Box<dyn Write + Send>,
+    /// Whether that is a terminal.
+    pub stderr_is_terminal: bool,
     /// Whether a credential plugin may ask somebody there.
     pub stdin: Stdin,
     /// Hears of signals; made when a command starts to work.
@@ -58,11 +61,15 @@ pub struct Io {
 pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, io: Io) -> u8 {
     let mut args = args.into_iter();
     let argv0 = args.next().unwrap_or_default();
-    let mut stderr = io.stderr;
-    let mut sink: Box<dyn FnMut(&str) + Send> = Box::new(move |line: &str| {
-        // One write a line, so that lines of several processes don't mix; a closed stderr is nobody's loss.
-        let _ = stderr.write_all(format!("{line}\n").as_bytes());
-    });
+    let stderr = Arc::new(Mutex::new(io.stderr));
+    let writing = |stderr: &Arc<Mutex<Box<dyn Write + Send>>>, end: &'static str| {
+        let stderr = Arc::clone(stderr);
+        move |text: &str| {
+            // One write a line, so that lines of several processes don't mix; a closed stderr is nobody's loss.
+            let _ = stderr.lock().map(|mut stderr| stderr.write_all(format!("{text}{end}").as_bytes()));
+        }
+    };
+    let mut sink: Box<dyn FnMut(&str) + Send> = Box::new(writing(&stderr, "\n"));
     let mut output = Output::new(io.stdout, io.stdout_is_terminal);
     let parsed = match args::parse(args, argv0) {
         Ok(parsed) => parsed,
@@ -80,7 +87,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, io: Io) -> u8 {
             (0, true)
         }
     };
-    let notices = Notices::new(verbosity, quiet, sink);
+    let mut notices = Notices::new(verbosity, quiet, sink);
+    if io.stderr_is_terminal {
+        notices = notices.on_screen(writing(&stderr, ""));
+    }
     let ended = match &parsed {
         Parsed::Print(text) => {
             let _ = output.text(text);

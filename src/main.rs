@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let io = Io {
         stdout_is_terminal: stdout.is_terminal(),
         stdout: unbuffered(stdout),
+        stderr_is_terminal: std::io::stderr().is_terminal(),
         stderr: Box::new(std::io::stderr()),
         stdin: if std::io::stdin().is_terminal() { Stdin::Terminal } else { Stdin::Other },
         interrupt: interrupt::listen,

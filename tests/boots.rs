@@ -249,6 +249,12 @@ fn not_ready_is_when_the_node_ceased_to_be() {
             .start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
     run(&kubeconfig, ["ready", "--since", "not-ready"]).expect(1, &["the node is ready since 2023-11-14T22:13:30Z"]);
+    // Of many nodes those that are ready have nothing to show, and have not failed.
+    let cluster_of = ["ready", "fine", "good"].map(|name| Node::new(name, Mode::QUERY_OFF));
+    let healthy = Setup::new(cluster_of.to_vec()).start();
+    let all = run(&healthy.kubeconfig(User::Admin), ["--all-nodes", "--since", "not-ready"]);
+    all.expect(0, &["note: 3 nodes: ready, so there is no time not-ready: nothing is shown of it"]);
+    assert_eq!((all.stderr.matches("no time not-ready").count(), all.text()), (1, ""), "{}", all.stderr);
     let down = run(&kubeconfig, ["down", "--around", "not-ready±30s", "-v", "4"]);
     assert!(down.code == 6 || down.code == 1, "{}", down.stderr);
     assert!(down.stderr.contains("window: 2023-11-14T22:13:00.000000Z to 2023-11-14T22:14:00"), "{}", down.stderr);

@@ -150,11 +150,12 @@ fn a_plain_kubelet_costs_what_it_always_did() {
     .start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
     for (args, most) in [
-        (&["vanilla"][..], 1),
-        (&["vanilla", "--source=query", "--tail", "2"], 1),
-        (&["vanilla", "-g", "node"], 1),
+        // One of these is for the kubelet's configuration, which tells whether its unit holds all of its lines.
+        (&["vanilla"][..], 2),
+        (&["vanilla", "--source=query", "--tail", "2"], 2),
+        (&["vanilla", "-g", "node"], 2),
         (&["vanilla", "--source=query", "--tail", "0"], 1),
-        (&["vanilla", "--source=query", "--since", "1h"], 2),
+        (&["vanilla", "--source=query", "--since", "1h"], 3),
         // Asked for kubelet, for two groups of four, and for k3s.
         (&["k3s"], 4),
         (&["k3s", "-u", "k3s"], 1),
@@ -163,6 +164,80 @@ fn a_plain_kubelet_costs_what_it_always_did() {
         ran.expect(0, &[]);
         assert_eq!(count, most, "{args:?}: {:#?}", cluster.requests());
     }
+}
+
+#[test]
+fn a_kubelet_that_leaves_its_unit_is_warned_of() {
+    let new = ago(5);
+    let node = |name: &str| Node::new(name, Mode::QUERY_ON).units(&[(Distribution::Kubelet, new)]);
+    let names = ["kubelet", "kubepods", "own", "denied", "page", "silent"];
+    let cluster = Setup::new(names.map(node).to_vec()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let config = |cgroup: &str| format!("{{\"kubeletconfig\":{{\"kubeletCgroups\":\"{cgroup}\",\"port\":10250}}}}\n");
+    let text = |body| What::Text { status: StatusCode::OK, content_type: "application/json", body };
+    for (name, what) in names.into_iter().zip([
+        text(config("/kubelet")),
+        text(config("/podruntime.slice/kubelet")),
+        text(config("/system.slice/kubelet.service")),
+        What::Status(StatusCode::FORBIDDEN),
+        text("<html>".to_owned()),
+        What::CutAfter(20),
+    ]) {
+        cluster.inject(Fault::new(what).node(name).path("/proxy/configz"));
+        for args in
+            [&[][..], &["-u", "kubelet"], &["--source=query", "--tail", "2"], &["-u", "kubelet", "-g", "nowhere"]]
+        {
+            let ran = run(&kubeconfig, [name].iter().chain(args));
+            ran.expect(0, &[]);
+            let warned = ran.stderr.contains("(kubeletCgroups)") && ran.stderr.contains("--source=journal");
+            assert_eq!(warned, name.starts_with("kube"), "{name} {args:?}: {}", ran.stderr);
+            assert!(warned || args.contains(&"nowhere") || ran.stderr.is_empty(), "{name} {args:?}: {}", ran.stderr);
+        }
+    }
+    let asked = cluster.traffic("/kubelet/proxy/configz").requests;
+    run(&kubeconfig, ["kubelet", "--path", "pods/nosuch"]).expect(5, &[]);
+    assert_eq!(cluster.traffic("/kubelet/proxy/configz").requests, asked, "for the query alone");
+}
+
+#[test]
+fn what_is_followed_is_the_unit_at_work() {
+    let (old, new) = (ago(10 * 24 * 60), ago(5));
+    let (kubelet, k3s) = (Distribution::Kubelet, Distribution::K3sServer);
+    let mut nodes: Vec<Node> =
+        MIXED.iter().map(|unit| Node::new(unit.unit(), Mode::QUERY_ON).units(&[(*unit, new)])).collect();
+    nodes.extend([
+        Node::new("vanilla", Mode::QUERY_ON).units(&[(kubelet, new)]),
+        Node::new("moved", Mode::QUERY_ON).units(&[(kubelet, old), (k3s, new)]),
+        Node::new("moved-back", Mode::QUERY_ON).units(&[(kubelet, new), (k3s, old)]),
+        Node::new("rke2", Mode::QUERY_ON).units(&[(Distribution::Rke2Agent, new)]),
+        Node::new("off", Mode::QUERY_OFF).units(&[]),
+    ]);
+    let cluster = Setup::new(nodes).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let now = rfc3339(ago(0));
+    let follow = |name: &str| run(&kubeconfig, [name, "-f", "--tail", "3", "--until-time", &now]);
+    let of = |name: &str, unit: Distribution| {
+        let ran = follow(name);
+        let lines: Vec<Written> = unit.written(new, 0).into_iter().filter(|line| line.kubelets).collect();
+        same(&ran, &shown(&lines[lines.len() - 3..]));
+        let looks = format!("/{name}/proxy/logs/?query={}&sinceTime=", unit.unit());
+        assert!(cluster.requests().iter().any(|request| request.target.contains(&looks)), "{name}: followed");
+        ran.stderr
+    };
+    // They wait for new lines, side by side.
+    std::thread::scope(|scope| {
+        for unit in MIXED {
+            scope.spawn(move || assert!(of(unit.unit(), unit).contains("showing the lines of its kubelet")));
+        }
+        scope.spawn(|| assert!(of("moved", k3s).contains("moved runs k3s")));
+        for name in ["vanilla", "moved-back"] {
+            scope.spawn(move || assert!(!of(name, kubelet).contains(" runs ")));
+        }
+        scope.spawn(|| follow("rke2").expect(5, &["rke2", "runs RKE2", "ln -s"]).code);
+        scope.spawn(|| follow("off").expect(5, &["offers no log query"]).code);
+    });
+    let asked = cluster.requests().iter().filter(|request| request.target.contains("/off/proxy/logs/?query=")).count();
+    assert_eq!(asked, 2, "where there is no query nothing is looked up");
 }
 
 #[test]

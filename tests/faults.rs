@@ -17,6 +17,22 @@ const TOLD: [&str; 4] = ["--timeout", "60s", "--server-limit", "1s"];
 /// The versions of HTTP a cluster may speak.
 const VERSIONS: [Http; 2] = [Http::Only1, Http::Only2];
 
+/// Nodes whose journal answers queries.
+pub(crate) const WITH_QUERY: [(&str, Mode); 4] = [
+    ("on", Mode::QUERY_ON),
+    ("secure-join", Mode::SECURE_JOIN),
+    ("broken-until", Mode::BROKEN_UNTIL),
+    ("openshift", Mode::OPENSHIFT_1_36),
+];
+
+/// Nodes that list /var/log instead.
+const WITHOUT_QUERY: [(&str, Mode); 3] =
+    [("off", Mode::QUERY_OFF), ("old", Mode::V1_24), ("openshift-old", Mode::OPENSHIFT_1_24)];
+
+fn nodes_of(modes: &[(&str, Mode)]) -> Vec<Node> {
+    modes.iter().map(|(name, mode)| Node::new(name, *mode).reader(Reader::Recorded)).collect()
+}
+
 fn start(http: Http, nodes: Vec<Node>) -> Cluster {
     let mut setup = Setup::new(nodes);
     setup.http = http;
@@ -41,9 +57,14 @@ fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync
     });
 }
 
-/// Nodes alike, one for each fault that is to be tried.
-fn alike(count: usize, mode: Mode) -> Vec<Node> {
-    (0..count).map(|number| Node::new(&format!("node-{number:03}"), mode).reader(Reader::Recorded)).collect()
+/// So that each fault meets each mode with a query, and each version of HTTP.
+const SPREAD: [(Http, [Mode; 2]); 2] =
+    [(Http::Only1, [Mode::QUERY_ON, Mode::OPENSHIFT_1_36]), (Http::Only2, [Mode::SECURE_JOIN, Mode::BROKEN_UNTIL])];
+
+/// Nodes for each fault that is to be tried, whose modes take turns.
+fn alike(count: usize, modes: &[Mode]) -> Vec<Node> {
+    let modes = modes.iter().cycle().take(count).enumerate();
+    modes.map(|(number, mode)| Node::new(&format!("node-{number:03}"), *mode).reader(Reader::Recorded)).collect()
 }
 
 #[track_caller]
@@ -53,56 +74,62 @@ fn same(ran: &Ran, expected: &[u8], what: &str) {
     assert!(ran.stdout == expected, "{what}: {} bytes of {}, {at:?}\n{}", ran.stdout.len(), expected.len(), ran.stderr);
 }
 
-/// What breaks an answer in its middle, once.
-fn breaks() -> [What; 5] {
-    [
-        // A kubelet that was killed: no last chunk, or RST_STREAM.
-        What::CutAfter(200_000),
-        // In the middle of a line, then at a line's beginning.
-        What::ResetAfter(100_003),
-        What::CutAfter(10),
-        What::CutAfter(0),
-        What::LyingLength(1000),
-    ]
+/// What breaks an answer of so many bytes in its middle.
+fn breaks(size: usize) -> Vec<What> {
+    let mut breaks = vec![What::CutAfter(0), What::LyingLength(1000)];
+    if size > 40 {
+        // A kubelet that was killed: no last chunk, or RST_STREAM. Inside a time, and inside a line.
+        breaks.extend([What::CutAfter(10), What::CutAfter(size * 2 / 3), What::ResetAfter(size / 3 | 1)]);
+    }
+    breaks
 }
 
-#[test]
-fn a_query_that_breaks_off_is_continued() {
-    for http in VERSIONS {
-        let cluster = start(
-            http,
-            vec![Node::new("node-a", Mode::QUERY_ON), Node::new("india", Mode::BROKEN_UNTIL).zone("IST-5:30")],
-        );
-        let kubeconfig = cluster.kubeconfig(User::Admin);
-        for args in [
-            &["node-a"][..],
-            &["node-a", "--since-time", "2023-11-14T22:15:00Z"],
-            &["node-a", "--tail", "400"],
-            &[
-                "india",
-                "-g",
-                "volume|sync",
-                "--since-time",
-                "2023-11-14T22:14:00Z",
-                "--until-time",
-                "2023-11-14T22:17:00Z",
-            ],
-            &["india", "--timestamps"],
-        ] {
-            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
-            assert!(whole.len() > 10_000);
-            for what in breaks() {
-                cluster.inject(Fault::new(what.clone()).path("query=kubelet").first(1));
-                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
-                cluster.heal();
-            }
+/// Asks once undisturbed, then again with the first answer broken in each way, then with each of the others broken in one:
+/// it must come to the same.
+fn break_every_answer(cluster: &Cluster, args: &[&str], least: usize) {
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let before = cluster.requests().len();
+    let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
+    assert!(whole.len() > least, "{args:?}: {} bytes", whole.len());
+    let sizes: Vec<usize> = cluster.requests()[before..].iter().map(|request| request.sent() as usize).collect();
+    for (number, size) in sizes.iter().enumerate() {
+        let all = breaks(*size);
+        let one = number % all.len();
+        for what in if number == 0 { &all[..] } else { &all[one..=one] } {
+            let fault = Fault::new(what.clone()).nth(number + 1);
+            // Where a window ends no more may be read.
+            let ends = args.contains(&"--until-time") && !matches!(what, What::CutAfter(0 | 10) | What::LyingLength(_));
+            cluster.inject(if ends { fault.perhaps() } else { fault });
+            same(&ask(&kubeconfig, args), &whole, &format!("{args:?} {what:?} in {number} of {sizes:?}"));
+            cluster.heal();
         }
     }
 }
 
 #[test]
+fn a_query_that_breaks_off_is_continued() {
+    at_once(VERSIONS, |http| {
+        let india = Node::new("india", Mode::BROKEN_UNTIL).zone("IST-5:30").reader(Reader::Recorded);
+        let cluster = start(http, [nodes_of(&WITH_QUERY), vec![india]].concat());
+        let (early, late) = ("2023-11-14T22:14:00Z", "2023-11-14T22:17:00Z");
+        for args in [
+            &["on"][..],
+            &["secure-join", "--since-time", early],
+            &["openshift", "--tail", "400"],
+            &["broken-until", "-u", "kubelet", "--tail", "3", "--until-time", late],
+            &["india", "-g", "volume|sync", "--since-time", early, "--until-time", late],
+            &["india", "--timestamps"],
+        ] {
+            break_every_answer(&cluster, &[args, &["--source=query"]].concat(), 300);
+        }
+        let theirs = |target: &str| target.contains("query=") || target.ends_with("/configz");
+        assert!(cluster.requests().iter().all(|request| theirs(&request.target)));
+    });
+}
+
+#[test]
 fn a_file_that_breaks_off_is_continued() {
-    for http in VERSIONS {
+    at_once(VERSIONS, |http| {
         let cluster = start(http, vec![Node::new("node-a", Mode::V1_24), Node::new("node-b", Mode::QUERY_ON)]);
         let kubeconfig = cluster.kubeconfig(User::Admin);
         for args in [
@@ -113,34 +140,33 @@ fn a_file_that_breaks_off_is_continued() {
             &["node-b", "--path", "kubelet.log", "-g", "volume"],
             &["node-b", "--path", "kubelet.log-20231113.gz"],
         ] {
-            let whole = ask(&kubeconfig, args).expect(0, &[]).stdout.clone();
-            assert!(whole.len() > 1000);
-            for what in breaks() {
-                cluster.inject(Fault::new(what.clone()).path("kubelet.log").first(1));
-                same(&ask(&kubeconfig, args), &whole, &format!("{http:?} {args:?} {what:?}"));
-                cluster.heal();
-            }
+            break_every_answer(&cluster, args, 1000);
         }
         // However often.
         let large = std::fs::read(cluster.var_log("node-b").join("large.log")).expect("a file");
         cluster.inject(Fault::new(What::CutAfter(1_500_000)).path("large.log"));
         same(&ask(&kubeconfig, &["node-b", "--path", "large.log"]), &large, "cut again and again");
-    }
+    });
 }
 
 #[test]
 fn an_answer_that_stalls_is_asked_for_again() {
     for http in VERSIONS {
-        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON)]);
+        let cluster = start(http, nodes_of(&WITH_QUERY));
         let kubeconfig = cluster.kubeconfig(User::Admin);
         let cases = [
-            &["node-a"][..],
-            &["node-a", "--path", "kubelet.log"],
-            &["node-a", "--path", "kubelet.log", "--tail", "5"],
+            &["on"][..],
+            &["secure-join"],
+            &["broken-until"],
+            &["openshift"],
+            &["on", "--path", "kubelet.log"],
+            &["openshift", "--path", "kubelet.log", "--tail", "5"],
         ];
         let whole = cases.map(|args| ask(&kubeconfig, args).expect(0, &[]).stdout.clone());
-        cluster.inject(Fault::new(What::StallAfter(1_000)).path("query=").first(1));
-        cluster.inject(Fault::new(What::StallAfter(1_000)).path("kubelet.log").first(2));
+        for args in cases {
+            let path = if args.len() == 1 { "query=" } else { "kubelet.log" };
+            cluster.inject(Fault::new(What::StallAfter(1_000)).node(args[0]).path(path).first(1));
+        }
         at_once(cases.iter().zip(&whole), |(args, whole)| {
             same(&ask(&kubeconfig, args), whole, &format!("{http:?} {args:?}"))
         });
@@ -156,23 +182,24 @@ fn an_answer_that_can_not_be_had_whole_is_incomplete() {
         (What::Status(StatusCode::SERVICE_UNAVAILABLE), "503"),
         (What::Close, "closed the connection"),
     ];
-    for http in VERSIONS {
-        let cluster = start(http, alike(2 * rest.len() + 1, Mode::QUERY_ON));
+    for (http, modes) in SPREAD {
+        let cases = rest.len() * 2 * modes.len();
+        let cluster = start(http, alike(cases + 1, &modes));
         let kubeconfig = cluster.kubeconfig(User::Admin);
-        let asked = |node: &str, number: usize| match number % 2 {
+        // The modes take turns first, then the source, then the fault.
+        let asked = |node: &str, number: usize| match number / 2 % 2 {
             0 => ask(&kubeconfig, &[node]),
             _ => ask(&kubeconfig, &[node, "--path", "kubelet.log"]),
         };
-        let whole =
-            [0, 1].map(|number| asked(&format!("node-{:03}", 2 * rest.len()), number).expect(0, &[]).stdout.clone());
-        at_once(0..2 * rest.len(), |number| {
+        let whole = [0, 2].map(|number| asked(&format!("node-{cases:03}"), number).expect(0, &[]).stdout.clone());
+        at_once(0..cases, |number| {
             let node = format!("node-{number:03}");
-            let (what, words) = &rest[number / 2];
+            let (what, words) = &rest[number / 4];
             cluster.inject(Fault::new(What::CutAfter(50_000)).node(&node).nth(1));
             cluster.inject(Fault::new(what.clone()).node(&node));
             let ran = asked(&node, number);
             ran.expect(3, &[&format!("{node}:"), words]);
-            let prefix = whole[number % 2].starts_with(&ran.stdout);
+            let prefix = whole[number / 2 % 2].starts_with(&ran.stdout);
             assert!(!ran.stdout.is_empty() && prefix, "{http:?} {number} {what:?}: {}", ran.stdout.len());
         });
     }
@@ -181,7 +208,8 @@ fn an_answer_that_can_not_be_had_whole_is_incomplete() {
 /// Starts reading a file whose first answer breaks off far behind what fits into the buffers on the way, and takes the first
 /// bytes: the program now waits for its reader, and everything else still waits for the program.
 fn begin(cluster: &Cluster, path: &str) -> (Child, Vec<u8>) {
-    cluster.inject(Fault::new(What::CutAfter(5 << 20)).path(path).first(1));
+    // A file that is cut off itself ends sooner.
+    cluster.inject(Fault::new(What::CutAfter(5 << 20)).path(path).first(1).perhaps());
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let mut command = program();
     command.arg("--kubeconfig").arg(kubeconfig).args(["node-a", "--path", path]).args(TOLD);
@@ -265,17 +293,19 @@ fn a_server_that_is_busy_or_has_a_bad_moment_is_asked_again() {
         What::Close,
         What::Goaway,
     ];
-    for http in VERSIONS {
-        let cluster = start(http, alike(moments.len() + 1, Mode::QUERY_ON));
+    for (http, modes) in SPREAD {
+        let cases = moments.len() * modes.len();
+        let cluster = start(http, alike(cases + 1, &modes));
         let kubeconfig = cluster.kubeconfig(User::Admin);
         for path in [&[][..], &["--path", "kubelet.log"]] {
             let asked = |node: usize| ask(&kubeconfig, &[&[&*format!("node-{node:03}")], path].concat());
-            let whole = asked(moments.len()).expect(0, &[]).stdout.clone();
-            for (node, what) in moments.iter().enumerate() {
-                cluster.inject(Fault::new(what.clone()).node(&format!("node-{node:03}")).first(1));
+            let whole = asked(cases).expect(0, &[]).stdout.clone();
+            for node in 0..cases {
+                let what = moments[node / modes.len()].clone();
+                cluster.inject(Fault::new(what).node(&format!("node-{node:03}")).first(1));
             }
-            at_once(0..moments.len(), |node| {
-                same(&asked(node), &whole, &format!("{http:?} {path:?} {:?}", moments[node]))
+            at_once(0..cases, |node| {
+                same(&asked(node), &whole, &format!("{http:?} {path:?} {:?}", moments[node / modes.len()]))
             });
             cluster.heal();
         }
@@ -299,7 +329,7 @@ fn a_server_that_stays_busy_or_down_is_told_in_its_words() {
         (What::Status(StatusCode::INTERNAL_SERVER_ERROR), 1, "500 Internal Server Error", 1),
         (What::Reset, 6, "closed the connection before it answered", 4),
     ];
-    let cluster = start(Http::Both, alike(3 * answers.len(), Mode::QUERY_ON));
+    let cluster = start(Http::Both, alike(3 * answers.len(), &[Mode::QUERY_ON]));
     let kubeconfig = cluster.kubeconfig(User::Admin);
     at_once(0..3 * answers.len(), |number| {
         let node = &*format!("node-{number:03}");
@@ -311,22 +341,6 @@ fn a_server_that_stays_busy_or_down_is_told_in_its_words() {
         let asked = cluster.requests().iter().filter(|request| request.target.contains(node)).count();
         assert_eq!(asked, *requests, "{args:?} {what:?}");
     });
-}
-
-/// Nodes whose journal answers queries.
-const WITH_QUERY: [(&str, Mode); 4] = [
-    ("on", Mode::QUERY_ON),
-    ("secure-join", Mode::SECURE_JOIN),
-    ("broken-until", Mode::BROKEN_UNTIL),
-    ("openshift", Mode::OPENSHIFT_1_36),
-];
-
-/// Nodes that list /var/log instead.
-const WITHOUT_QUERY: [(&str, Mode); 3] =
-    [("off", Mode::QUERY_OFF), ("old", Mode::V1_24), ("openshift-old", Mode::OPENSHIFT_1_24)];
-
-fn nodes_of(modes: &[(&str, Mode)]) -> Vec<Node> {
-    modes.iter().map(|(name, mode)| Node::new(name, *mode).reader(Reader::Recorded)).collect()
 }
 
 #[test]
@@ -342,8 +356,8 @@ fn the_until_panic_and_other_modes_change_no_line() {
         &["--since-time", early, "--tail", "9"],
         &["-u", "containerd", "--until-time", late],
     ] {
-        for modes in [&WITH_QUERY[..], &WITHOUT_QUERY] {
-            let asked = |name: &str| ask(&kubeconfig, &[&[name], args].concat());
+        for (modes, source) in [(&WITH_QUERY[..], "--source=query"), (&WITHOUT_QUERY, "--source=auto")] {
+            let asked = |name: &str| ask(&kubeconfig, &[&[name, source], args].concat());
             let expected = asked(modes[0].0).expect(0, &[]).stdout.clone();
             assert!(expected.len() > 500, "{args:?}");
             for (name, _) in &modes[1..] {
@@ -351,7 +365,14 @@ fn the_until_panic_and_other_modes_change_no_line() {
             }
         }
     }
-    assert!(cluster.requests().iter().all(|request| !request.target.contains("untilTime")), "it is never asked for");
+    let requests = cluster.requests();
+    assert!(requests.iter().all(|request| !request.target.contains("untilTime")), "it is never asked for");
+    for (name, _) in WITH_QUERY {
+        let place = format!("/nodes/{name}/");
+        let mut of = requests.iter().filter(|request| request.target.contains(&place));
+        let theirs = |target: &str| target.contains("?query=") || target.ends_with("/configz");
+        assert!(of.all(|request| theirs(&request.target)), "{name}: the fault is the query's");
+    }
 }
 
 #[test]
@@ -389,15 +410,45 @@ fn openshifts_stream_in_place_of_the_journals_folder_is_never_printed() {
 
 #[test]
 fn a_windows_nodes_table_is_passed_through_and_nothing_is_made_of_its_times() {
-    let cluster = start(Http::Both, vec![Node::new("node-w", Mode::WINDOWS)]);
+    let empty = tempfile::tempdir().expect("a directory");
+    let bare = Node::new("bare-w", Mode::WINDOWS).files(empty.path());
+    let cluster = start(Http::Both, vec![Node::new("node-w", Mode::WINDOWS), bare]);
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let table = include_bytes!("../fixtures/logs/windows-get-winevent.txt");
     same(&ask(&kubeconfig, &["node-w"]), table, "the table");
-    let some = ask(&kubeconfig, &["node-w", "-g", "SyncLoop"]);
-    assert!(some.expect(0, &[]).text().contains("SyncLoop (PLEG)"));
-    for window in [["--since", "1h"], ["--until", "1h"]] {
+    // What the node chose of it, its heading too; whatever is asked, no boot is.
+    let (heading, events, end) = crate::cluster::windows::parts();
+    for number in [1, 2, 3, 10, 12, 100_000] {
+        let asked = cluster.requests().len();
+        let ran = ask(&kubeconfig, &["node-w", "--tail", &number.to_string()]);
+        let newest = events[events.len().saturating_sub(number)..].concat();
+        same(&ran, format!("{heading}{newest}{end}").as_bytes(), &format!("--tail {number}"));
+        assert!(cluster.requests()[asked..].iter().all(|request| !request.target.contains("boot=")));
+    }
+    ask(&kubeconfig, &["node-w*"]).expect(0, &["10"]);
+    ask(&kubeconfig, &["node-w", "--tail", "0"]).expect(0, &[]);
+    // What is chosen here is events.
+    for (args, expected) in [
+        (&["-g", "SyncLoop"][..], format!("{}{end}", events[0])),
+        (&["-g", "PLEG|Probe failed", "--tail", "1"], format!("{}{end}", events[2])),
+        (&["-g", "prod/web", "-e", "Error", "--tail", "5"], events[0].to_owned()),
+    ] {
+        same(&ask(&kubeconfig, &[&["node-w"], args].concat()), expected.as_bytes(), &format!("{args:?}"));
+    }
+    for args in [&["-b", "0"][..], &["-b", "-1"], &["-b", "0", "--tail", "3"]] {
+        let words = ["406 Not Acceptable", "boot is not supported on Windows", "hint: leave --boot out"];
+        ask(&kubeconfig, &[&["node-w"], args].concat()).expect(1, &words);
+    }
+    // A table can't be followed; a file can.
+    ask(&kubeconfig, &["bare-w", "-f"]).expect(5, &["no log of kubelet: the query shows a table", "ls bare-w"]);
+    ask(&kubeconfig, &["node-w", "-f", "--source=query"]).expect(2, &["kubelet", "can't follow", "--path"]);
+    let (now, file) = (["--until", "1s"], ["/var/log/kubelet.log"]);
+    ask(&kubeconfig, &[&["node-w", "-f"], &now[..]].concat()).expect(0, &file);
+    ask(&kubeconfig, &["node-w", "-u", "nosuch", "--tail", "2"]).expect(5, &["no log of unit nosuch"]);
+    for window in [["--since-time", "2023-11-14T20:00:00Z"], ["--until", "1h"]] {
         ask(&kubeconfig, &["node-w", window[0], window[1]]).expect(2, &["time window can't be applied", "--grep"]);
     }
+    ask(&kubeconfig, &["node-w", "--since", "1h"]).expect(0, &["nothing matched"]);
     ask(&kubeconfig, &["node-w", "-u", "nosuch"]).expect(5, &["no log of unit nosuch"]);
 }
 
@@ -470,8 +521,9 @@ fn what_a_200_says_in_place_of_a_log_is_an_error_and_never_printed() {
     let root = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(root.path().join("journal")).expect("a directory");
     let log = "Nov 14 22:13:20.262058 node-7 kubelet[1203]: I1114 22:13:20.262058    1203 x.go:1] \"one\"\n";
-    for http in VERSIONS {
-        let cluster = start(http, vec![Node::new("node-a", Mode::QUERY_ON).files(root.path())]);
+    {
+        let nodes = nodes_of(&WITH_QUERY).into_iter().map(|node| node.files(root.path()));
+        let cluster = start(Http::Both, nodes.collect());
         let kubeconfig = cluster.kubeconfig(User::Admin);
         for (body, code, words, printed) in [
             ("\nlog not found for kubelet\n", 5, "no log of unit kubelet", ""),
@@ -529,12 +581,16 @@ fn what_a_200_says_in_place_of_a_log_is_an_error_and_never_printed() {
             let body = body.replace("{log}", log);
             let text =
                 What::Text { status: StatusCode::OK, content_type: "text/plain;charset=UTF-8", body: body.clone() };
-            cluster.inject(Fault::new(text).path("query="));
-            for args in [&["node-a"][..], &["node-a", "-u", "kubelet", "--tail", "7"]] {
-                let ran = ask(&kubeconfig, args);
-                assert_eq!((ran.code, ran.text()), (code, printed.as_str()), "{body:?} {args:?}: {}", ran.stderr);
-                assert!(ran.stderr.contains(words), "{body:?} {args:?}: {}", ran.stderr);
+            for (node, _) in WITH_QUERY {
+                cluster.inject(Fault::new(text.clone()).node(node).path("query="));
             }
+            at_once(WITH_QUERY, |(node, _)| {
+                for args in [&[][..], &["-u", "kubelet", "--tail", "7"]] {
+                    let ran = ask(&kubeconfig, &[&[node], args].concat());
+                    assert_eq!((ran.code, ran.text()), (code, printed.as_str()), "{body:?} {args:?}: {}", ran.stderr);
+                    assert!(ran.stderr.contains(words), "{body:?} {args:?}: {}", ran.stderr);
+                }
+            });
             cluster.heal();
         }
     }

@@ -5,6 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubelet_logs::time::Timestamp;
 
+mod clocks;
+mod coming;
+mod many;
+mod status;
+
 use crate::cluster::{Cluster, Fault, Grant, Health, Mode, Node, Setup, User, What};
 use crate::support::{program, ran, run};
 
@@ -189,6 +194,12 @@ fn nodes_that_fail_hide_nothing_of_the_others() {
     let ran = run(&kubeconfig, ["node-000,nosuch", "--tail=1"]);
     ran.expect(3, &["error: nosuch: ", "1 of 2 nodes failed"]);
     assert_eq!(ran.text().lines().count(), written[0].entries[399].1.lines().count());
+    // The node's name stands once, and what is wrong is told once.
+    let ran = run(&kubeconfig, ["node-000", "--source=query"]);
+    assert_eq!(
+        ran.expect(1, &["error: node-000: "]).stderr.lines().next().map(|line| line.matches("node-000").count()),
+        Some(1)
+    );
     let ran = run(&kubeconfig, ["nosuch,down", "--fail-fast", "--no-merge", "--max-concurrency=1"]);
     ran.expect(3, &["error: nosuch: "]);
     assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);

@@ -1,80 +1,22 @@
 //! Following: every line the node still had, once, in order, whatever breaks meanwhile.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::StatusCode;
 use kubelet_logs::clock::Clock;
 use kubelet_logs::time::Timestamp;
 
-use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Recorded, Setup, Step, User, What};
+use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What};
 use crate::support::journals::replay::Replay;
 use crate::support::journals::{Live, Variant, journalctl};
-use crate::support::program;
 
-/// A run that follows: its lines as they come.
-struct Following {
-    child: Child,
-    lines: Receiver<String>,
-    got: Vec<String>,
-}
+mod cuts;
+mod journal;
+mod run;
 
-/// Longer than anything here takes; a test that waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-impl Following {
-    fn start(kubeconfig: &Path, args: &[&str]) -> Following {
-        let mut command = program();
-        command.arg("--kubeconfig").arg(kubeconfig).arg("-f").args(args).args(["--server-limit", "2s"]);
-        if let Ok(level) = std::env::var("FOLLOW_VERBOSE") {
-            command.args(["-v", &level]);
-        }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-        let stdout = child.stdout.take().expect("a pipe");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            let mut stdout = BufReader::new(stdout);
-            let mut line = Vec::new();
-            while stdout.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
-                if sender.send(text).is_err() {
-                    break;
-                }
-                line.clear();
-            }
-        });
-        Following { child, lines, got: Vec::new() }
-    }
-
-    /// Waits until this has come.
-    #[track_caller]
-    fn wait_for(&mut self, part: &str) {
-        while !self.got.last().is_some_and(|line| line.contains(part)) {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => self.got.push(line),
-                Err(why) => {
-                    let _ = self.child.kill();
-                    let output = std::io::read_to_string(self.child.stderr.take().expect("a pipe")).unwrap_or_default();
-                    panic!("{part:?} did not come ({why}); last {:?}\n{output}", self.got.last());
-                }
-            }
-        }
-    }
-
-    /// Ends it as Ctrl-C does: its exit code, all lines, and what it said.
-    fn interrupt(mut self) -> (i32, Vec<String>, String) {
-        let killed = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(killed.is_ok_and(|status| status.success()));
-        let output = std::io::read_to_string(self.child.stderr.take().expect("a pipe")).unwrap_or_default();
-        let code = self.child.wait().expect("an end").code().expect("an exit code");
-        self.got.extend(self.lines.iter());
-        (code, self.got, output)
-    }
-}
+use run::Following;
 
 /// What breaks on the way, once each.
 fn breaks() -> [What; 6] {
@@ -148,13 +90,35 @@ impl Log {
 
     /// As logrotate does, oldest first.
     fn rotate(&mut self) {
-        for number in (1..4).rev() {
-            let from = self.path.with_extension(format!("log.{number}"));
-            let _ = std::fs::rename(&from, self.path.with_extension(format!("log.{}", number + 1)));
+        for number in (1..20).rev() {
+            for end in ["", ".gz"] {
+                let of = |number: u32| self.path.with_extension(format!("log.{number}{end}"));
+                let _ = std::fs::remove_file(of(number + 1));
+                let _ = std::fs::rename(of(number), of(number + 1));
+            }
         }
         std::fs::rename(&self.path, self.path.with_extension("log.1")).expect("renamed");
         self.rotations += 1;
         std::fs::File::create(&self.path).expect("a file");
+    }
+
+    /// As logrotate does for writers that keep their file open.
+    fn copy_and_truncate(&mut self) {
+        let content = std::fs::read(&self.path).expect("a file");
+        self.rotate();
+        std::fs::rename(self.path.with_extension("log.1"), &self.path).expect("renamed back");
+        std::fs::write(self.path.with_extension("log.1"), content).expect("room");
+        std::fs::File::options().write(true).truncate(true).open(&self.path).expect("a file");
+    }
+
+    /// Packs the rotation of this number.
+    fn pack(&self, number: u32) {
+        let plain = self.path.with_extension(format!("log.{number}"));
+        let Ok(content) = std::fs::read(&plain) else { return };
+        let file = std::fs::File::create(self.path.with_extension(format!("log.{number}.gz"))).expect("a file");
+        let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        packer.write_all(&content).and_then(|()| packer.finish()).expect("room");
+        std::fs::remove_file(plain).expect("deleted");
     }
 }
 
@@ -281,22 +245,8 @@ fn a_recorded_journal_is_followed_across_rotations() {
     replay.step();
     let args = ["node-a", "-u", "kubelet", "--tail=-1", "--source=journal"];
     let mut following = Following::start(&kubeconfig, &args);
-    // A look that finds nothing new asks for headers alone: two of them, and all that was there has been read.
-    let header = |asked: &Recorded| asked.headers.get("range").is_some_and(|range| range == "bytes=0-271");
-    let settled = || {
-        let mut asked = cluster.requests().len();
-        loop {
-            asked += 1;
-            let requests = cluster.wait_for(asked, |_| true);
-            if requests.len() >= 2 && requests[requests.len() - 2..].iter().all(header) {
-                break;
-            }
-        }
-    };
-    settled();
-    while replay.step().is_some() {
-        settled();
-    }
+    following.wait_for("kubelet[");
+    while replay.step().is_some() {}
     let text = String::from_utf8_lossy(&replay.text()).into_owned();
     let last = text.lines().rev().find(|line| line.contains(" kubelet[")).expect("a line");
     following.wait_for(last.trim_end());
@@ -313,11 +263,15 @@ fn a_recorded_journal_is_followed_across_rotations() {
 static QUERIED: Mutex<Vec<(i64, String)>> = Mutex::new(Vec::new());
 
 fn queried(args: &[String]) -> Vec<Step> {
-    let value = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name));
     if args.iter().any(|arg| arg == "--field") || args.first().is_some_and(|arg| arg == "--field") {
         return vec![Step::Print("kubelet.service\n".into())];
     }
-    let log = QUERIED.lock().unwrap_or_else(PoisonError::into_inner);
+    journalctl_of(&QUERIED.lock().unwrap_or_else(PoisonError::into_inner), args)
+}
+
+/// What journalctl prints of these entries.
+fn journalctl_of(log: &[(i64, String)], args: &[String]) -> Vec<Step> {
+    let value = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name));
     let since = value("--since=").and_then(|at| {
         let (date, time) = at.split_once(' ')?;
         let padded: Vec<String> = date.split('-').map(|n| format!("{n:0>2}")).collect();
@@ -331,20 +285,22 @@ fn queried(args: &[String]) -> Vec<Step> {
     vec![Step::Print(lines[from..].iter().map(|line| format!("{line}\n")).collect::<String>().into())]
 }
 
+/// An entry as journalctl prints it.
+fn entry(at: Timestamp, unit: &str, number: usize) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let shown = at.civil_utc();
+    let month = MONTHS[usize::from(shown.month) - 1];
+    let (hour, minute, second, micros) = (shown.hour, shown.minute, shown.second, shown.micros);
+    format!("{month} {:02} {hour:02}:{minute:02}:{second:02}.{micros:06} node-a {unit}[1]: entry {number}", shown.day)
+}
+
 #[test]
 fn the_query_is_followed_without_loss_or_repeat() {
     let write = |count: usize| {
         let mut log = QUERIED.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..count {
             let at = Clock::System.now();
-            let shown = at.civil_utc();
-            let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-                [usize::from(shown.month) - 1];
-            let number = log.len();
-            let line = format!(
-                "{month} {:02} {:02}:{:02}:{:02}.{:06} node-a kubelet[1]: entry {number}",
-                shown.day, shown.hour, shown.minute, shown.second, shown.micros
-            );
+            let line = entry(at, "kubelet", log.len());
             log.push((at.as_micros(), line));
         }
         log.len() - 1
@@ -384,7 +340,7 @@ fn several_nodes_are_followed_as_one_and_a_lost_one_does_not_stop_the_others() {
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let mut following = Following::start(&kubeconfig, &["node-*", "--source=file"]);
     for _ in 0..3 {
-        following.got.push(following.lines.recv_timeout(PATIENCE).expect("each node's line"));
+        following.next();
     }
     cluster.inject(Fault::new(What::Status(StatusCode::SERVICE_UNAVAILABLE)).node("node-1"));
     for number in 1..4 {
@@ -397,7 +353,7 @@ fn several_nodes_are_followed_as_one_and_a_lost_one_does_not_stop_the_others() {
     cluster.heal();
     following.wait_for("node-1 ");
     while !following.got.iter().any(|line| line.starts_with("node-1") && line.ends_with("line 2")) {
-        following.got.push(following.lines.recv_timeout(PATIENCE).expect("a line"));
+        following.next();
     }
     let (code, mut lines, said) = following.interrupt();
     assert_eq!(code, 130, "{said}");

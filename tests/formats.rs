@@ -175,6 +175,77 @@ fn json_lines_tell_the_parts_of_each_entry() {
 }
 
 #[test]
+fn a_limit_of_bytes_leaves_whole_records() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = start(folder.path(), 1 << 20);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let whole = run(&kubeconfig, ["odd", "--path=odd.log", "-o", "jsonl", "-q"]);
+    let first = whole.expect(0, &[]).stdout.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+    for (limit, wanted) in [(first - 1, 0), (first, first), (first + 1, first)] {
+        let limit = format!("--limit-bytes={limit}");
+        let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", "jsonl", &limit]);
+        assert_eq!(ran.expect(0, &[&format!("stopped after {wanted} bytes")]).stdout, whole.stdout[..wanted]);
+    }
+    // Of each node as much; one's name is a byte longer.
+    let limit = format!("--limit-bytes={}", first + 1);
+    let ran = run(&kubeconfig, ["odd,same", "--path=odd.log", "-o", "jsonl", &limit]);
+    let nodes: Vec<Value> = ran.expect(0, &[]).text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(nodes.iter().filter_map(|entry| entry["node"].as_str()).collect::<Vec<_>>(), ["odd", "same"]);
+    assert_eq!(ran.stderr.matches("(--limit-bytes)").count(), 2, "{}", ran.stderr);
+    // A limit that cuts nothing says nothing.
+    let limit = format!("--limit-bytes={}", whole.stdout.len());
+    let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", "jsonl", &limit]);
+    assert_eq!((ran.expect(0, &[]).stdout == whole.stdout, ran.stderr.contains("stopped")), (true, false));
+    // In documents and in text it counts the bytes of the log, and what nobody prints is not read on.
+    let log = odd_log(1 << 20);
+    let line = log.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+    for (format, limit, wanted) in
+        [("json", line + 5, line), ("yaml", 3, 0), ("text", line, line), ("raw", line + 1, line)]
+    {
+        let before = cluster.traffic("odd.log").bytes;
+        let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", format, &format!("--limit-bytes={limit}")]);
+        ran.expect(0, &[&format!("stopped after {wanted} bytes")]);
+        match format {
+            "json" | "yaml" => {
+                let document = read(format, &ran.stdout);
+                let logs = String::from_utf8_lossy(&log[..wanted]);
+                assert_eq!((&document["logs"], &document["error"]), (&Value::from(&*logs), &Value::Null));
+            }
+            _ => assert_eq!(ran.stdout, log[..wanted]),
+        }
+        assert!(cluster.traffic("odd.log").bytes - before <= log.len() as u64, "{format}: it was read twice");
+    }
+}
+
+#[test]
+fn every_format_bears_bytes_that_are_no_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = start(folder.path(), 1 << 20);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let log = odd_log(1 << 20);
+    for format in ["text", "raw"] {
+        let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", format, "-q"]);
+        assert!(ran.expect(0, &[]).stdout == log, "{format} changes bytes");
+    }
+    let ran = run(&kubeconfig, ["odd,same", "--path=odd.log", "-q"]);
+    let mine: Vec<&[u8]> = ran.expect(0, &[]).stdout.split_inclusive(|byte| *byte == b'\n').collect();
+    let mine: Vec<u8> = mine.iter().filter_map(|line| line.strip_prefix(b"odd  ")).flatten().copied().collect();
+    assert!(mine.strip_suffix(b"\n") == Some(&log), "a merge changes bytes");
+    let text = String::from_utf8_lossy(&log).into_owned();
+    for format in ["json", "yaml"] {
+        let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", format, "-q"]);
+        let value: Value = match format {
+            "json" => serde_json::from_slice(&ran.expect(0, &[]).stdout).expect("JSON"),
+            _ => serde_yaml::from_slice(&ran.expect(0, &[]).stdout).expect("YAML"),
+        };
+        assert!(value["logs"] == text, "{format}");
+    }
+    let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", "digest", "-q"]);
+    assert!(ran.expect(0, &[]).text().starts_with("5 entries of 1 nodes, 5 templates\n"), "{}", ran.text());
+    assert!(!ran.text().contains(['\0', '\u{1b}']));
+}
+
+#[test]
 fn a_digest_counts_what_is_said_alike_on_all_nodes() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = |node: usize| {

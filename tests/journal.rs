@@ -3,10 +3,12 @@
 
 mod driver;
 pub(crate) mod oracle;
+mod mutate;
 mod generate;
 mod cost;
 mod follow;
 mod hostile;
 mod odd;
 mod ranges;
+mod requests;
 mod values;

@@ -11,7 +11,8 @@ use kubelet_logs::time::Timestamp;
 use crate::cluster::engine;
 use crate::cluster::journal::{Localizer, Recording};
 use crate::cluster::zone::Zone;
-use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What};
+use crate::cluster::{Cluster, Fault, Files, Mode, Node, Reader, Setup, Step, User, What};
+use crate::faults::WITH_QUERY;
 use crate::support::{Ran, run};
 
 /// How long the kubelets of these tests let a query run, and what the program is told of it.
@@ -139,7 +140,26 @@ fn quick<const ZONE: usize>(args: &[String]) -> Vec<Step> {
 }
 
 fn node(name: &str, zone: usize, script: fn(&[String]) -> Vec<Step>) -> Node {
-    Node::new(name, Mode::QUERY_ON).zone(ZONES[zone]).reader(Reader::Script(script))
+    let node = Node::new(name, Mode::QUERY_ON).zone(ZONES[zone]).reader(Reader::Script(script));
+    Node { files: Files::Bare, ..node }
+}
+
+/// The same in every mode with a query: `NAME.MODE`.
+fn in_every_mode(nodes: Vec<Node>) -> Vec<Node> {
+    let of = |node: &Node| {
+        WITH_QUERY.map(|(mode, rules)| Node { name: format!("{}.{mode}", node.name), mode: rules, ..node.clone() })
+    };
+    nodes.iter().flat_map(of).collect()
+}
+
+/// The mode whose turn it is.
+fn turn(name: &str, number: usize) -> String {
+    format!("{name}.{}", WITH_QUERY[number % WITH_QUERY.len()].0)
+}
+
+/// All of them.
+fn every(name: &str) -> Vec<String> {
+    (0..WITH_QUERY.len()).map(|number| turn(name, number)).collect()
 }
 
 fn start(nodes: Vec<Node>) -> Cluster {
@@ -224,7 +244,7 @@ fn nodes() -> Vec<Node> {
             vec![$($(node(concat!("slow-", $zone, "-", $cut), $zone, slow::<$zone, $cut>),)*)*]
         };
     }
-    let mut nodes = slow_nodes! { 0: 0 1 2 3 4 5 6 7; 1: 0 1; 2: 0 1; };
+    let mut nodes = in_every_mode(slow_nodes! { 0: 0 1 2 3 4 5 6 7; 1: 0 1; 2: 0 1; });
     nodes.extend([node("quick-0", 0, quick::<0>), node("quick-1", 1, quick::<1>), node("quick-2", 2, quick::<2>)]);
     nodes
 }
@@ -233,8 +253,12 @@ fn nodes() -> Vec<Node> {
 fn an_answer_cut_at_the_limit_is_continued_wherever_it_was_cut() {
     let cluster = start(nodes());
     let whole = ["--utc", "--unit=kubelet"].map(str::to_owned);
-    let runs = each(&cluster, (0..CUTS.len()).map(|cut| words(&format!("slow-0-{cut}"), &[])).collect());
-    for (args, ran) in runs {
+    // Wherever in some mode, and inside a line in every one.
+    let wherever = (0..CUTS.len()).map(|cut| turn(&format!("slow-0-{cut}"), cut));
+    let mut names: Vec<String> = wherever.chain(every(&format!("slow-0-{}", Cut::MidLine as usize))).collect();
+    names.sort();
+    names.dedup();
+    for (args, ran) in each(&cluster, names.iter().map(|name| words(name, &[])).collect()) {
         same(&args, &ran, &journalctl(0, &whole));
         let asked = cluster.requests().iter().filter(|request| request.target.contains(&args[0])).count();
         assert!(asked > 3, "{args:?}: cut several times, yet asked {asked} times");
@@ -247,8 +271,10 @@ fn an_answer_cut_at_the_limit_is_continued_whatever_was_asked() {
     let mut asked = Vec::new();
     for zone in 0..ZONES.len() {
         for cut in [Cut::LineEnd, Cut::MidLine] {
-            asked
-                .extend(cases().into_iter().map(|args| [vec![format!("slow-{zone}-{}", cut as usize)], args].concat()));
+            let name = format!("slow-{zone}-{}", cut as usize);
+            // Each case in each mode, somewhere.
+            let shifted = zone * 2 + cut as usize;
+            asked.extend(cases().into_iter().zip(shifted..).map(|(args, n)| [vec![turn(&name, n)], args].concat()));
         }
     }
     for (args, ran) in each(&cluster, asked) {
@@ -274,10 +300,12 @@ fn lingering_on(args: &[String]) -> Vec<Step> {
 
 #[test]
 fn an_answer_that_lasted_until_the_limit_is_whole_when_nothing_new_follows() {
-    let cluster = start(vec![node("lingering", 0, lingering), node("lingering-on", 0, lingering_on)]);
+    let nodes = vec![node("lingering", 0, lingering), node("lingering-on", 0, lingering_on)];
+    let cluster = start(in_every_mode(nodes));
     let whole = journalctl(0, &["--unit=kubelet".to_owned()]);
-    for (args, ran) in each(&cluster, vec![words("lingering", &[]), words("lingering-on", &[])]) {
-        match args[0].as_str() {
+    let names = [every("lingering"), every("lingering-on")].concat();
+    for (args, ran) in each(&cluster, names.iter().map(|name| words(name, &[])).collect()) {
+        match args[0].split('.').next().expect("a name") {
             "lingering" => same(&args, &ran, &whole),
             _ => {
                 ran.expect(3, &["the kubelet stopped its answer after 2 s", "--since", "--tail", "--source"]);
@@ -304,16 +332,19 @@ fn slow_to_search(args: &[String]) -> Vec<Step> {
 
 #[test]
 fn silence_until_the_limit_is_tried_once_more_and_then_told() {
-    let cluster = start(vec![node("silent", 0, silent), node("mute", 0, mute)]);
+    let cluster = start(in_every_mode(vec![node("silent", 0, silent), node("mute", 0, mute)]));
     let early = Timestamp::from_micros(log().entries[100].realtime).rfc3339().to_string();
     let mut asked = Vec::new();
     for name in ["silent", "mute"] {
-        for args in
-            [&[][..], &["--tail", "5"], &["--since-time", &early], &["-g", "syncing"], &["-e", "x", "--tail", "3"]]
-        {
-            asked.push(words(name, args));
-        }
-        asked.push(words(name, &["--timestamps", "--until-time", &early]));
+        asked.extend(every(name).iter().map(|name| words(name, &[])));
+        let cases = [
+            &["--tail", "5"][..],
+            &["--since-time", &early],
+            &["-g", "syncing"],
+            &["-e", "x", "--tail", "3"],
+            &["--timestamps", "--until-time", &early],
+        ];
+        asked.extend(cases.iter().enumerate().map(|(number, args)| words(&turn(name, number), args)));
     }
     for (args, ran) in each(&cluster, asked) {
         ran.expect(
@@ -323,19 +354,24 @@ fn silence_until_the_limit_is_tried_once_more_and_then_told() {
         assert!(ran.stdout.is_empty(), "{args:?}");
     }
     let before = cluster.requests().len();
-    run(&cluster.kubeconfig(User::Admin), ["silent"].into_iter().chain(TOLD)).expect(3, &[]);
+    run(&cluster.kubeconfig(User::Admin), ["silent.on"].into_iter().chain(TOLD)).expect(3, &[]);
     assert_eq!(cluster.requests().len() - before, 2, "asked, and asked once more");
 }
 
 #[test]
 fn a_pattern_the_node_takes_too_long_for_is_looked_for_here() {
-    let cluster = start(vec![node("slow-to-search", 0, slow_to_search), node("quick-0", 0, quick::<0>)]);
+    let mut nodes = in_every_mode(vec![node("slow-to-search", 0, slow_to_search)]);
+    nodes.push(node("quick-0", 0, quick::<0>));
+    let cluster = start(nodes);
     let until = Timestamp::from_micros(log().entries[500].realtime).rfc3339().to_string();
-    let args = words("slow-to-search", &["--grep", "syncing", "--until-time", &until]);
-    let (_, ran) = each(&cluster, vec![args.clone()]).remove(0);
-    same(&args, &ran, &expected(&cluster, 0, &args[1..]));
+    let asked = every("slow-to-search");
+    let asked = asked.iter().map(|name| words(name, &["--grep", "syncing", "--until-time", &until])).collect();
+    let expected = expected(&cluster, 0, &words("--grep", &["syncing", "--until-time", &until]));
+    for (args, ran) in each(&cluster, asked) {
+        same(&args, &ran, &expected);
+    }
     let patterns = cluster.requests().iter().filter(|request| request.target.contains("pattern=")).count();
-    assert_eq!(patterns, 2, "once of each node");
+    assert_eq!(patterns, 1 + WITH_QUERY.len(), "once of each node");
 }
 
 /// Ends in the middle with the kubelet's words for the limit; with a start it comes to its end.
@@ -350,21 +386,44 @@ fn told_in_band(args: &[String]) -> Vec<Step> {
 
 #[test]
 fn the_kubelets_words_for_its_limit_are_never_printed() {
-    let cluster = start(vec![node("in-band", 0, told_in_band)]);
-    let args = words("in-band", &[]);
-    let (_, ran) = each(&cluster, vec![args.clone()]).remove(0);
-    same(&args, &ran, &journalctl(0, &["--unit=kubelet".to_owned()]));
+    let cluster = start(in_every_mode(vec![node("in-band", 0, told_in_band)]));
+    for (args, ran) in each(&cluster, every("in-band").iter().map(|name| words(name, &[])).collect()) {
+        same(&args, &ran, &journalctl(0, &["--unit=kubelet".to_owned()]));
+    }
 }
 
 #[test]
 fn a_text_file_under_a_units_name_that_may_have_been_cut_is_told() {
     // The kubelet takes no start for a file, so what is missing can't be asked for.
-    let cut = Fault::new(What::EndAfterPause(10_000, LIMIT)).path("query=messages");
-    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]).fault(cut).start();
-    let ran = run(&cluster.kubeconfig(User::Admin), ["node-a", "-u", "messages"].into_iter().chain(TOLD));
-    ran.expect(3, &["what follows can't be asked for by itself", "--path"]);
-    let file = std::fs::read(cluster.var_log("node-a").join("messages")).expect("a file");
-    assert!(!ran.stdout.is_empty() && file.starts_with(&ran.stdout));
+    let nodes = WITH_QUERY.map(|(name, mode)| Node::new(name, mode));
+    let cut = |name| Fault::new(What::EndAfterPause(10_000, LIMIT)).node(name).path("query=messages");
+    let cluster = WITH_QUERY.iter().fold(Setup::new(nodes.to_vec()), |setup, (name, _)| setup.fault(cut(name))).start();
+    let asked = WITH_QUERY.iter().map(|(name, _)| words(name, &["-u", "messages"])).collect();
+    for (args, ran) in each(&cluster, asked) {
+        ran.expect(3, &["what follows can't be asked for by itself", "--path"]);
+        let file = std::fs::read(cluster.var_log(&args[0]).join("messages")).expect("a file");
+        assert!(!ran.stdout.is_empty() && file.starts_with(&ran.stdout), "{args:?}");
+    }
+}
+
+#[test]
+fn a_windows_nodes_table_that_may_have_been_cut_is_told() {
+    let cut = |node, bytes| Fault::new(What::EndAfterPause(bytes, LIMIT)).node(node).first(1);
+    let cluster = Setup::new(vec![Node::new("some", Mode::WINDOWS), Node::new("none", Mode::WINDOWS)])
+        .fault(cut("some", 300))
+        .fault(cut("none", 0))
+        .start();
+    let table = crate::cluster::windows::TABLE.as_bytes();
+    for (args, ran) in each(&cluster, vec![words("some", &[]), words("none", &[])]) {
+        match &*args[0] {
+            "some" => {
+                ran.expect(3, &["what follows can't be asked for by itself"]);
+                assert!(!ran.stdout.is_empty() && table.starts_with(&ran.stdout));
+            }
+            // Nothing at all: it is asked once more.
+            _ => same(&args, &ran, table),
+        }
+    }
 }
 
 #[test]

@@ -302,12 +302,12 @@ fn the_same_window_gives_the_same_lines_in_every_zone() {
     let entries = journal(0);
     let instants = agreed(&entries);
     let (from, to) = (rfc3339(instants[instants.len() / 4]), rfc3339(instants[instants.len() / 2]));
-    for mode in ["on", "off"] {
+    for (mode, source) in [("on", "--source=query"), ("off", "--source=auto"), ("off", "--source=file")] {
         let sets: BTreeSet<Vec<String>> = ZONES
             .into_iter()
             .map(|(zone, _, _)| {
                 let node = format!("{mode}-{zone}");
-                let args = [&*node, "--since-time", &from, "--until-time", &to, "--timestamps"];
+                let args = [&*node, source, "--since-time", &from, "--until-time", &to, "--timestamps"];
                 let ran = run(&kubeconfig, args);
                 ran.expect(0, &[]);
                 // Time and message, without what is local.
@@ -315,8 +315,15 @@ fn the_same_window_gives_the_same_lines_in_every_zone() {
                 ran.text().lines().filter(|l| !l.contains("-- Boot")).map(line).collect()
             })
             .collect();
-        assert_eq!(sets.len(), 1, "{mode}: {sets:#?}");
+        assert_eq!(sets.len(), 1, "{mode} {source}: {sets:#?}");
         assert!(sets.iter().all(|lines| lines.len() > 20));
+    }
+    for (zone, _, _) in ZONES {
+        let place = format!("/on-{zone}/proxy/logs/?query=kubelet&sinceTime=");
+        assert!(
+            cluster.requests().iter().any(|request| request.target.contains(&place)),
+            "the zone bug is the query's"
+        );
     }
 }
 
@@ -407,7 +414,9 @@ fn a_plain_log_costs_one_request_and_names_its_client() {
         let before = cluster.requests().len();
         run(&kubeconfig, &args).expect(0, &[]);
         let requests = cluster.requests().split_off(before);
-        assert_eq!(requests.len(), 1, "{args:?}: {requests:#?}");
+        // And one for the kubelet's configuration, which tells whether its unit holds all of its lines.
+        assert_eq!(requests.len(), 2, "{args:?}: {requests:#?}");
+        assert!(requests[1].target.ends_with("/proxy/configz"), "{args:?}: {requests:#?}");
         let agent = requests[0].headers.get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default();
         assert!(agent.starts_with("kubectl-kubelet_logs/"), "{agent}");
         assert!(!requests[0].headers.contains_key("accept"));

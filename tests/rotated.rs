@@ -328,7 +328,7 @@ fn run_across_a_rotation(
 ) -> (Ran, bool) {
     let before = cluster.requests().len();
     let place = root.to_owned();
-    cluster.inject(Fault::new(What::deed(move || rotate(&place, manner))).nth(nth));
+    cluster.inject(Fault::new(What::deed(move || rotate(&place, manner))).nth(nth).perhaps());
     let ran = run(&cluster.kubeconfig(User::Admin), ["node-a"].iter().chain(args));
     cluster.heal();
     (ran, cluster.requests().len() - before >= nth)

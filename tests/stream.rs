@@ -412,6 +412,7 @@ fn on_a_terminal(kubeconfig: &Path, args: &[&str]) -> String {
     let io = Io {
         stdout: Box::new(screen.clone()),
         stdout_is_terminal: true,
+        stderr_is_terminal: false,
         stderr: Box::new(errors.clone()),
         stdin: Stdin::Other,
         interrupt: || Interrupt::new().1,

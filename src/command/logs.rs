@@ -4,6 +4,7 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::args::nodes::in_shard;
 use crate::args::{Format as Said, Nodes, Options, PodName};
@@ -15,14 +16,17 @@ use crate::format::jsonl::Jsonl;
 use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
+use crate::kube::node::Metadata;
 use crate::kube::{Client, node, pod};
-use crate::logs::collect::{End, Means, Order, Origin, Step, Use, collect};
+use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
+use crate::logs::roster::Roster;
 use crate::logs::source::local::{self, Local, Unpack};
 use crate::logs::unit::KUBELET;
 use crate::notice::Notices;
 use crate::output::Output;
+use crate::time::go_duration;
 
 /// Nodes read at the same time unless said.
 const AT_ONCE: usize = 64;
@@ -44,11 +48,15 @@ pub async fn run(options: &Options, context: &mut Context, output: &mut Output) 
         None => None,
     };
     let output = file.as_mut().unwrap_or(output);
-    let reading = read(options, cluster.as_ref(), plan, context, output);
+    let single = options.nodes.one().is_some() || options.from.len() == 1;
+    let notices = if single { context.notices.clone() } else { context.notices.gathering() };
+    let reading = read(options, cluster.as_ref(), plan, context, &notices, output);
     let ended = match clock.within(options.timeout, reading).await {
         Some(outcome) => outcome,
         None => Err(out_of_time(options.timeout.unwrap_or_default())),
     };
+    notices.status("");
+    notices.tell_gathered();
     let written = file.map_or(Ok(()), |mut file| file.finish());
     ended.and_then(|outcome| written.map(|()| outcome))
 }
@@ -92,15 +100,17 @@ async fn read(
     cluster: Option<&Cluster>,
     mut plan: Plan,
     context: &mut Context,
+    notices: &Notices,
     output: &mut Output,
 ) -> Result<Outcome> {
     let mut interrupt = context.interrupt.clone();
-    let (nodes, origin) = tokio::select! {
+    let (nodes, roster, origin) = tokio::select! {
         biased;
         signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
         found = look(options, cluster, &mut plan, context) => found?,
     };
     let single = options.nodes.one().is_some() || options.from.len() == 1;
+    let several = nodes.len() > 1 || roster.is_some();
     let document = matches!(options.format, Said::Json | Said::Yaml);
     let order = match options.format {
         // A table is no log.
@@ -108,8 +118,8 @@ async fn read(
         Said::Digest => Order::Any,
         // Parts of one log, perhaps.
         _ if cluster.is_none() => Order::Sequential,
-        _ if options.follow && !options.merge && nodes.len() > 1 => Order::Any,
-        _ if options.merge && nodes.len() > 1 && !document => Order::Merged,
+        _ if options.follow && !options.merge && several => Order::Any,
+        _ if options.merge && several && !document => Order::Merged,
         _ => Order::Sequential,
     };
     let parted = matches!(options.format, Said::Jsonl | Said::Digest);
@@ -122,6 +132,7 @@ async fn read(
     let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
+        fields: !text,
         raw: !options.redact
             && timestamps.is_none()
             && options.limit_bytes.is_none()
@@ -130,7 +141,13 @@ async fn read(
             && names != Names::Prefix
             && !(output.is_terminal() && text),
         order,
-        at_once: options.max_concurrency.unwrap_or(AT_ONCE),
+        at_once: options.max_concurrency.unwrap_or(match order {
+            // Nothing can be printed before each has said something; of the last few all is read before.
+            Order::Merged if plan.last.is_none() => usize::MAX,
+            _ if options.follow => usize::MAX,
+            _ => AT_ONCE,
+        }),
+        tick: (notices.has_screen() && !options.follow).then_some(STATUS),
     };
     let style = Style {
         timestamps,
@@ -139,8 +156,9 @@ async fn read(
         color: text && color::wanted(options.color, output.is_terminal(), &context.env),
         raw: !text,
     };
+    let on_terminal = output.is_terminal();
     let plan = Arc::new(plan);
-    let means = Means { origin, notices: context.notices.clone(), clock: context.clock };
+    let means = Means { origin, notices: notices.clone(), clock: context.clock };
     let (began, started) = (context.clock.now(), context.clock.instant());
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
@@ -151,7 +169,7 @@ async fn read(
                 ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
                 _ => None,
             };
-            Format::Jsonl(Jsonl::new(output, &nodes, unit))
+            Format::Jsonl(Jsonl::new(output, &nodes, unit, options.limit_bytes))
         }
         Said::Digest => Format::Digest(Table::new(output, &nodes)),
         Said::Json | Said::Yaml => {
@@ -160,55 +178,124 @@ async fn read(
             Format::Document(Document::new(output, &nodes, style, notation, about, began))
         }
     };
-    let mut tally = Tally { nodes: &nodes, anything: 0, failures: Vec::new() };
+    let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { "files" }, &nodes);
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
-    let notices = &context.notices;
-    let end = collect(&plan, &nodes, usage, &means, &mut context.interrupt, |step| match step {
-        Step::Event(node, event) => format.event(node, mask.event(node, event)),
-        Step::Ended(node, how) => {
-            let failed = how.is_err();
-            if options.follow
-                && !single
-                && let Err(error) = &how
-            {
-                notices.error_alone_of(&nodes[node], error);
+    let lanes = Lanes { nodes: nodes.clone(), roster, most: most_followed(options) };
+    let mut shows_status = usage.tick.is_some();
+    let end = collect(&plan, lanes, usage, &means, &mut context.interrupt, |step| {
+        let flow = match step {
+            Step::Joined(_, name) => {
+                format.joined(name);
+                tally.nodes.push(name.to_owned());
+                return Then::GoOn;
             }
-            format.ended(node, how.as_ref().map(|_| ()))?;
-            tally.count(node, how);
-            if failed && options.fail_fast { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        }
-        Step::Idle => format.flush(),
+            Step::Event(node, event) => {
+                if on_terminal && shows_status {
+                    // What is printed there shows by itself that something happens.
+                    notices.status("");
+                    shows_status = false;
+                }
+                tally.bytes += event.bytes();
+                let flow = format.event(node, mask.event(node, event));
+                if flow.is_continue() && format.is_cut(node) {
+                    return Then::EndLane;
+                }
+                flow
+            }
+            Step::Ended(node, how) => {
+                let failed = how.is_err();
+                let flow = format.ended(node, how.as_ref().map(|_| ()));
+                tally.count(node, how);
+                if options.follow && !single {
+                    tally.tell(notices);
+                }
+                if failed && options.fail_fast { ControlFlow::Break(()) } else { flow }
+            }
+            Step::Idle(progress) => {
+                let so_far = context.clock.instant().saturating_duration_since(started);
+                if shows_status && so_far >= STATUS_AFTER {
+                    notices.status(&status(progress, tally.nodes.len(), so_far));
+                }
+                format.flush()
+            }
+        };
+        if flow.is_break() { Then::Stop } else { Then::GoOn }
     })
     .await;
-    let cut = format.finish(context.clock.instant().saturating_duration_since(started));
+    let took = context.clock.instant().saturating_duration_since(started);
+    let cut = format.finish(took);
     let flushed = output.flush();
-    if let End::Interrupted(signal) = end {
-        return Ok(Outcome { exit: signal.exit_code() });
-    }
-    if matches!(flushed, ControlFlow::Continue(())) {
+    notices.status("");
+    if matches!(flushed, ControlFlow::Continue(())) && !matches!(end, End::Interrupted(_)) {
         for (node, printed) in cut {
-            notices.note(format_args!("{}: stopped after {printed} bytes (--limit-bytes)", nodes[node]));
+            let node = tally.nodes.get(node).map_or("", String::as_str);
+            notices.of(node).note(format_args!("{node}: stopped after {printed} bytes (--limit-bytes)"));
         }
+    }
+    notices.tell_gathered();
+    if let End::Interrupted(signal) = end {
+        if !single {
+            tally.sum_up(notices, took);
+        }
+        return Ok(Outcome { exit: signal.exit_code() });
     }
     if matches!(end, End::Done) && tally.anything == 0 && tally.failures.is_empty() && plan.last != Some(0) {
         let (since, until) = (plan.filter.since, plan.filter.until);
         let from = since.map(|at| format!(" from {}", at.rfc3339())).unwrap_or_default();
         let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
-        let place = if let [node] = &*nodes { node.clone() } else { format!("{} nodes", nodes.len()) };
+        let place = if let [node] = &*nodes { node.clone() } else { format!("{} {}", nodes.len(), tally.of) };
         notices.note(format_args!("{place}: nothing matched{from}{to}"));
     }
-    tally.outcome(single, context)
+    tally.outcome(single, notices, took)
+}
+
+/// How often the status is written anew, and from when on.
+const STATUS: Duration = Duration::from_millis(250);
+const STATUS_AFTER: Duration = Duration::from_secs(1);
+
+/// How far the reading of so many nodes is.
+fn status(progress: Progress, nodes: usize, took: Duration) -> String {
+    let Progress { ended, failed, bytes, .. } = progress;
+    let nodes = match nodes {
+        1 => String::new(),
+        _ => format!("{} nodes done, {failed} failed, {} left; ", ended - failed, nodes.saturating_sub(ended)),
+    };
+    let rate = (bytes as f64 / took.as_secs_f64().max(0.001)) as u64;
+    format!("{nodes}{}, {}/s", amount(bytes), amount(rate))
+}
+
+/// Bytes in words.
+fn amount(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
+        1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
+    }
 }
 
 /// How the nodes fared.
-struct Tally<'a> {
-    nodes: &'a [String],
+struct Tally {
+    /// What they are: nodes, or files.
+    of: &'static str,
+    nodes: Vec<String>,
     /// How many had anything to print.
     anything: usize,
     failures: Vec<(usize, Error)>,
+    /// How many of the failures were told.
+    told: usize,
+    /// What to do about those that were told.
+    remedies: Vec<String>,
+    /// What came of their logs.
+    bytes: u64,
 }
 
-impl Tally<'_> {
+impl Tally {
+    fn new(of: &'static str, nodes: &[String]) -> Self {
+        let nodes = nodes.to_vec();
+        Tally { of, nodes, anything: 0, failures: Vec::new(), told: 0, remedies: Vec::new(), bytes: 0 }
+    }
+
     fn count(&mut self, node: usize, how: Result<bool>) {
         match how {
             Ok(anything) => self.anything += usize::from(anything),
@@ -217,36 +304,53 @@ impl Tally<'_> {
     }
 
     /// The exit code: of nodes that all failed alike theirs, of nodes that failed differently 1, of some that failed 3.
-    fn outcome(mut self, single: bool, context: &Context) -> Result<Outcome> {
-        if self.failures.is_empty() {
-            return Ok(Outcome::DONE);
+    fn outcome(mut self, single: bool, notices: &Notices, took: Duration) -> Result<Outcome> {
+        if single {
+            return match self.failures.pop() {
+                Some((node, error)) => Err(error.within(self.nodes.get(node).cloned().unwrap_or_default())),
+                None => Ok(Outcome::DONE),
+            };
         }
-        self.failures.sort_by_key(|(node, _)| *node);
-        let name = |node: usize| self.nodes.get(node).cloned().unwrap_or_default();
-        if single && let Some((node, error)) = self.failures.pop() {
-            return Err(error.within(name(node)));
+        if self.told == 0 {
+            self.failures.sort_by_key(|(node, _)| *node);
         }
+        self.tell(notices);
+        self.sum_up(notices, took);
         let all = self.failures.len() == self.nodes.len();
-        let kinds: Vec<Kind> = self.failures.iter().map(|(_, error)| error.kind()).collect();
-        let exit = match kinds.first() {
-            Some(first) if all && kinds.iter().all(|kind| kind == first) => first.exit_code(),
-            _ if all => Kind::Failed.exit_code(),
-            _ => Kind::Partial.exit_code(),
+        let mut kinds = self.failures.iter().map(|(_, error)| error.kind());
+        let exit = match kinds.next() {
+            None => return Ok(Outcome::DONE),
+            Some(first) if all && kinds.all(|kind| kind == first) => first,
+            Some(_) if all => Kind::Failed,
+            Some(_) => Kind::Partial,
         };
-        let failed = self.failures.len();
-        let mut remedies: Vec<String> = Vec::new();
-        for (node, error) in std::mem::take(&mut self.failures) {
-            let error = error.within(name(node));
-            let known = error.remedy().is_some_and(|remedy| remedies.iter().any(|known| known == remedy));
-            if known {
-                context.notices.error_alone(&error);
-            } else {
-                remedies.extend(error.remedy().map(str::to_owned));
-                context.notices.error(&error);
+        Ok(Outcome { exit: exit.exit_code() })
+    }
+
+    /// Tells the failures that were not told yet, each remedy once.
+    fn tell(&mut self, notices: &Notices) {
+        for (node, error) in self.failures.iter().skip(self.told) {
+            notices.error_alone_of(self.nodes.get(*node).map_or("", String::as_str), error);
+            if let Some(remedy) = error.remedy()
+                && !self.remedies.iter().any(|known| known == remedy)
+            {
+                notices.remedy(remedy);
+                self.remedies.push(remedy.to_owned());
             }
         }
-        context.notices.note(format_args!("{failed} of {} nodes failed", self.nodes.len()));
-        Ok(Outcome { exit })
+        self.told = self.failures.len();
+    }
+
+    fn sum_up(&self, notices: &Notices, took: Duration) {
+        let (all, of, bytes) = (self.nodes.len(), self.of, amount(self.bytes));
+        let took = go_duration(Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
+        match self.failures.len() {
+            0 => notices.note(format_args!("{all} {of} gave {bytes} in {took}")),
+            failed if failed == all => notices.note(format_args!("{failed} of {all} {of} failed in {took}")),
+            failed => {
+                notices.note(format_args!("{failed} of {all} {of} failed, the others gave {bytes} in {took}"));
+            }
+        }
     }
 }
 
@@ -256,14 +360,22 @@ async fn look(
     cluster: Option<&Cluster>,
     plan: &mut Plan,
     context: &Context,
-) -> Result<(Vec<String>, Origin)> {
-    let Some(cluster) = cluster else { return Ok(open(options, plan, context).await) };
-    let nodes = prepare(options, cluster, plan, context).await?;
-    Ok((nodes, Origin::Cluster(Arc::clone(&cluster.client))))
+) -> Result<(Vec<String>, Option<Roster>, Origin)> {
+    let Some(cluster) = cluster else {
+        let (names, origin) = open(options, plan, context).await;
+        return Ok((names, None, origin));
+    };
+    let (nodes, roster) = prepare(options, cluster, plan, context).await?;
+    Ok((nodes, roster, Origin::Cluster(Arc::clone(&cluster.client))))
 }
 
 /// What has to be asked of the API before nodes are read: which ones, and what the pod is called.
-async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context: &Context) -> Result<Vec<String>> {
+async fn prepare(
+    options: &Options,
+    cluster: &Cluster,
+    plan: &mut Plan,
+    context: &Context,
+) -> Result<(Vec<String>, Option<Roster>)> {
     if let Some(pod) = &options.about {
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
         plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
@@ -284,9 +396,9 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
         if options.follow && few {
             plan.last = Some(FEW);
         }
-        return check_followed(of_shard(said.names.clone()), options);
+        return Ok((check_followed(of_shard(said.names.clone()), options)?, None));
     }
-    let nodes = chosen(said, &cluster.client, &context.notices).await?;
+    let (nodes, version) = chosen(said, &cluster.client, &context.notices).await?;
     if few {
         plan.last = Some(FEW);
         context.notices.note(format_args!(
@@ -294,13 +406,30 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes.len()
         ));
     }
-    check_followed(of_shard(nodes), options)
+    let nodes = check_followed(of_shard(nodes), options)?;
+    let roster = options.follow.then(|| {
+        let watch = node::watch(Arc::clone(&cluster.client), &said.selector, &said.field_selector, version);
+        let said = said.clone();
+        let is_meant = Box::new(move |node: &Metadata| {
+            admits(&said, node) && shard.is_none_or(|(index, of)| in_shard(&node.name, index, of))
+        });
+        Roster::new(watch, &nodes, is_meant, context.clock, context.notices.clone())
+    });
+    Ok((nodes, roster))
+}
+
+fn admits(said: &Nodes, node: &Metadata) -> bool {
+    said.admits(&node.name, |label| node.labels.get(label).map(String::as_str))
 }
 
 /// Following many nodes asks much of a control plane for long: more than a few only where that was said.
-fn check_followed(nodes: Vec<String>, options: &Options) -> Result<Vec<String>> {
+fn most_followed(options: &Options) -> usize {
     const MOST: usize = 50;
-    let most = options.max_concurrency.unwrap_or(MOST);
+    options.max_concurrency.unwrap_or(MOST)
+}
+
+fn check_followed(nodes: Vec<String>, options: &Options) -> Result<Vec<String>> {
+    let most = most_followed(options);
     if options.follow && nodes.len() > most {
         let words = format!("{} nodes are to be followed, and at most {most} at the same time", nodes.len());
         return Err(Error::usage(words).hint(format!("--max-concurrency {} allows it", nodes.len())));
@@ -327,15 +456,12 @@ async fn open(options: &Options, plan: &mut Plan, context: &Context) -> (Vec<Str
 /// Entries a node where a selector chooses and nothing says how many: kubectl's number.
 const FEW: u64 = 10;
 
-/// The nodes that are meant, by name.
-async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<Vec<String>> {
+/// The nodes that are meant, by name, and from which version on to watch them.
+async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<(Vec<String>, String)> {
     let listed = node::matching(client, &said.selector, &said.field_selector).await;
     let listed = listed.map_err(|error| error.within("listing nodes"))?;
-    let mut names: Vec<String> = listed
-        .iter()
-        .filter(|node| said.admits(&node.name, |name| node.labels.get(name).map(String::as_str)))
-        .map(|node| node.name.clone())
-        .collect();
+    let mut names: Vec<String> =
+        listed.items.iter().filter(|node| admits(said, node)).map(|node| node.name.clone()).collect();
     names.sort_unstable();
     if names.is_empty() {
         let error = Error::new(Kind::NotFound, format!("no node matches {}", said.said()));
@@ -344,7 +470,7 @@ async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<Vec<
     for name in said.names.iter().filter(|name| !names.contains(name)) {
         notices.note(format_args!("{name} is left out: no such node matches {}", said.said()));
     }
-    Ok(names)
+    Ok((names, listed.version))
 }
 
 /// What kubelet lines call a pod. One that is gone or may not be read is known by its name alone.

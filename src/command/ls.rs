@@ -13,6 +13,7 @@ use crate::http::{ByteRange, Request};
 use crate::kube::{Client, path};
 use crate::logs::outlet::Halt;
 use crate::logs::plan::SERVER_LIMIT;
+use crate::logs::source::contact::Contact;
 use crate::logs::source::file::modified;
 use crate::logs::source::journal::{self, Span, Unit};
 use crate::logs::source::listing::Entry;
@@ -59,6 +60,7 @@ async fn list(
     directory: &str,
     output: &mut Output,
 ) -> Result<Outcome> {
+    let contact = Contact::default();
     let node = Node {
         client,
         name,
@@ -66,6 +68,7 @@ async fn list(
         clock: context.clock,
         server_limit: SERVER_LIMIT,
         follow: None,
+        contact: &contact,
     };
     let entries = pick::list(&node, directory).await.map_err(|halt| match halt {
         Halt::Failed(error) => error,

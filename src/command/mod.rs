@@ -33,6 +33,9 @@ pub struct Context {
     pub interrupt: Interrupt,
 }
 
+/// Bodies read side by side where nobody knows how many.
+const MANY: usize = 128;
+
 /// How a command ended, where it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -94,6 +97,8 @@ impl Context {
         if said.command == Command::Logs && said.nodes.one().is_some() {
             options.protocol = Protocol::Http1First;
         }
+        // How many a list has is not known before it was read.
+        options.streams = if said.nodes.needs_list() { MANY } else { said.nodes.names.len() };
         let mut options = options.obeying(&self.env);
         options.request_timeout = said.connection.request_timeout;
         options.print_as = said.print_requests.then(|| kubectl(&said.connection));

@@ -74,9 +74,12 @@ impl<'o> Document<'o> {
     /// What has come of the node at this place in the list.
     pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
         self.open(node);
-        // A limit that is reached leaves the rest of the document to be written.
-        let _ = self.text.event(node, event);
-        self.output().state()
+        self.text.event(node, event)
+    }
+
+    /// Whether the limit of the node at this place has cut something off.
+    pub fn is_cut(&self, node: usize) -> bool {
+        self.text.is_cut(node)
     }
 
     /// A node has ended.

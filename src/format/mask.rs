@@ -12,18 +12,26 @@ use crate::redact::Redactor;
 /// Masks what comes of each node; what stands in front of a message stays.
 #[derive(Debug, Default)]
 pub struct Mask {
-    /// A secret may go on in the next entry of its node. Empty where nothing is to be masked.
+    /// A secret may go on in the next entry of its node.
     nodes: Vec<Redactor>,
+    masks: bool,
 }
 
 impl Mask {
     /// For so many nodes; `Mask::default()` masks nothing.
     pub fn new(nodes: usize) -> Self {
-        Mask { nodes: vec![Redactor::default(); nodes] }
+        Mask { nodes: vec![Redactor::default(); nodes], masks: true }
     }
 
     /// What has come of the node at this place in the list, without its secrets. Bytes must be whole lines.
     pub fn event(&mut self, node: usize, event: Event) -> Event {
+        if !self.masks {
+            return event;
+        }
+        // Nodes may come while others are followed.
+        if self.nodes.len() <= node {
+            self.nodes.resize(node + 1, Redactor::default());
+        }
         let Some(redactor) = self.nodes.get_mut(node) else { return event };
         match event {
             Event::Bytes(bytes) => Event::Bytes(mask(redactor, bytes)),
@@ -66,7 +74,7 @@ mod tests {
             Line { at: None, head: Head::of(text.as_bytes()), text: text.into(), entry: None }
         });
         let heads = lines.clone().map(|line| line.head);
-        let mut mask = Mask::new(1);
+        let mut mask = Mask::new(0);
         let Event::Lines(masked) = mask.event(0, Event::Lines(lines.to_vec())) else { panic!("lines stay lines") };
         let messages: Vec<_> = masked.iter().map(|line| String::from_utf8_lossy(line.message()).into_owned()).collect();
         assert_eq!(messages, ["-----BEGIN PRIVATE KEY-----", "(redacted)", "-----END PRIVATE KEY-----", "MIIE"]);

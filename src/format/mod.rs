@@ -36,6 +36,25 @@ impl Format<'_> {
         }
     }
 
+    /// One more node, behind the others in the list: only where nodes are followed.
+    pub fn joined(&mut self, name: &str) {
+        match self {
+            Format::Text(text) => text.joined(name),
+            Format::Jsonl(jsonl) => jsonl.joined(name),
+            Format::Digest(_) | Format::Document(_) => {}
+        }
+    }
+
+    /// Whether the limit of the node at this place is reached.
+    pub fn is_cut(&self, node: usize) -> bool {
+        match self {
+            Format::Text(text) => text.is_cut(node),
+            Format::Jsonl(jsonl) => jsonl.is_cut(node),
+            Format::Digest(_) => false,
+            Format::Document(document) => document.is_cut(node),
+        }
+    }
+
     /// A node has ended, and all of it was given.
     pub fn ended(&mut self, node: usize, how: Result<(), &Error>) -> ControlFlow<()> {
         match self {
@@ -59,7 +78,7 @@ impl Format<'_> {
     pub fn finish(self, took: Duration) -> Vec<(usize, u64)> {
         match self {
             Format::Text(text) => text.cut().collect(),
-            Format::Jsonl(_) => Vec::new(),
+            Format::Jsonl(jsonl) => jsonl.cut().collect(),
             Format::Digest(table) => {
                 table.finish();
                 Vec::new()

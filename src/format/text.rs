@@ -43,10 +43,10 @@ pub struct Text<'o> {
     output: &'o mut Output,
     style: Style,
     nodes: Vec<Node>,
+    /// Names in front of lines take so many columns.
+    width: usize,
     /// Whose header was written last.
     headed: Option<usize>,
-    /// Nodes whose limit is not reached.
-    uncut: usize,
 }
 
 #[derive(Debug)]
@@ -61,16 +61,19 @@ impl<'o> Text<'o> {
     /// For these nodes, in this style.
     pub fn new(output: &'o mut Output, nodes: &[String], style: Style) -> Self {
         let width = nodes.iter().map(String::len).max().unwrap_or_default();
-        let shown = |name: &String| {
-            let coloured = if style.color { color::of_name(name) } else { name.clone() };
-            match style.names {
-                Names::Prefix => format!("{coloured}{} ", " ".repeat(width - name.len())),
-                _ => coloured,
-            }
+        let mut text = Text { output, style, nodes: Vec::with_capacity(nodes.len()), width, headed: None };
+        nodes.iter().for_each(|node| text.joined(node));
+        text
+    }
+
+    /// One more node, behind the others in the list.
+    pub fn joined(&mut self, name: &str) {
+        let coloured = if self.style.color { color::of_name(name) } else { name.to_owned() };
+        let shown = match self.style.names {
+            Names::Prefix => format!("{coloured}{} ", " ".repeat(self.width.saturating_sub(name.len()))),
+            _ => coloured,
         };
-        let nodes: Vec<Node> = nodes.iter().map(|name| Node { shown: shown(name), printed: 0, cut: false }).collect();
-        let uncut = nodes.len();
-        Text { output, style, nodes, headed: None, uncut }
+        self.nodes.push(Node { shown, printed: 0, cut: false });
     }
 
     /// What has come of the node at this place in the list.
@@ -89,6 +92,11 @@ impl<'o> Text<'o> {
     /// Writes out what is buffered.
     pub fn flush(&mut self) -> ControlFlow<()> {
         self.output.flush()
+    }
+
+    /// Whether the limit of the node at this place has cut something off: nothing more of it is printed.
+    pub fn is_cut(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.cut)
     }
 
     /// The nodes whose limit cut something off, with the bytes that were printed of each.
@@ -127,15 +135,17 @@ impl<'o> Text<'o> {
             (Some(zone), Some(at)) => at.rfc3339_in(zone).encode(&mut buffer),
             _ => &[],
         };
-        for part in line.text.split_inclusive(|b| *b == b'\n') {
+        let mut rest = &line.text[..];
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+            rest = after;
             let safe = if sanitizes { sanitize::bytes(part) } else { part.into() };
             // The end of a file may be no line end; another node's line must not go on there.
-            let end: &[u8] = if name.is_empty() || safe.ends_with(b"\n") { b"" } else { b"\n" };
+            let end: &[u8] = if name.is_empty() || safe.last() == Some(&b'\n') { b"" } else { b"\n" };
             let length = (name.len() + safe.len() + end.len() + stamp.len() + usize::from(!stamp.is_empty())) as u64;
             if self.style.limit.is_some_and(|limit| node.printed + length > limit) {
                 node.cut = true;
-                self.uncut -= 1;
-                return if self.uncut == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+                return ControlFlow::Continue(());
             }
             node.printed += length;
             self.output.put(name);

@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
 use hyper::Version;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 
 use super::gzip::Gunzip;
 use super::pool::Turn;
@@ -16,7 +19,7 @@ use crate::clock::Clock;
 
 /// A body being read. Dropping it early gives up the rest.
 pub struct Body {
-    wire: Wire,
+    wire: Arc<Mutex<Wire>>,
     gunzip: Option<Box<Unpacking>>,
     /// Frames put back by [`Body::unread`], given before anything else.
     back: VecDeque<Bytes>,
@@ -24,16 +27,73 @@ pub struct Body {
     given: u64,
     /// How long the next bytes may take.
     patience: Option<Duration>,
-    /// Counts this body among its connection's streams until it is dropped.
-    _turn: Option<Turn>,
 }
 
 enum Wire {
-    /// HTTP/1.1.
-    Connection(Incoming),
-    /// HTTP/2.
-    Stream(Incoming),
+    Open {
+        incoming: Incoming,
+        /// HTTP/1.1 or HTTP/2.
+        version: Version,
+        /// Counts this body among its connection's streams until it is over.
+        _turn: Turn,
+    },
     Over,
+    /// Somebody else let go of it.
+    LetGo,
+}
+
+/// What may let go of a body that somebody else reads.
+#[derive(Clone)]
+pub struct Grip(Weak<Mutex<Wire>>);
+
+impl Grip {
+    /// Whether there is still something to let go of.
+    pub fn holds(&self) -> bool {
+        self.0.upgrade().is_some_and(|wire| matches!(*lock(&wire), Wire::Open { .. }))
+    }
+
+    /// Ends the body as if its connection had broken, and frees its stream. Not while [`Body::frame`] is being waited for.
+    pub fn let_go(&self) {
+        let Some(wire) = self.0.upgrade() else { return };
+        let mut wire = lock(&wire);
+        if matches!(*wire, Wire::Open { .. }) {
+            *wire = Wire::LetGo;
+        }
+    }
+}
+
+impl fmt::Debug for Grip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grip").finish_non_exhaustive()
+    }
+}
+
+fn lock(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
+    wire.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Wire {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let (incoming, version) = match self {
+            Wire::Open { incoming, version, .. } => (incoming, *version),
+            Wire::Over => return Poll::Ready(None),
+            Wire::LetGo => return Poll::Ready(Some(Err(Broken::LetGo))),
+        };
+        match Pin::new(&mut *incoming).poll_frame(context) {
+            Poll::Pending => Poll::Pending,
+            // hyper takes a stream reset without an error code for a clean end; only the end mark is one.
+            Poll::Ready(None) if version == Version::HTTP_2 && !incoming.is_end_stream() => {
+                Poll::Ready(Some(Err(Broken::GivenUp)))
+            }
+            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Broken::Told))),
+        }
+    }
+}
+
+enum Broken {
+    Told(hyper::Error),
+    GivenUp,
+    LetGo,
 }
 
 #[derive(Default)]
@@ -76,17 +136,23 @@ impl Ended {
 impl Body {
     /// A body of bytes already here.
     pub fn of(bytes: impl Into<Bytes>) -> Self {
-        let mut body =
-            Body { wire: Wire::Over, gunzip: None, back: VecDeque::new(), given: 0, patience: None, _turn: None };
+        let mut body = Body::new(Wire::Over, None);
         body.unread(bytes.into());
         body
     }
 
+    fn new(wire: Wire, gunzip: Option<Box<Unpacking>>) -> Self {
+        Body { wire: Arc::new(Mutex::new(wire)), gunzip, back: VecDeque::new(), given: 0, patience: None }
+    }
+
     /// The body of an answer; `gzip` says that its bytes are compressed.
     pub(super) fn incoming(body: Incoming, version: Version, gzip: bool, turn: Turn) -> Self {
-        let gunzip = gzip.then(Box::default);
-        let wire = if version == Version::HTTP_2 { Wire::Stream(body) } else { Wire::Connection(body) };
-        Body { wire, gunzip, back: VecDeque::new(), given: 0, patience: None, _turn: Some(turn) }
+        Body::new(Wire::Open { incoming: body, version, _turn: turn }, gzip.then(Box::default))
+    }
+
+    /// A way to let go of it while somebody else reads it, or has stopped to.
+    pub fn grip(&self) -> Grip {
+        Grip(Arc::downgrade(&self.wire))
     }
 
     /// The next bytes, never empty, uncopied unless they had to be decoded; `None` at the clean end. After an error comes
@@ -105,7 +171,7 @@ impl Body {
         match &next {
             Some(Ok(bytes)) => self.given += bytes.len() as u64,
             Some(Err(_)) | None => {
-                self.wire = Wire::Over;
+                *lock(&self.wire) = Wire::Over;
                 self.gunzip = None;
             }
         }
@@ -171,17 +237,8 @@ impl Body {
                     }
                 }
             }
-            let arrived = match &mut self.wire {
-                Wire::Over => return None,
-                Wire::Connection(incoming) => incoming.frame().await,
-                Wire::Stream(incoming) => match incoming.frame().await {
-                    // hyper takes a stream reset without an error code for a clean end; only the end mark is one.
-                    None if !incoming.is_end_stream() => {
-                        return Some(Err(self.error(Ended::Reset, "the server gave up the stream")));
-                    }
-                    frame => frame,
-                },
-            };
+            let wire = &self.wire;
+            let arrived = poll_fn(|context| lock(wire).poll(context)).await;
             match (arrived, &mut self.gunzip) {
                 (Some(Ok(frame)), unpacking) => match (frame.into_data(), unpacking) {
                     // Trailers say nothing we use; an empty frame is no news.
@@ -190,13 +247,17 @@ impl Body {
                     (Ok(bytes), Some(unpacking)) => unpacking.input = bytes,
                     (Ok(bytes), None) => return Some(Ok(bytes)),
                 },
-                (Some(Err(error)), _) => {
-                    let (ended, why) = told(&error);
+                (Some(Err(broken)), _) => {
+                    let (ended, why) = match broken {
+                        Broken::Told(error) => told(&error),
+                        Broken::GivenUp => (Ended::Reset, "the server gave up the stream".to_owned()),
+                        Broken::LetGo => (Ended::Reset, "it was left to make room for others".to_owned()),
+                    };
                     return Some(Err(self.error(ended, &why)));
                 }
                 (None, None) => return None,
                 (None, Some(unpacking)) => {
-                    self.wire = Wire::Over;
+                    *lock(&self.wire) = Wire::Over;
                     return match unpacking.decoder.finish() {
                         Ok(bytes) if bytes.is_empty() => None,
                         Ok(bytes) => Some(Ok(bytes)),

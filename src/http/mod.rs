@@ -25,7 +25,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, BodyError, Ended};
+pub use body::{Body, BodyError, Ended, Grip};
 pub use dial::Limits;
 pub use failure::{Failure, Stage};
 pub use origin::Origin;

@@ -11,8 +11,9 @@ use super::plan::Test;
 
 /// What a part of an answer costs beside its bytes.
 const PART: u64 = 154;
-/// Pieces less than this apart are asked for as one: a request holds only so many.
-const GAP: u64 = 600;
+/// Pieces less than this apart are asked for as one: a request holds only so many. Entries that are larger lie further apart.
+const GAP: u64 = 1200;
+const GAP_COMPACT: u64 = 700;
 /// Values of one entry, packed or not, may not be more than this together.
 const LONGEST_ENTRY: u64 = 16 << 20;
 
@@ -102,15 +103,16 @@ impl Batch {
         let mut windows: Vec<(u64, u64)> = self
             .rest
             .iter()
-            .filter(|entry| !file.has(entry.at..entry.at.saturating_add(shape.entry).min(file.total())))
+            .filter(|entry| !file.has_object(entry.at))
             .map(|entry| (entry.at.saturating_sub(shape.before) & !7, entry.at.saturating_add(shape.entry)))
             .collect();
         windows.sort_unstable();
         let (Some(first), Some(last)) = (windows.first().copied(), windows.last().copied()) else { return Vec::new() };
+        let gap = if file.compact() { GAP_COMPACT } else { GAP };
         let mut pieces: Vec<(u64, u64)> = Vec::new();
         for (start, end) in windows {
             match pieces.last_mut() {
-                Some(piece) if start <= piece.1.saturating_add(GAP) => piece.1 = piece.1.max(end),
+                Some(piece) if start <= piece.1.saturating_add(gap) => piece.1 = piece.1.max(end),
                 _ => pieces.push((start, end)),
             }
         }
@@ -240,6 +242,7 @@ fn item(file: &File) -> u64 {
     super::object::stride(super::object::Kind::Entry, file.compact())
 }
 
-fn weight(entry: &Entry) -> u64 {
+/// What an entry takes in memory, about.
+pub(super) fn weight(entry: &Entry) -> u64 {
     entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len() as u64))
 }

@@ -173,6 +173,12 @@ impl File {
         self.cache.gaps(range).is_empty()
     }
 
+    /// Whether all of the object there is at hand.
+    pub(super) fn has_object(&self, at: u64) -> bool {
+        let head = self.cache.read(at..at.saturating_add(OBJECT));
+        head.is_some_and(|head| self.has(at..at.saturating_add(Object::parse(&head).size).min(self.total)))
+    }
+
     /// These bytes; where they are missing asks for as many as `guess`.
     pub(super) fn read(&self, at: u64, len: u64, guess: u64) -> Got<Cow<'_, [u8]>> {
         let end = at.checked_add(len).filter(|end| *end <= self.total);

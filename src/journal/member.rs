@@ -21,6 +21,10 @@ pub(super) struct Member {
     pub(super) span: Option<Span>,
     /// Whether it was not read and what is followed now comes later.
     pub(super) passed: bool,
+    /// Whether it may have grown since its header was read: that was when it had the name of one that is written to.
+    pub(super) open_ended: bool,
+    /// Whether the last listing had its name.
+    pub(super) listed: bool,
     pub(super) state: State,
 }
 
@@ -39,6 +43,12 @@ pub(super) enum State {
     Closed(Box<Closed>),
     /// Its header is needed anew, to see what was written since.
     Polling(Box<Closed>),
+    /// It holds what was written after everything that is read now: it waits until that is read to its end.
+    Later,
+    /// Nothing has this name at the moment, but a file that is written to will have it.
+    Absent,
+    /// Not to be had under its name any more. It may come up under another.
+    Gone(Box<State>),
     /// It can't be read.
     Lost,
 }
@@ -76,17 +86,27 @@ impl Member {
         };
         // What is named by its first entry can wait; others may hold anything.
         let state = if span.is_some() { State::Named } else { State::Unopened };
-        Member { name, live, span, passed: false, state }
+        Member { name, live, span, passed: false, open_ended: false, listed: true, state }
     }
 
+    /// Its header, as long as it can be read.
     pub(super) fn header(&self) -> Option<&Header> {
-        match &self.state {
-            State::Named | State::Unopened | State::Lost => None,
-            State::Opened(file) => Some(&file.header),
-            State::Reading(reader) => Some(&reader.file.header),
-            State::Surveying(survey) => Some(&survey.file.header),
-            State::Closed(closed) | State::Polling(closed) => Some(&closed.file.header),
-        }
+        if self.is_gone() { None } else { self.state.header() }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone(_))
+    }
+
+    /// Whether nothing more will come of it.
+    pub(super) fn is_over(&self) -> bool {
+        let over = match self.state {
+            State::Lost => true,
+            State::Closed(_) => !self.open_ended,
+            State::Named => self.passed,
+            _ => false,
+        };
+        over && !self.live
     }
 
     /// Makes ready for another question.
@@ -120,9 +140,24 @@ impl Member {
             file.forget_values();
         }
         let entries = file.header.entries;
-        let last = last.unwrap_or(file.header.tail_seqnum);
+        // The header's own number may be that of an entry that is not whole yet.
+        let last = last.unwrap_or(0);
         let row = row.unwrap_or_else(|| Row::of_file(&file));
         self.state = State::Closed(Box::new(Closed { file, row, entries, last }));
+    }
+}
+
+impl State {
+    /// The last header known.
+    pub(super) fn header(&self) -> Option<&Header> {
+        match self {
+            State::Named | State::Unopened | State::Later | State::Absent | State::Lost => None,
+            State::Opened(file) => Some(&file.header),
+            State::Reading(reader) => Some(&reader.file.header),
+            State::Surveying(survey) => Some(&survey.file.header),
+            State::Closed(closed) | State::Polling(closed) => Some(&closed.file.header),
+            State::Gone(state) => state.header(),
+        }
     }
 }
 

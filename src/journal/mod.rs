@@ -50,8 +50,10 @@
 //!   [`Step::End`] as often as one likes, goes on with what came since; each entry comes once. An answer must belong to one
 //!   file: where the header is among a need's ranges it comes first in the answer, and the other ranges are at least as new.
 //! - **Rotation.** When another file is found under a name, [`Notice::Rotated`] tells under which name the one that was read
-//!   goes on, and its [`FileId`] stands for that; [`Journal::name`] always gives the name to ask for. Files that were archived
-//!   in between are found by listing the directory then, and [`Journal::add`]ed. A file that is not there: [`Journal::gone`].
+//!   goes on, and its [`FileId`] stands for that; [`Journal::name`] always gives the name to ask for. Its successor is read by
+//!   the next [`Journal::poll`], after all of it. Files that were archived in between are found by listing the directory:
+//!   [`Journal::update`], at the latest when the header of a file that is written to was first [`Journal::provide`]d, before
+//!   more of it is. A file that is not there: [`Journal::gone`]. What was deleted unread is told: [`Notice::Missing`].
 //! - **Meanwhile.** [`Journal::needs_ahead`] gives what will be needed next while there are entries to print.
 //! - **Boots** are [`Journal::list_boots`], oldest first, and [`AnyOf::boot`]; **runs** of a unit are [`Instances`] and
 //!   [`AnyOf::invocation`]; **units** are [`Journal::list`] of `_SYSTEMD_UNIT`; [`Journal::find`] tells which of some are there.

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Corrupt;
 use super::array::{Key, Row, Search};
-use super::batch::{Batch, Outcome, Shape, mean};
+use super::batch::{Batch, Outcome, Shape, mean, weight};
 use super::corrupt::{Got, Stop, corrupt};
 use super::entry::{Entry, Position};
 use super::file::File;
@@ -12,6 +11,7 @@ use super::object::Stamp;
 use super::plan::{Lookup, Plan, Test};
 use super::query::{Order, Query};
 use super::scan::{Last, Scan};
+use super::{Corrupt, Id};
 
 /// Right behind the hash tables lie the fields and values that every entry has, in bytes.
 const BEGINNING: u64 = 12 << 10;
@@ -54,6 +54,8 @@ pub(super) struct Reader {
     /// Whether it waits for bytes.
     waits: bool,
     begun: Begun,
+    /// The boot of the last entry looked at.
+    boot: Option<Id>,
 }
 
 /// How the reading began.
@@ -122,6 +124,7 @@ impl Reader {
             taken: 0,
             waits: false,
             begun: Begun::Asked,
+            boot: None,
         }
     }
 
@@ -152,6 +155,12 @@ impl Reader {
         self.ready.len()
     }
 
+    /// Whether less is ready than so many entries and what one step decodes.
+    pub(super) fn is_low(&self, entries: usize) -> bool {
+        let bytes = self.ready.iter().fold(0, |sum: u64, entry| sum.saturating_add(weight(entry)));
+        self.ready.len() < entries && bytes < self.file.step()
+    }
+
     /// Whether all that is wanted of the file is ready or taken.
     pub(super) fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done | Stage::Ended(_)) && self.batch.is_empty() && self.next.is_none()
@@ -160,6 +169,11 @@ impl Reader {
     /// What could not be read since this was asked last.
     pub(super) fn take_skipped(&mut self) -> Vec<Corrupt> {
         std::mem::take(&mut self.skipped)
+    }
+
+    /// The boot of the last entry that was looked at of those added later.
+    pub(super) fn boot(&self) -> Option<Id> {
+        self.boot
     }
 
     /// The number of the last entry that belongs to this reading, as far as is known.
@@ -421,7 +435,7 @@ impl Reader {
         let last = self.last.seqnum();
         let seqnum_id = self.file.header.seqnum_id;
         let begun = self.begun;
-        let (mut past, mut newest) = (false, 0);
+        let (mut past, mut newest, mut boot) = (false, 0, self.boot);
         let wanted = |stamp: &Stamp| {
             if query.order == Order::NewestFirst && query.since.is_some_and(|since| stamp.realtime < since) {
                 past = true;
@@ -431,6 +445,7 @@ impl Reader {
                 Begun::Resumed { last } => stamp.seqnum > last,
             };
             newest = newest.max(stamp.seqnum);
+            boot = Some(stamp.boot);
             of_this_reading && !past && within(query, seqnum_id, stamp)
         };
         let most = match query.order {
@@ -447,6 +462,7 @@ impl Reader {
                 Outcome::Skipped(corrupt) => self.skipped.push(corrupt),
             }
         }
+        self.boot = boot.filter(|_| begun != Begun::Asked);
         if let Begun::Resumed { last } = begun
             && self.batch.is_empty()
         {
@@ -479,7 +495,7 @@ impl Reader {
 }
 
 /// Whether an entry lies between the query's bounds.
-fn within(query: &Query, seqnum_id: super::Id, stamp: &Stamp) -> bool {
+fn within(query: &Query, seqnum_id: Id, stamp: &Stamp) -> bool {
     let position = || Position::new(seqnum_id, stamp);
     query.since.is_none_or(|since| stamp.realtime >= since)
         && query.until.is_none_or(|until| stamp.realtime <= until)

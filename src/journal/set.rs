@@ -7,11 +7,13 @@ use super::corrupt::Stop;
 use super::entry::{Entry, Position};
 use super::file::{File, Sizes};
 use super::header::{Header, KNOWN};
-use super::member::{Closed, Member, State, ends_before, find_ends, is_outside, may_precede, prefix};
+use super::member::{Member, State, ends_before, find_ends, is_outside, may_precede};
 use super::query::{Limits, Order, Query};
 use super::reader::Reader;
 use super::survey::{Inquiry, Survey};
 use super::{Corrupt, Id};
+
+mod follow;
 
 /// Header and field table; the first piece of any file.
 const OPENING: u64 = 8192;
@@ -37,7 +39,7 @@ pub struct Need {
 /// What reading has come to.
 #[derive(Debug)]
 pub enum Step {
-    /// Bytes are missing: [`Journal::provide`] them and step again.
+    /// Bytes are missing: [`Journal::provide`] them and step again. None at all: [`Journal::update`] is waited for.
     Need(Vec<Need>),
     /// The next entry.
     Entry(Entry),
@@ -101,6 +103,15 @@ pub enum Notice {
         /// The file that has the old name now.
         successor: FileId,
     },
+    /// Entries that were there and are not to be had: their file was deleted before it was read.
+    Missing {
+        /// The file, or the one after which they stood.
+        name: String,
+        /// Number and time (µs since 1970) of the first of them at the earliest.
+        from: (u64, u64),
+        /// Of the last of them at the latest, where that is known.
+        to: Option<(u64, u64)>,
+    },
     /// So many files were beyond the limit.
     TooManyFiles {
         /// How many are not read.
@@ -125,6 +136,16 @@ pub struct Journal {
     given: usize,
     /// How many files are begun when those begun have too little.
     abreast: usize,
+    /// Whether what is read now comes after what was asked for: see [`Journal::poll`].
+    following: bool,
+    /// Files that were archived while they were followed, until their successors are known.
+    rotated: Vec<Id>,
+    /// The boot of the last entry that was looked at while following, wanted or not.
+    boot: Option<Id>,
+    /// Whether it was told that there are too many files.
+    told: bool,
+    /// Whether entries wait until the files are listed.
+    held: bool,
 }
 
 impl Journal {
@@ -147,6 +168,11 @@ impl Journal {
             rounds: 0,
             given: 0,
             abreast: 1,
+            following: false,
+            rotated: Vec::new(),
+            boot: None,
+            told: left_out > 0,
+            held: false,
         }
     }
 
@@ -185,35 +211,6 @@ impl Journal {
     /// This opens all files.
     pub fn find(&mut self, values: Vec<Vec<u8>>) {
         self.inquire(Inquiry::Values(values));
-    }
-
-    /// Asks for what was written since the entries were asked for, or since this was last called: the matches stay, and
-    /// every entry is given once. To be called at [`Step::End`].
-    pub fn poll(&mut self) {
-        for member in &mut self.files {
-            member.close();
-            member.passed |= matches!(member.state, State::Named);
-            if member.live
-                && let State::Closed(_) = member.state
-            {
-                let State::Closed(closed) = std::mem::replace(&mut member.state, State::Lost) else { continue };
-                member.state = State::Polling(closed);
-            }
-        }
-        self.query.order = Order::OldestFirst;
-        (self.query.limit, self.query.expect, self.query.before) = (None, None, None);
-        (self.rounds, self.given, self.inquiry) = (0, 0, None);
-        self.abreast = 2;
-    }
-
-    /// Adds a file that has come up meanwhile; whether it was not known yet.
-    pub fn add(&mut self, name: &str) -> Option<FileId> {
-        if self.files.len() >= self.limits.files || self.files.iter().any(|member| member.name == name) {
-            return None;
-        }
-        let file = FileId(self.files.len());
-        self.files.push(Member::new(name.to_owned()));
-        Some(file)
     }
 
     /// The name of a file, as it is now.
@@ -259,15 +256,8 @@ impl Journal {
                 State::Reading(reader) => reader.provide(at, bytes, total),
                 State::Surveying(survey) => survey.file.provide(at, bytes, total),
                 State::Polling(_) if at == 0 => self.grow(file, total, bytes),
-                State::Named | State::Unopened | State::Closed(_) | State::Polling(_) | State::Lost => {}
+                _ => {}
             }
-        }
-    }
-
-    /// Goes on without this file, which can't be had any more.
-    pub fn gone(&mut self, file: FileId) {
-        if let Some(member) = self.files.get_mut(file.0) {
-            member.state = State::Lost;
         }
     }
 
@@ -310,7 +300,16 @@ impl Journal {
                 }
                 return self.need(needs);
             }
-            let Some((file, position)) = best else { return Ok(Step::End) };
+            if self.held {
+                return Ok(Step::Need(Vec::new()));
+            }
+            let Some((file, position)) = best else {
+                if self.following && self.go_over() {
+                    continue;
+                }
+                self.find_gaps();
+                return Ok(self.notices.pop_front().map_or(Step::End, Step::Notice));
+            };
             if let Some(entry) = self.take(file, &position) {
                 self.rounds = 0;
                 self.given = self.given.saturating_add(1);
@@ -325,7 +324,7 @@ impl Journal {
         let mut low = false;
         for member in &mut self.files {
             if let State::Reading(reader) = &mut member.state
-                && reader.ready() < LOW
+                && reader.is_low(LOW)
                 && !reader.is_done()
             {
                 low |= matches!(reader.advance(query), Err(Stop::Missing));
@@ -352,6 +351,7 @@ impl Journal {
 
     fn reopen(&mut self) {
         self.files.iter_mut().for_each(Member::reopen);
+        self.following = false;
         self.values.clear();
         self.found.clear();
         (self.rounds, self.given) = (0, 0);
@@ -409,6 +409,7 @@ impl Journal {
                 reader.stop();
                 self.notices.push_back(Notice::FileSkipped { file: FileId(file), why });
             }
+            self.boot = reader.boot().or(self.boot);
             let skipped = reader.take_skipped().into_iter();
             self.notices.extend(skipped.map(|why| Notice::EntrySkipped { file: FileId(file), why }));
             if reader.ready() == 0 && reader.is_done() {
@@ -499,7 +500,7 @@ impl Journal {
             State::Polling(_) => std::iter::once(0..KNOWN).collect(),
             State::Reading(reader) => reader.file.take_missing(),
             State::Surveying(survey) => survey.file.take_missing(),
-            State::Named | State::Opened(_) | State::Closed(_) | State::Lost => Vec::new(),
+            _ => Vec::new(),
         };
         let mut needs = Vec::new();
         for (file, member) in self.files.iter().enumerate() {
@@ -530,54 +531,28 @@ impl Journal {
             // Not what was asked for: it is asked for again.
             return;
         }
+        // A file that is just being made has no header yet.
+        let unborn = member.live && bytes.iter().take(8).all(|byte| *byte == 0);
         match Header::parse(bytes) {
             Ok(header) => {
+                member.open_ended = member.live;
+                self.boot = header.tail_boot.filter(|_| header.entries > 0 && self.following).or(self.boot);
+                if self.take_over(file, &header, total, bytes) {
+                    return;
+                }
+                let Some(member) = self.files.get_mut(file.0) else { return };
                 let mut opened = File::new(header.clone(), total, sizes);
                 opened.provide(0, bytes, total);
                 member.state = State::Opened(Box::new(opened));
                 let name = member.name.clone();
                 ends_before(&mut self.files, &name, &header);
             }
+            Err(_) if unborn => member.state = State::Absent,
             Err(why) => {
                 member.state = State::Lost;
                 self.notices.push_back(Notice::FileSkipped { file, why });
             }
         }
-    }
-
-    /// Reads a file's header again, and goes on with the entries that came since.
-    fn grow(&mut self, file: FileId, total: u64, bytes: &[u8]) {
-        let Some(member) = self.files.get_mut(file.0) else { return };
-        let State::Polling(mut closed) = std::mem::replace(&mut member.state, State::Lost) else { return };
-        let header = match Header::parse(bytes) {
-            Ok(header) => header,
-            Err(why) => {
-                self.notices.push_back(Notice::FileSkipped { file, why });
-                return;
-            }
-        };
-        if header.entries <= closed.entries {
-            member.state = State::Closed(closed);
-            return;
-        }
-        closed.file.update(header, total);
-        let Closed { file, mut row, entries, last } = *closed;
-        row.grow(file.header.entries, file.header.tail_array);
-        member.state = State::Reading(Box::new(Reader::resume(file, row, entries, last)));
-    }
-
-    /// The file got a new name, and another one has its own.
-    fn rotate(&mut self, file: FileId) {
-        let successor = FileId(self.files.len());
-        let Some(member) = self.files.get_mut(file.0) else { return };
-        let Some(header) = member.header() else { return };
-        let name = header.archived_name(prefix(&member.name));
-        let old = std::mem::replace(&mut member.name, name.clone());
-        member.live = false;
-        if self.files.len() < self.limits.files.saturating_mul(2) {
-            self.files.push(Member::new(old));
-        }
-        self.notices.push_back(Notice::Rotated { file, name, successor });
     }
 
     fn readers_mut(&mut self) -> impl Iterator<Item = &mut Reader> {

@@ -1,5 +1,6 @@
 //! Long lists, page by page.
 
+use super::node::Metadata;
 use super::status::Refusal;
 use super::{Client, path};
 use crate::document::{Fit, Slot, object};
@@ -37,7 +38,10 @@ struct Page<T> {
 }
 
 object! {
-    struct PageMeta { continue_token: String = "continue", }
+    struct PageMeta {
+        continue_token: String = "continue",
+        version: String = "resourceVersion",
+    }
 }
 
 impl<T> Default for Page<T> {
@@ -70,10 +74,31 @@ impl<T: Slot + Default> Slot for Page<T> {
     }
 }
 
+/// Name, labels and the like of all objects of a list.
+pub async fn metadata(client: &Client, path: &str, parameters: &[(&str, &str)]) -> Result<Listed<Metadata>> {
+    let listed: Listed<Bare> = all(client, Listing { path, parameters, accept: METADATA }).await?;
+    Ok(Listed { items: listed.items.into_iter().map(|bare| bare.metadata).collect(), version: listed.version })
+}
+
+object! {
+    struct Bare { metadata: Metadata = "metadata", }
+}
+
+/// A list, and when it was true.
+#[derive(Clone, Debug, Default)]
+pub struct Listed<T> {
+    /// All objects.
+    pub items: Vec<T>,
+    /// The resource version from which on changes are to be watched.
+    pub version: String,
+}
+
 /// All objects of a list. Where it expires between two pages it goes on with the token the server offers, which may miss
 /// what changed meanwhile, else from the start.
-pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Result<Vec<T>> {
+pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Result<Listed<T>> {
     let mut items: Vec<T> = Vec::new();
+    // That of the first page: what changes while the others are read is watched then.
+    let mut version = String::new();
     let mut token = String::new();
     let mut expired = 0;
     loop {
@@ -89,13 +114,17 @@ pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Re
             token = Refusal::read(answer).await.continue_token;
             if token.is_empty() {
                 items.clear();
+                version.clear();
             }
             continue;
         }
         let page: Page<T> = client.read(answer, PAGE_BYTES).await?;
         items.extend(page.items);
+        if version.is_empty() {
+            version = page.metadata.version;
+        }
         if page.metadata.continue_token.is_empty() {
-            return Ok(items);
+            return Ok(Listed { items, version });
         }
         if page.metadata.continue_token == token || items.len() > MOST {
             return Err(Error::new(Kind::Failed, format!("the list does not end: {} objects so far", items.len())));

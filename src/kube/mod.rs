@@ -23,6 +23,7 @@ pub mod path;
 pub mod status;
 pub mod list;
 pub mod node;
+pub mod watch;
 pub mod pod;
 mod hint;
 mod redirect;
@@ -265,6 +266,10 @@ impl Client {
         if wait >= WORTH_A_WORD {
             self.options.notices.note(format!("the server asks to wait {} s", wait.as_secs()));
         }
+        self.rest(wait).await;
+    }
+
+    async fn rest(&self, wait: Duration) {
         match &self.options.pause {
             Pause::Wait => self.options.clock.sleep(wait).await,
             #[cfg(test)]

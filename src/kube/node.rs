@@ -1,10 +1,12 @@
 //! Nodes, as far as reading their logs needs to know them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::list::{self, JSON, Listing, METADATA};
+use super::list::{self, JSON, Listed, Listing};
+use super::watch::Watch;
 use super::{Client, path};
 use crate::document::object;
 use crate::error::Result;
@@ -27,6 +29,7 @@ object! {
         pub name: String = "name",
         pub namespace: String = "namespace",
         pub uid: String = "uid",
+        pub resource_version: String = "resourceVersion",
         pub labels: BTreeMap<String, String> = "labels",
         /// RFC 3339.
         pub creation_timestamp: String = "creationTimestamp",
@@ -140,25 +143,28 @@ pub async fn get(client: &Client, name: &str) -> Result<Node> {
 /// Reads all nodes that match; selectors go to the server as they are, empty ones match all.
 pub async fn list(client: &Client, label_selector: &str, field_selector: &str) -> Result<Vec<Node>> {
     let parameters = selectors(label_selector, field_selector);
-    list::all(client, Listing { path: &path::nodes(&[]), parameters: &parameters, accept: JSON }).await
+    let listing = Listing { path: &path::nodes(&[]), parameters: &parameters, accept: JSON };
+    Ok(list::all(client, listing).await?.items)
 }
 
 /// Names and labels of the nodes that match; selectors go to the server as they are, empty ones match all.
-pub async fn matching(client: &Client, label_selector: &str, field_selector: &str) -> Result<Vec<Metadata>> {
+pub async fn matching(client: &Client, label_selector: &str, field_selector: &str) -> Result<Listed<Metadata>> {
+    list::metadata(client, &path::nodes(&[]), &selectors(label_selector, field_selector)).await
+}
+
+/// The nodes that match as they come and go, from the version of a list on; see [`matching`].
+pub fn watch(client: Arc<Client>, label_selector: &str, field_selector: &str, version: String) -> Watch {
     let parameters = selectors(label_selector, field_selector);
-    let listing = Listing { path: &path::nodes(&[]), parameters: &parameters, accept: METADATA };
-    let nodes: Vec<Node> = list::all(client, listing).await?;
-    Ok(nodes.into_iter().map(|node| node.metadata).collect())
+    let parameters = parameters.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    Watch::new(client, path::nodes(&[]), parameters, version)
 }
 
 /// The names of all nodes, for which the server sends metadata only.
 pub async fn names(client: &Client) -> Result<Vec<String>> {
-    let listing = Listing { path: &path::nodes(&[]), parameters: &[], accept: METADATA };
-    let nodes: Vec<Node> = list::all(client, listing).await?;
-    Ok(nodes.into_iter().map(|node| node.metadata.name).collect())
+    Ok(matching(client, "", "").await?.items.into_iter().map(|node| node.name).collect())
 }
 
-fn selectors<'a>(label: &'a str, field: &'a str) -> Vec<(&'a str, &'a str)> {
+fn selectors<'a>(label: &'a str, field: &'a str) -> Vec<(&'static str, &'a str)> {
     let both = [("labelSelector", label), ("fieldSelector", field)];
     both.into_iter().filter(|(_, selector)| !selector.is_empty()).collect()
 }

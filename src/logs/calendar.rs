@@ -36,17 +36,19 @@ pub struct Calendar {
     /// No line is newer than this, give or take two days.
     ceiling: Option<Timestamp>,
     guessed: bool,
+    /// The time that became the anchor, and its offset.
+    before: Option<(Civil, i32)>,
 }
 
 impl Calendar {
     /// `offset` is the node's zone in seconds east of UTC.
     pub fn new(offset: i32, anchor: Anchor) -> Self {
-        Calendar { offset, prefix: 0, anchor, slack: SLACK, ceiling: None, guessed: false }
+        Calendar { offset, prefix: 0, anchor, slack: SLACK, ceiling: None, guessed: false, before: None }
     }
 
     /// The same zone and bound for a stream whose first line is placed by this.
     pub fn anchored(self, anchor: Anchor) -> Self {
-        Calendar { anchor, slack: SLACK, ..self }
+        Calendar { anchor, slack: SLACK, before: None, ..self }
     }
 
     /// For journalctl's own times in another zone than UTC, which the kubelet asks it for.
@@ -68,16 +70,34 @@ impl Calendar {
     /// The instant of a line, remembered as the fixed point of the next.
     pub fn resolve(&mut self, head: &Head) -> Option<Timestamp> {
         let at = match head.stamp {
-            Stamp::Exact(at) => at,
-            Stamp::Yearless(civil) => self.year(civil, head.layout)?,
+            Stamp::Exact(at) => {
+                self.before = None;
+                at
+            }
+            Stamp::Yearless(civil) => {
+                let precise = matches!(head.layout, Layout::Short { precise: true });
+                let offset = if precise { self.prefix } else { self.offset };
+                let at = self.same_day(civil, offset).or_else(|| self.year(civil, offset))?;
+                self.before = Some((civil, offset));
+                at
+            }
         };
         self.anchor = Anchor::NotBefore(at);
         self.slack = BACKSTEP;
         Some(at)
     }
 
-    fn year(&mut self, civil: Civil, layout: Layout) -> Option<Timestamp> {
-        let offset = if matches!(layout, Layout::Short { precise: true }) { self.prefix } else { self.offset };
+    /// Most lines are of the day of the line before them: the same year, then, unless that was a guess.
+    fn same_day(&self, civil: Civil, offset: i32) -> Option<Timestamp> {
+        let (before, Anchor::NotBefore(point)) = (self.before?, self.anchor) else { return None };
+        if before.1 != offset || (before.0.month, before.0.day) != (civil.month, civil.day) || self.guessed {
+            return None;
+        }
+        let at = Timestamp::from_micros(point.as_micros().checked_add(of_day(civil)? - of_day(before.0)?)?);
+        self.ceiling.is_none_or(|ceiling| at <= ceiling).then_some(at)
+    }
+
+    fn year(&mut self, civil: Civil, offset: i32) -> Option<Timestamp> {
         let local = |year| Some(shift(Civil { year, ..civil }.utc()?, -offset));
         let latest = |point: Timestamp| {
             let ceiling = shift_by(point, SLACK, 1);
@@ -137,6 +157,13 @@ pub fn offset_of_file(last: Civil, modified: Timestamp) -> Option<i32> {
 fn quarter(seconds: i64) -> Option<i32> {
     let rounded = (seconds + 450).div_euclid(900) * 900;
     ((-12 * 3600)..=(14 * 3600)).contains(&rounded).then_some(rounded as i32)
+}
+
+/// µs since midnight, if there is such a time of day.
+fn of_day(civil: Civil) -> Option<i64> {
+    let sound = civil.hour < 24 && civil.minute < 60 && civil.second < 60 && civil.micros < 1_000_000;
+    let seconds = (i64::from(civil.hour) * 60 + i64::from(civil.minute)) * 60 + i64::from(civil.second);
+    sound.then(|| seconds * 1_000_000 + i64::from(civil.micros))
 }
 
 fn shift(at: Timestamp, seconds: i32) -> Timestamp {
@@ -237,5 +264,32 @@ mod tests {
         assert_eq!(offset_of_file(last, at("2026-01-01T01:30:31Z")), Some(0));
         assert_eq!(offset_of_file(last, at("2026-01-01T01:37:31Z")), None, "touched seven minutes later");
         assert_eq!(offset_of_file(last, at("2026-03-01T01:30:01Z")), None, "copied months later");
+    }
+
+    /// The short way for lines of one day gives what the long way gives.
+    #[test]
+    fn the_day_before_is_not_looked_for_again() {
+        let mut state = 3u64;
+        let mut random = |below: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % below
+        };
+        for round in 0..200 {
+            let end = at("2024-12-31T22:00:00Z");
+            let offset = [0, 3600, -5 * 3600][round % 3];
+            let first = Calendar::new(offset, Anchor::NotBefore(at("2024-12-30T22:00:00Z")));
+            let mut short = if round % 2 == 0 { first.not_after(end) } else { first };
+            let mut long = short.clone();
+            let mut now = end.as_micros();
+            for _ in 0..50 {
+                let step = [1_000, 60_000_000, 40_000_000_000, 90_000_000_000][random(4) as usize];
+                now += random(step) - random(step) / 3;
+                let civil = shift(Timestamp::from_micros(now), offset).civil_utc();
+                let stamp = Stamp::Yearless(Civil { year: 0, ..civil });
+                let head = Head { layout: Layout::Klog, stamp, message: 0, identifier: (0, 0) };
+                long.before = None;
+                assert_eq!(short.resolve(&head), long.resolve(&head), "{round}: {civil:?}");
+            }
+        }
     }
 }

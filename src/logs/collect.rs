@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -14,24 +14,35 @@ use crate::interrupt::{Interrupt, Signal};
 use crate::kube::Client;
 use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
-use crate::logs::outlet::{Credit, Event, Halt, Outlet, Told};
+use crate::logs::outlet::{Credit, Event, Flow, Halt, Outlet, Told};
 use crate::logs::pace::Pace;
+use crate::logs::place::{Leaves, Open, Place, Places};
 use crate::logs::plan::Plan;
+use crate::logs::roster::{Change, Roster};
+use crate::logs::source::contact::Contact;
 use crate::logs::source::local::Slot;
 use crate::logs::source::pick::{self, What};
 use crate::logs::source::{Machine, Node, Want};
 use crate::notice::Notices;
+use crate::time::Timestamp;
 
 /// Bytes of all lanes together that may wait for a slow reader or for each other, and the bounds of one lane's share.
-const HELD: usize = 32 << 20;
-const SHARE: (usize, usize) = (64 << 10, 512 << 10);
+const HELD: usize = 16 << 20;
+const SHARE: (usize, usize) = (16 << 10, 512 << 10);
 /// Entries given in one step.
 const BATCH: usize = 1024;
+/// Lanes that read at the same time at the most. Their answers stay open while others are waited for, and an API server
+/// takes four hundred on our connections: the rest are for what lanes ask beside.
+const PLACES: usize = 300;
 
 /// How long lines of one node wait for another that is followed and has nothing to say, and for one that has not come to
 /// the present yet.
 const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+/// How long what nodes say alike is gathered while they are followed.
+const GATHERED: Duration = Duration::from_millis(500);
+/// Failures in a row after which a node that has just come, and lacks what is asked for, is given up.
+const LACKS: u32 = 6;
 
 /// How the collecting ended.
 #[derive(Debug)]
@@ -46,13 +57,39 @@ pub enum End {
 
 /// What the closure is given. Lanes are known by the place of their node in the list.
 #[derive(Debug)]
-pub enum Step {
+pub enum Step<'a> {
+    /// This lane is new, and reads this node.
+    Joined(usize, &'a str),
     /// Something of this lane to print.
     Event(usize, Event),
     /// This lane has ended, and all of it was given: whether there was anything, or how it failed.
     Ended(usize, Result<bool, Error>),
     /// Nothing more is at hand: a good time to flush.
-    Idle,
+    Idle(Progress),
+}
+
+/// What the closure answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It wants more.
+    GoOn,
+    /// No more of the lane that this was of.
+    EndLane,
+    /// No more at all.
+    Stop,
+}
+
+/// How far the reading is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Lanes that have begun.
+    pub begun: usize,
+    /// Those that have ended, and those of them that failed.
+    pub ended: usize,
+    /// See `ended`.
+    pub failed: usize,
+    /// Bytes of their logs that have come.
+    pub bytes: u64,
 }
 
 /// How what comes will be used.
@@ -62,10 +99,25 @@ pub struct Use {
     pub dated: bool,
     /// Bytes may come as they are.
     pub raw: bool,
+    /// More is looked at than an entry's text and its time.
+    pub fields: bool,
     /// In which order lanes are given.
     pub order: Order,
-    /// How many lanes are read at the same time. A merge of logs whose length nobody knows reads all of them.
+    /// How many lanes are read at the same time.
     pub at_once: usize,
+    /// How often [`Step::Idle`] is wanted at least.
+    pub tick: Option<Duration>,
+}
+
+/// The nodes to read.
+#[derive(Debug)]
+pub struct Lanes {
+    /// Those of the beginning.
+    pub nodes: Vec<String>,
+    /// Hears of others that come, and of those that go, where they are followed.
+    pub roster: Option<Roster>,
+    /// How many may be followed.
+    pub most: usize,
 }
 
 /// In which order lanes are given.
@@ -99,75 +151,105 @@ pub enum Origin {
     Here(Arc<[Slot]>),
 }
 
-/// Reads these nodes to their ends, until a signal, or until the closure breaks.
+/// Reads these nodes to their ends, until a signal, or until the closure wants no more.
 pub async fn collect(
     plan: &Arc<Plan>,
-    nodes: &[String],
+    lanes: Lanes,
     usage: Use,
     means: &Means,
     interrupt: &mut Interrupt,
-    mut each: impl FnMut(Step) -> ControlFlow<()>,
+    mut each: impl FnMut(Step<'_>) -> Then,
 ) -> End {
-    let mut collector = Collector::new(plan, nodes, usage, means);
+    let mut collector = Collector::new(plan, lanes, usage, means);
     loop {
-        while let Some(step) = collector.next() {
-            if each(step).is_break() {
+        while let Some(taken) = collector.next() {
+            if collector.give(taken, &mut each).is_break() {
                 return End::Stopped;
             }
         }
         if collector.is_done() {
             return End::Done;
         }
-        if each(Step::Idle).is_break() {
+        if each(Step::Idle(collector.progress)) == Then::Stop {
             return End::Stopped;
         }
+        let tick = usage.tick.map(|tick| means.clock.instant() + tick);
+        let wake = [collector.wake, collector.tell, tick].into_iter().flatten().min();
         tokio::select! {
             biased;
             signal = interrupt.signal() => {
                 // What has come is whole lines: they go out.
-                for step in collector.rest() {
-                    if each(step).is_break() {
+                for taken in collector.rest() {
+                    if collector.give(taken, &mut each).is_break() {
                         break;
                     }
                 }
                 return End::Interrupted(signal);
             }
-            () = means.clock.until(collector.wake), if collector.wake.is_some() => {}
+            () = means.clock.until(wake), if wake.is_some() => collector.tell_gathered(),
             told = collector.told.recv() => {
                 if let Some((lane, told)) = told {
                     collector.take(lane, told);
                 }
+            }
+            change = next_change(&mut collector.roster) => collector.change(change),
+            () = means.notices.has_gathered(), if plan.follow.is_some() => {
+                collector.tell = Some(means.clock.instant() + GATHERED);
             }
         }
         collector.take_all();
     }
 }
 
+async fn next_change(roster: &mut Option<Roster>) -> Change {
+    match roster {
+        Some(roster) => roster.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Collector<'a> {
     plan: &'a Arc<Plan>,
-    nodes: &'a [String],
+    /// Beside the lanes, and as long.
+    nodes: Vec<String>,
     usage: Use,
     means: &'a Means,
+    roster: Option<Roster>,
+    most: usize,
     tasks: JoinSet<()>,
     sender: mpsc::UnboundedSender<(usize, Told)>,
     told: mpsc::UnboundedReceiver<(usize, Told)>,
     lanes: Vec<Lane>,
-    /// Lanes that have begun; the others follow in order.
-    begun: usize,
-    /// Lanes that have begun and not ended.
-    running: usize,
+    places: Arc<Places>,
+    /// Bytes of one lane that may wait.
+    share: usize,
+    /// Lanes whose task was started; the others follow in order, each when the one before it has found a place.
+    started: usize,
+    progress: Progress,
     /// The lane whose turn it is, where they go one after another.
     turn: usize,
     merge: Merge,
+    /// Lanes that have joined and were not given yet.
+    joined: VecDeque<usize>,
     /// Lanes that have ended, and of which nothing waits any more.
     over: VecDeque<usize>,
     /// The lanes that spoke, a number for each event that waits, where they are given as they come.
     spoke: VecDeque<usize>,
-    /// How many lanes were told to have ended.
+    /// How many lanes were told to have ended, and how many ended because their nodes went.
     told_ended: usize,
+    gone: usize,
     /// When lines go out that wait for silent lanes.
     wake: Option<Instant>,
+    /// When what was gathered is told.
+    tell: Option<Instant>,
     pace: Option<Arc<Pace>>,
+}
+
+/// A step, as far as it is the collector's own.
+enum Taken {
+    Joined(usize),
+    Event(usize, Event),
+    Ended(usize, Result<bool, Error>),
 }
 
 struct Lane {
@@ -175,9 +257,20 @@ struct Lane {
     /// What waits for the lane's turn.
     waiting: VecDeque<Event>,
     ended: Option<Result<bool, Error>>,
+    /// Whether it has found its place.
+    begun: bool,
+    /// Whether it has ended, told or not.
+    is_over: bool,
+    task: Option<AbortHandle>,
+    /// Of a node that has joined: from when on it is read.
+    from: Option<Timestamp>,
 }
 
 impl Lane {
+    fn new(credit: Credit, from: Option<Timestamp>) -> Self {
+        Lane { credit, waiting: VecDeque::new(), ended: None, begun: false, is_over: false, task: None, from }
+    }
+
     /// What waits next, paid back.
     fn next(&mut self) -> Option<Event> {
         let event = self.waiting.pop_front()?;
@@ -190,58 +283,179 @@ impl Lane {
 }
 
 impl<'a> Collector<'a> {
-    fn new(plan: &'a Arc<Plan>, nodes: &'a [String], usage: Use, means: &'a Means) -> Self {
+    fn new(plan: &'a Arc<Plan>, lanes: Lanes, usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
-        let mut merge = Merge::default();
+        let Lanes { nodes, roster, most } = lanes;
         let bounded = plan.last.is_some() && plan.follow.is_none();
-        let patience = if plan.follow.is_some() { Patience::Lasts(FIRST_PATIENCE) } else { Patience::Endless };
         let share = match usage.order {
             // The last N come at once when all is read: nothing would make room for them.
             Order::Merged if bounded => usize::from(u16::MAX) << 12,
             _ => (HELD / nodes.len().max(1)).clamp(SHARE.0, SHARE.1),
         };
-        let lanes = nodes.iter().map(|_| {
-            merge.join(patience);
-            Lane { credit: Credit::new(share), waiting: VecDeque::new(), ended: None }
-        });
-        let lanes: Vec<Lane> = lanes.collect();
-        let at_once = match usage.order {
-            Order::Merged if !bounded => nodes.len(),
-            _ if plan.follow.is_some() => nodes.len(),
-            _ => usage.at_once.max(1),
-        };
+        // Nodes that come later make company.
+        let company = nodes.len().max(1 + usize::from(roster.is_some()));
         let mut collector = Collector {
             plan,
-            nodes,
-            usage: Use { at_once, ..usage },
+            usage,
             means,
+            roster,
+            most,
             tasks: JoinSet::new(),
             sender,
             told,
-            lanes,
-            begun: 0,
-            running: 0,
+            lanes: Vec::with_capacity(nodes.len()),
+            places: Arc::new(Places::new(usage.at_once.min(PLACES))),
+            share,
+            started: 0,
+            progress: Progress::default(),
             turn: 0,
-            merge,
+            merge: Merge::default(),
+            joined: VecDeque::new(),
             over: VecDeque::new(),
             spoke: VecDeque::new(),
             told_ended: 0,
+            gone: 0,
             wake: None,
-            pace: plan.follow.map(|looks| Arc::new(Pace::new(nodes.len(), looks))),
+            tell: None,
+            pace: plan.follow.map(|looks| Arc::new(Pace::new(company, looks))),
+            nodes: Vec::with_capacity(nodes.len()),
         };
-        collector.begin();
+        nodes.into_iter().for_each(|node| collector.join(node, None));
+        collector.start_next();
         collector
     }
 
-    /// Starts as many lanes as may run.
-    fn begin(&mut self) {
-        while self.running < self.usage.at_once && self.begun < self.nodes.len() {
-            let number = self.begun;
-            let outlet = Outlet::new(number, self.sender.clone(), self.lanes[number].credit.clone());
-            let (plan, means, name) = (Arc::clone(self.plan), self.means.clone(), self.nodes[number].clone());
-            self.tasks.spawn(run(plan, means, number, name, self.usage, self.pace.clone(), outlet));
-            self.begun += 1;
-            self.running += 1;
+    fn join(&mut self, node: String, from: Option<Timestamp>) {
+        self.merge.join(match self.plan.follow {
+            Some(_) => Patience::Lasts(FIRST_PATIENCE),
+            None => Patience::Endless,
+        });
+        self.lanes.push(Lane::new(Credit::new(self.share), from));
+        self.nodes.push(node);
+    }
+
+    fn start_next(&mut self) {
+        // A node may go before its turn comes.
+        while self.lanes.get(self.started).is_some_and(|lane| lane.is_over) {
+            self.started += 1;
+        }
+        let number = self.started;
+        let (Some(lane), Some(node)) = (self.lanes.get_mut(number), self.nodes.get(number)) else { return };
+        self.started += 1;
+        let leaves = if self.usage.order == Order::Merged { Leaves::WhenWanted } else { Leaves::Never };
+        let open = Open::default();
+        let place = Place::new(Arc::clone(&self.places), leaves, open.clone());
+        let outlet = Outlet::new(number, self.sender.clone(), lane.credit.clone(), place);
+        let reading = Reading {
+            plan: Arc::clone(self.plan),
+            means: self.means.clone(),
+            number,
+            name: node.clone(),
+            from: lane.from,
+            usage: self.usage,
+            pace: self.pace.clone(),
+            contact: Contact::new(open),
+        };
+        lane.task = Some(self.tasks.spawn(reading.run(outlet)));
+    }
+
+    /// Hands a step to the closure, and does as it says.
+    fn give(&mut self, taken: Taken, each: &mut impl FnMut(Step<'_>) -> Then) -> ControlFlow<()> {
+        let (number, step) = match taken {
+            Taken::Joined(number) => match self.nodes.get(number) {
+                Some(node) => (number, Step::Joined(number, node)),
+                None => return ControlFlow::Continue(()),
+            },
+            Taken::Event(number, event) => (number, Step::Event(number, event)),
+            Taken::Ended(number, how) => (number, Step::Ended(number, how)),
+        };
+        match each(step) {
+            Then::GoOn => {}
+            Then::EndLane => self.end_lane(number),
+            Then::Stop => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Nothing more is wanted of a lane.
+    fn end_lane(&mut self, number: usize) {
+        let Some(lane) = self.lanes.get_mut(number) else { return };
+        lane.waiting.clear();
+        self.spoke.retain(|spoke| *spoke != number);
+        self.merge.discard(number);
+        // One that has ended and waits to be told so is told.
+        if lane.is_over && !self.over.contains(&number) {
+            self.note_if_over(number);
+        }
+        self.close(number, Ok(true));
+    }
+
+    /// A lane has ended; what waits still goes out.
+    fn close(&mut self, number: usize, how: Result<bool, Error>) {
+        let Some(lane) = self.lanes.get_mut(number).filter(|lane| !lane.is_over) else { return };
+        if let Some(task) = lane.task.take() {
+            task.abort();
+        }
+        self.progress.ended += 1;
+        self.progress.failed += usize::from(how.is_err());
+        lane.is_over = true;
+        lane.ended = Some(how);
+        let waits = !lane.begun && number < self.started;
+        self.merge.close(number);
+        self.note_if_over(number);
+        if waits {
+            self.start_next();
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// A node has come or gone.
+    fn change(&mut self, change: Change) {
+        // What a node said before it went comes first.
+        self.take_all();
+        let notices = &self.means.notices;
+        match change {
+            Change::Came(node, _) if self.open_lane(&node).is_some() => {}
+            Change::Came(node, _) if self.lanes.iter().filter(|lane| !lane.is_over).count() >= self.most => {
+                notices.warning(format_args!(
+                    "{node} has come and is not followed: {} nodes are, and --max-concurrency allows no more",
+                    self.most
+                ));
+            }
+            Change::Came(node, from) => {
+                notices.note(format_args!("{node} has come: followed from {}", from.rfc3339()));
+                self.join(node, Some(from));
+                self.joined.push_back(self.lanes.len() - 1);
+                // Otherwise one that waits for its place starts it.
+                if self.started + 1 == self.lanes.len() {
+                    self.start_next();
+                }
+            }
+            Change::Went(node) => {
+                if let Some(number) = self.open_lane(&node) {
+                    self.went(number);
+                }
+            }
+        }
+    }
+
+    fn went(&mut self, number: usize) {
+        let node = self.nodes.get(number).map_or("", String::as_str);
+        self.means.notices.note(format_args!("{node} is gone, or not chosen any more: no longer followed"));
+        self.gone += 1;
+        self.close(number, Ok(true));
+    }
+
+    fn open_lane(&self, node: &str) -> Option<usize> {
+        let named =
+            (0..self.lanes.len()).rev().filter(|number| self.nodes.get(*number).is_some_and(|name| name == node));
+        named.into_iter().find(|number| self.lanes.get(*number).is_some_and(|lane| !lane.is_over))
+    }
+
+    fn tell_gathered(&mut self) {
+        if self.tell.is_some_and(|at| at <= self.means.clock.instant()) {
+            self.tell = None;
+            self.means.notices.tell_gathered();
         }
     }
 
@@ -252,8 +466,16 @@ impl<'a> Collector<'a> {
     }
 
     fn take(&mut self, number: usize, told: Told) {
-        let Some(lane) = self.lanes.get_mut(number) else { return };
+        let Some(lane) = self.lanes.get_mut(number).filter(|lane| !lane.is_over) else { return };
+        if let Told::Event(event) = &told {
+            self.progress.bytes += event.bytes();
+        }
         match (told, self.usage.order) {
+            (Told::Begun, _) => {
+                lane.begun = true;
+                self.progress.begun += 1;
+                self.start_next();
+            }
             (Told::Event(Event::Lines(lines)), Order::Merged) => {
                 // journalctl's own lines between boots belong to one node's text.
                 let lines = lines.into_iter().filter(|line| !line.is_marker());
@@ -267,19 +489,19 @@ impl<'a> Collector<'a> {
                 }
             }
             (Told::Live, _) => self.merge.set_patience(number, Patience::Lasts(PATIENCE)),
-            (Told::Ended(how), _) => {
-                lane.ended = Some(how);
-                self.merge.close(number);
-                self.note_if_over(number);
-                self.running -= 1;
-                while self.tasks.try_join_next().is_some() {}
-                self.begin();
+            // The server may say so before it tells of the change.
+            (Told::Ended(Err(error)), _) if self.roster.is_some() && is_gone(&error, self.nodes.get(number)) => {
+                self.went(number);
             }
+            (Told::Ended(how), _) => self.close(number, how),
         }
     }
 
     /// The next thing to print, if any is due.
-    fn next(&mut self) -> Option<Step> {
+    fn next(&mut self) -> Option<Taken> {
+        if let Some(number) = self.joined.pop_front() {
+            return Some(Taken::Joined(number));
+        }
         match self.usage.order {
             Order::Merged => self.next_by_time(),
             Order::Sequential => self.next_in_turn(),
@@ -287,25 +509,27 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn next_as_it_comes(&mut self) -> Option<Step> {
+    fn next_as_it_comes(&mut self) -> Option<Taken> {
         if let Some(number) = self.spoke.pop_front() {
-            return self.lanes.get_mut(number)?.next().map(|event| Step::Event(number, event));
+            let event = self.lanes.get_mut(number)?.next().map(|event| Taken::Event(number, event));
+            self.note_if_over(number);
+            return event;
         }
         self.next_that_ended()
     }
 
-    fn next_in_turn(&mut self) -> Option<Step> {
+    fn next_in_turn(&mut self) -> Option<Taken> {
         let lane = self.lanes.get_mut(self.turn)?;
         if let Some(event) = lane.next() {
-            return Some(Step::Event(self.turn, event));
+            return Some(Taken::Event(self.turn, event));
         }
         let how = lane.ended.take()?;
         self.told_ended += 1;
         self.turn += 1;
-        Some(Step::Ended(self.turn - 1, how))
+        Some(Taken::Ended(self.turn - 1, how))
     }
 
-    fn next_by_time(&mut self) -> Option<Step> {
+    fn next_by_time(&mut self) -> Option<Taken> {
         if let Some(step) = self.next_that_ended() {
             return Some(step);
         }
@@ -319,29 +543,31 @@ impl<'a> Collector<'a> {
         let credit = &self.lanes[number].credit;
         credit.give_back(lines.iter().map(|line| credit.cost_of(line)).sum());
         self.note_if_over(number);
-        Some(Step::Event(number, Event::Lines(lines)))
+        Some(Taken::Event(number, Event::Lines(lines)))
     }
 
-    fn next_that_ended(&mut self) -> Option<Step> {
+    fn next_that_ended(&mut self) -> Option<Taken> {
         let number = self.over.pop_front()?;
         let how = self.lanes.get_mut(number)?.ended.take()?;
         self.told_ended += 1;
-        Some(Step::Ended(number, how))
+        Some(Taken::Ended(number, how))
     }
 
     fn note_if_over(&mut self, number: usize) {
-        let ended = self.lanes.get(number).is_some_and(|lane| lane.ended.is_some());
+        let ended = self.lanes.get(number).is_some_and(|lane| lane.ended.is_some() && lane.waiting.is_empty());
         if ended && self.usage.order != Order::Sequential && self.merge.waiting(number) == 0 {
             self.over.push_back(number);
         }
     }
 
+    /// Whether all lanes have ended; where all of their nodes went, others may come.
     fn is_done(&self) -> bool {
-        self.told_ended == self.lanes.len()
+        let may_come = self.roster.is_some() && self.plan.filter.until.is_none() && self.gone == self.lanes.len();
+        self.told_ended == self.lanes.len() && !may_come
     }
 
     /// All that has come, in order, whatever may still be missing between.
-    fn rest(mut self) -> Vec<Step> {
+    fn rest(&mut self) -> Vec<Taken> {
         self.tasks.abort_all();
         self.take_all();
         for number in 0..self.lanes.len() {
@@ -359,57 +585,105 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Reads one node.
-async fn run(
+/// The reading of one node.
+struct Reading {
     plan: Arc<Plan>,
     means: Means,
     number: usize,
     name: String,
+    /// From then on, where the node has joined.
+    from: Option<Timestamp>,
     usage: Use,
     pace: Option<Arc<Pace>>,
-    mut outlet: Outlet,
-) {
-    let what = What {
-        units: &plan.units,
-        paths: &plan.paths,
-        instance: plan.instance,
-        boot: plan.boot.as_ref(),
-        instead: plan.instead,
-        anchors: plan.anchors,
-        choice: plan.choice,
-        decompress: plan.decompress,
-    };
-    let want = Want { last: plan.last, dated: usage.dated || usage.order == Order::Merged, raw: usage.raw };
-    let mut filter = plan.filter.clone();
-    let reading = match &means.origin {
-        Origin::Cluster(client) => {
-            let node = Node {
-                client,
-                name: &name,
-                notices: &means.notices,
-                clock: means.clock,
-                server_limit: plan.server_limit,
-                follow: pace.as_deref(),
+    contact: Contact,
+}
+
+impl Reading {
+    async fn run(self, mut outlet: Outlet) {
+        outlet.begin().await;
+        let notices = self.means.notices.of(&self.name);
+        let mut waits = self.pace.as_ref().filter(|_| self.from.is_some()).map(|pace| pace.waits());
+        let mut failures = 0;
+        loop {
+            let how = match self.read(&notices, &mut outlet).await {
+                Ok(anything) => Ok(anything),
+                Err(Halt::Stopped) => return,
+                Err(Halt::Failed(error)) if outlet.has_spoken() => Err(midway(error)),
+                Err(Halt::Failed(error)) => Err(error),
             };
-            pick::read(&node, what, want, &mut filter, &mut outlet).await
-        }
-        Origin::Here(locals) => {
-            let machine = Machine { name: &name, notices: &means.notices, clock: means.clock };
-            let local = locals.get(number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
-            match local {
-                Some(Ok(local)) => local.read(machine, what, want, &mut filter, &mut outlet).await,
-                Some(Err(error)) => Err(error.into()),
-                None => Ok(false),
+            failures += 1;
+            match (how, &mut waits) {
+                // A node that has just come may not be up yet, whatever it lacks.
+                (Err(error), Some(waits))
+                    if !outlet.has_spoken() && may_come(&error, failures) && !is_gone(&error, Some(&self.name)) =>
+                {
+                    if waits.failed() {
+                        notices.warning(format_args!("{}: {}; trying again", self.name, error.chain()));
+                    }
+                    waits.next(self.means.clock).await;
+                }
+                (how, _) => return outlet.end(how),
             }
         }
-    };
-    let ended = match reading {
-        Ok(anything) => Ok(anything),
-        Err(Halt::Stopped) => return,
-        Err(Halt::Failed(error)) if outlet.has_spoken() => Err(midway(error)),
-        Err(Halt::Failed(error)) => Err(error),
-    };
-    outlet.end(ended);
+    }
+
+    async fn read(&self, notices: &Notices, outlet: &mut Outlet) -> Flow<bool> {
+        let plan = &self.plan;
+        let what = What {
+            units: &plan.units,
+            paths: &plan.paths,
+            instance: plan.instance,
+            boot: plan.boot.as_ref(),
+            instead: plan.instead,
+            anchors: plan.anchors,
+            choice: plan.choice,
+            decompress: plan.decompress,
+        };
+        let last = plan.last.filter(|_| self.from.is_none());
+        let dated = self.usage.dated || self.usage.order == Order::Merged;
+        let want = Want { last, dated, raw: self.usage.raw, fields: self.usage.fields };
+        let mut filter = plan.filter.clone();
+        filter.since = filter.since.max(self.from);
+        match &self.means.origin {
+            Origin::Cluster(client) => {
+                let node = Node {
+                    client,
+                    name: &self.name,
+                    notices,
+                    clock: self.means.clock,
+                    server_limit: plan.server_limit,
+                    follow: self.pace.as_deref(),
+                    contact: &self.contact,
+                };
+                pick::read(&node, what, want, &mut filter, outlet).await
+            }
+            Origin::Here(locals) => {
+                let machine = Machine { name: &self.name, notices, clock: self.means.clock };
+                let local =
+                    locals.get(self.number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
+                match local {
+                    Some(Ok(local)) => local.read(machine, what, want, &mut filter, outlet).await,
+                    Some(Err(error)) => Err(error.into()),
+                    None => Ok(false),
+                }
+            }
+        }
+    }
+}
+
+/// Whether what a node lacks may still come after so many failures.
+fn may_come(error: &Error, failures: u32) -> bool {
+    match error.kind() {
+        Kind::Unreachable | Kind::Failed | Kind::Partial => true,
+        Kind::NotFound => failures < LACKS,
+        Kind::Denied | Kind::Usage | Kind::Findings => false,
+    }
+}
+
+/// Whether the API server said that there is no such node.
+fn is_gone(error: &Error, node: Option<&String>) -> bool {
+    let Some(node) = node else { return false };
+    error.kind() == Kind::NotFound && error.chain().contains(&format!("nodes \"{node}\" not found"))
 }
 
 /// A failure after something was handed on: the answer is incomplete, whatever the reason.

@@ -52,7 +52,8 @@ impl Line {
 
     /// Whether this is one of journalctl's own lines between entries, such as `-- Boot 0123… --`.
     pub fn is_marker(&self) -> bool {
-        is_marker(&self.text)
+        // What carries a time is none; its text need not be looked at.
+        self.head.is_none() && is_marker(&self.text)
     }
 }
 

@@ -91,6 +91,15 @@ impl Merge {
         }
     }
 
+    /// Nothing more is wanted of this lane, and nothing of what waits.
+    pub fn discard(&mut self, number: usize) {
+        self.close(number);
+        if let Some(lane) = self.lanes.get_mut(number) {
+            lane.waiting.clear();
+            self.heads.retain(|Reverse((_, head))| *head != number);
+        }
+    }
+
     /// How many lines of this lane wait.
     pub fn waiting(&self, number: usize) -> usize {
         self.lanes.get(number).map_or(0, |lane| lane.waiting.len())
@@ -101,11 +110,14 @@ impl Merge {
         let Some(&Reverse((_, number))) = self.heads.peek() else {
             return if self.empty == 0 { Next::End } else { Next::Wait(None) };
         };
-        let Some(since) = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since) else {
-            return Next::Wait(None);
-        };
-        if let Some(until) = self.held_until(since, now) {
-            return Next::Wait(until);
+        // Where no lane is silent nothing has to wait, and lines need not be looked at before their turn.
+        let mut since = None;
+        if self.empty > 0 {
+            since = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since);
+            let Some(since) = since else { return Next::Wait(None) };
+            if let Some(until) = self.held_until(since, now) {
+                return Next::Wait(until);
+            }
         }
         self.heads.pop();
         // Up to the next lane's first line this lane needs no comparing with the rest.
@@ -117,7 +129,7 @@ impl Merge {
             let Some(following) = lane.waiting.front() else { break };
             let next = (following.line.at, number);
             // While a lane is silent, a line that came later has its own waiting to do.
-            let waits = self.empty > 0 && following.since != since;
+            let waits = since.is_some_and(|since| following.since != since);
             if given == most || waits || other.is_some_and(|other| next > other) {
                 break;
             }
@@ -208,6 +220,21 @@ mod tests {
         merge.close(a);
         merge.close(b);
         assert_eq!(popped(&mut merge, now).0, "0s 1p 1q 1r 0t 0u 0v");
+    }
+
+    #[test]
+    fn a_lane_that_is_discarded_holds_nobody_and_gives_nothing() {
+        let (mut merge, now) = (Merge::default(), Clock::System.instant());
+        let (a, b, c) = (merge.join(Patience::Endless), merge.join(Patience::Endless), merge.join(Patience::Endless));
+        merge.push(a, [line(1, "x"), line(4, "y")], now);
+        merge.push(b, [line(2, "p"), line(3, "q")], now);
+        merge.discard(c);
+        assert_eq!(popped(&mut merge, now), ("0x 1p 1q".into(), Next::Wait(None)));
+        merge.push(b, [line(5, "r")], now);
+        merge.discard(b);
+        assert_eq!(popped(&mut merge, now), ("0y".into(), Next::Wait(None)));
+        merge.discard(a);
+        assert_eq!(popped(&mut merge, now), (String::new(), Next::End));
     }
 
     /// Random lanes, pushed in random pieces: all lines come out, each lane in its own order, and in the order of time where

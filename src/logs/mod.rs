@@ -14,7 +14,9 @@ pub mod filter;
 pub mod sieve;
 pub mod merge;
 pub mod pace;
+pub mod place;
 pub mod outlet;
+pub mod roster;
 pub mod source;
 pub mod plan;
 

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Error;
 use crate::logs::line::Line;
+use crate::logs::place::Place;
 
 /// What a lane hands on.
 #[derive(Debug)]
@@ -15,6 +16,16 @@ pub enum Event {
     Bytes(Bytes),
     /// Entries, oldest first.
     Lines(Vec<Line>),
+}
+
+impl Event {
+    /// Of the log, as it was received.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Event::Bytes(bytes) => bytes.len() as u64,
+            Event::Lines(lines) => lines.iter().map(|line| line.text.len() as u64).sum(),
+        }
+    }
 }
 
 /// Why reading stops before its end.
@@ -38,6 +49,8 @@ pub type Flow<T> = Result<T, Halt>;
 /// What a lane tells the collector.
 #[derive(Debug)]
 pub enum Told {
+    /// It has found its place and begins to read.
+    Begun,
     /// More of its log.
     Event(Event),
     /// It has come to the present: from now on it is followed.
@@ -78,6 +91,12 @@ impl Credit {
         self.left.add_permits(cost);
     }
 
+    /// Takes it at once, if there is so much.
+    fn try_take(&self, cost: usize) -> bool {
+        let taken = self.left.try_acquire_many(u32::try_from(cost).unwrap_or(u32::MAX));
+        taken.map(|taken| taken.forget()).is_ok()
+    }
+
     async fn take(&self, cost: usize) {
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         // The semaphore is never closed.
@@ -93,6 +112,7 @@ pub struct Outlet {
     lane: usize,
     sender: mpsc::UnboundedSender<(usize, Told)>,
     credit: Credit,
+    place: Place,
     anything: bool,
     /// Whether what was handed on last ends inside a line.
     mid_line: bool,
@@ -110,15 +130,21 @@ pub enum Ends {
 
 impl Outlet {
     /// For the lane of this number.
-    pub fn new(lane: usize, sender: mpsc::UnboundedSender<(usize, Told)>, credit: Credit) -> Self {
-        Outlet { lane, sender, credit, anything: false, mid_line: false, ends: Ends::AsTheyAre }
+    pub fn new(lane: usize, sender: mpsc::UnboundedSender<(usize, Told)>, credit: Credit, place: Place) -> Self {
+        Outlet { lane, sender, credit, place, anything: false, mid_line: false, ends: Ends::AsTheyAre }
+    }
+
+    /// Waits until the lane may read.
+    pub async fn begin(&mut self) {
+        self.place.take().await;
+        let _ = self.sender.send((self.lane, Told::Begun));
     }
 
     /// Hands on whole lines; waits while the collector is behind.
     pub async fn bytes(&mut self, bytes: Bytes) -> Flow<()> {
         let Some(last) = bytes.last() else { return Ok(()) };
         self.mid_line = *last != b'\n';
-        self.credit.take(self.credit.cost_of_bytes(&bytes)).await;
+        self.pay(self.credit.cost_of_bytes(&bytes)).await;
         self.send(Event::Bytes(bytes))
     }
 
@@ -135,7 +161,7 @@ impl Outlet {
                 (cost, fitting) = (cost + more, fitting + 1);
             }
             let rest = lines.split_off(fitting.max(1));
-            self.credit.take(cost).await;
+            self.pay(cost).await;
             self.send(Event::Lines(std::mem::replace(&mut lines, rest)))?;
         }
         Ok(())
@@ -161,6 +187,7 @@ impl Outlet {
 
     /// The log was read to its present end; what comes now is new.
     pub fn live(&mut self) {
+        self.place.leave();
         // A collector that is gone does not want to know.
         let _ = self.sender.send((self.lane, Told::Live));
     }
@@ -174,6 +201,21 @@ impl Outlet {
     pub fn end(self, how: Result<bool, Error>) {
         // A collector that is gone does not want to know.
         let _ = self.sender.send((self.lane, Told::Ended(how)));
+    }
+
+    /// Waits for credit, and leaves the place meanwhile to a lane that wants one.
+    async fn pay(&mut self, cost: usize) {
+        if self.credit.try_take(cost) {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = self.credit.take(cost) => return,
+            () = self.place.wanted() => {}
+        }
+        self.place.leave();
+        self.credit.take(cost).await;
+        self.place.take().await;
     }
 
     fn send(&mut self, event: Event) -> Flow<()> {
@@ -205,7 +247,7 @@ mod tests {
     async fn a_lane_pauses_when_its_credit_is_used_up() {
         let (sender, mut told) = mpsc::unbounded_channel();
         let credit = Credit::new(1000);
-        let mut outlet = Outlet::new(7, sender, credit.clone());
+        let mut outlet = Outlet::new(7, sender, credit.clone(), Place::default());
         let lane = tokio::spawn(async move {
             outlet.lines((0..10).map(|_| line(300)).collect()).await.unwrap();
             outlet.lines(vec![line(5000)]).await.unwrap();
@@ -224,7 +266,7 @@ mod tests {
                     credit.give_back(cost);
                 }
                 Told::Event(Event::Bytes(bytes)) => credit.give_back(credit.cost_of_bytes(&bytes)),
-                Told::Live => {}
+                Told::Begun | Told::Live => {}
                 Told::Ended(how) => break assert!(how.unwrap()),
             }
         }
@@ -237,7 +279,7 @@ mod tests {
     async fn nobody_listening_ends_a_lane() {
         let (sender, told) = mpsc::unbounded_channel();
         drop(told);
-        let mut outlet = Outlet::new(0, sender, Credit::new(10));
+        let mut outlet = Outlet::new(0, sender, Credit::new(10), Place::default());
         assert!(matches!(outlet.bytes(Bytes::from_static(b"x")).await, Err(Halt::Stopped)));
     }
 }

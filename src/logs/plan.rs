@@ -6,7 +6,7 @@ use crate::args::{Boot, Options, Priority, Severity, SourceChoice, Tail};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::logs::filter::{Filter, Pattern};
-use crate::logs::source::anchor::{Anchors, show_window};
+use crate::logs::source::anchor::{Anchors, Ready, show_window};
 use crate::logs::source::pick::{Instance, Instead};
 use crate::notice::Notices;
 use crate::time::Bound;
@@ -58,7 +58,8 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         _ => None,
     };
     let own = |bound: Option<Bound>| bound.filter(|bound| bound.anchor().is_some());
-    let anchors = Anchors { since: own(since), until: own(until) };
+    let ready = if options.nodes.one().is_some() { Ready::Fails } else { Ready::IsLeftOut };
+    let anchors = Anchors { since: own(since), until: own(until), ready };
     let (since, until) = (fixed(since), fixed(until));
     if anchors.is_empty() {
         show_window(notices, "", since, until);

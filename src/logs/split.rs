@@ -14,7 +14,7 @@ pub const LONGEST: usize = 8 << 20;
 /// Which lines continue the one before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuation {
-    /// journalctl's output: those that begin with a space.
+    /// journalctl's output: those that begin with a space. Empty ones, which it never writes, part a Windows node's table.
     Indented,
     /// Text files: those without a time, once a line with a time has been seen.
     Timeless,
@@ -144,7 +144,7 @@ impl Splitter {
 /// Whether a line begins an entry, and if so how.
 fn starts(continuation: Continuation, seen_time: bool, line: &[u8]) -> Option<Option<Head>> {
     match continuation {
-        Continuation::Indented if line.first() == Some(&b' ') => None,
+        Continuation::Indented if line.first() == Some(&b' ') || line == b"\n" || line == b"\r\n" => None,
         Continuation::Indented => Some(Head::of(line)),
         Continuation::Timeless => match Head::of(line) {
             Some(head) => Some(Some(head)),

@@ -164,6 +164,12 @@ fn written(text: &str) -> Option<When> {
     if let Some(at) = Timestamp::parse_rfc3339(text) {
         return Some(When::At(at));
     }
+    // ISO 8601 may leave the seconds out.
+    if let Some((minutes, zone)) = text.split_at_checked(16)
+        && let Some(at) = Timestamp::parse_rfc3339(&format!("{minutes}:00{zone}"))
+    {
+        return Some(When::At(at));
+    }
     let bytes = text.as_bytes();
     if let Some((civil, len)) = klog_time(bytes).or_else(|| syslog_time(bytes)) {
         return (len == bytes.len()).then_some(When::Yearless(civil));
@@ -279,6 +285,8 @@ mod tests {
         for (text, expected) in [
             ("2026-11-21T03:07:12Z", "2026-11-21T03:07:12.000000Z"),
             ("2026-11-21T03:07:12+01:00", "2026-11-21T02:07:12.000000Z"),
+            ("2026-11-21T03:07Z", "2026-11-21T03:07:00.000000Z"),
+            ("2026-11-21T03:07+01:00", "2026-11-21T02:07:00.000000Z"),
             ("2026-11-21 03:07:12.123456", "2026-11-21T03:07:12.123456Z"),
             ("2026-11-21T03:07:12", "2026-11-21T03:07:12.000000Z"),
             ("2026-11-21 03:07", "2026-11-21T03:07:00.000000Z"),

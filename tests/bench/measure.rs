@@ -1,8 +1,9 @@
 //! One process, measured: how long it took, its processor time, its peak memory.
 
 use std::fs;
-use std::io::{self, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -90,6 +91,39 @@ pub(crate) fn run_into(command: &mut Command, sink: Sink) -> io::Result<Run> {
 /// The peak memory of a process that something holds up at its end.
 pub(crate) fn peak_memory(command: &mut Command) -> io::Result<Option<u64>> {
     Ok(run_into(command, Sink::Pipe)?.peak)
+}
+
+/// The argument that makes of this program one that runs the rest of its arguments and tells their peak.
+pub(crate) const ALONE: &str = "--alone";
+
+/// The peak memory of a process, however short its life and whatever its exit code, and what it wrote to stderr; an error if a
+/// signal ended it. A small process starts it in this one's place: see [`peak_so_far`].
+pub(crate) fn peak_alone(command: &Command) -> io::Result<(u64, String)> {
+    let mut alone = Command::new(std::env::current_exe()?);
+    alone.arg(ALONE).arg(command.get_program()).args(command.get_args()).env_clear().stdin(Stdio::null());
+    alone.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let told = alone.output()?;
+    let peak = String::from_utf8_lossy(&told.stdout).trim().parse();
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    peak.map(|peak| (peak, said))
+        .map_err(|_| io::Error::other(format!("it was ended by a signal: {}", said_last(&told.stderr))))
+}
+
+fn said_last(stderr: &[u8]) -> String {
+    String::from_utf8_lossy(stderr).lines().last().unwrap_or_default().to_owned()
+}
+
+/// What [`ALONE`] does: prints the peak in bytes, or nothing where there was no exit code.
+pub(crate) fn report_peak(command: &[PathBuf]) -> ExitCode {
+    let [program, args @ ..] = command else { return ExitCode::from(2) };
+    let child = Command::new(program).args(args).stdout(Stdio::null()).spawn();
+    match child.and_then(Wait4::wait4) {
+        Ok(ended) if ended.status.code().is_some() => {
+            let told = writeln!(io::stdout(), "{}", ended.rusage.maxrss);
+            if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        _ => ExitCode::FAILURE,
+    }
 }
 
 /// Waits for a process that must succeed; gives its processor time.

@@ -60,13 +60,16 @@ pub(crate) fn find(programs: &[PathBuf], out: &mut impl Write) -> io::Result<(Ve
 }
 
 impl Peer {
+    /// Runs it with these arguments; one of our own builds.
+    pub(crate) fn run(&self, access: &Access, args: &[&str]) -> Command {
+        let mut command = self.begin(access);
+        command.arg("--kubeconfig").arg(access.folder.join("config")).args(args);
+        command
+    }
+
     /// Fetches a file under the node's /var/log to stdout, with nothing of the environment but `PATH`.
     pub(crate) fn command(&self, access: &Access, node: &str, file: &str) -> Command {
-        let mut command = Command::new(&self.program);
-        command.env_clear().env("HOME", &access.folder).stdin(Stdio::null());
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
-        }
+        let mut command = self.begin(access);
         let at = |name: &str| access.folder.join(name);
         let path = format!("/api/v1/nodes/{node}/proxy/logs/{file}");
         match self.kind {
@@ -81,6 +84,15 @@ impl Peer {
                 command.arg(format!("{}{path}", access.url))
             }
         };
+        command
+    }
+
+    fn begin(&self, access: &Access) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_clear().env("HOME", &access.folder).stdin(Stdio::null());
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
         command
     }
 }

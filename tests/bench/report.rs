@@ -12,13 +12,23 @@ pub(crate) struct Samples {
     wall: Vec<Duration>,
     cpu: Vec<Duration>,
     /// The largest of its peaks, in bytes.
-    peak: Option<u64>,
+    pub(crate) peak: Option<u64>,
 }
 
 impl Samples {
     pub(crate) fn add(&mut self, run: &Run) {
         self.wall.push(run.wall);
         self.cpu.push(run.cpu);
+    }
+
+    /// Median and least wall time, in milliseconds.
+    pub(crate) fn wall_ms(&self) -> [f64; 2] {
+        median_and_min(&self.wall).map(|seconds| seconds * 1e3)
+    }
+
+    /// Median and least processor time, in milliseconds.
+    pub(crate) fn cpu_ms(&self) -> [f64; 2] {
+        median_and_min(&self.cpu).map(|seconds| seconds * 1e3)
     }
 
     pub(crate) fn peaked(&mut self, peak: Option<u64>) {
@@ -51,6 +61,82 @@ struct Target {
 const GET_WALL: Target = Target { what: "wall time", most: 1.0 / 20.0, goal: 1.0 / 20.0 };
 const GET_MEMORY: Target = Target { what: "memory", most: 1.0 / 15.0, goal: 1.0 / 15.0 };
 const STREAM_CPU: Target = Target { what: "CPU", most: 0.6, goal: 0.45 };
+
+/// What must not be passed, in figures of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// As it is shown, such as `ms`.
+    pub(crate) unit: &'static str,
+    pub(crate) value: f64,
+    pub(crate) most: f64,
+    /// Whether missing it is more than a pity.
+    pub(crate) how: Bound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Must,
+    Goal,
+}
+
+/// A table of any columns.
+pub(crate) struct Figures {
+    title: String,
+    head: Vec<&'static str>,
+    rows: Vec<(String, Vec<String>, Vec<Held>)>,
+}
+
+impl Figures {
+    pub(crate) fn new(title: String, head: &[&'static str]) -> Figures {
+        Figures { title, head: head.to_vec(), rows: Vec::new() }
+    }
+
+    /// One more row: its name, its cells, and what is held against targets.
+    pub(crate) fn row(&mut self, name: impl Into<String>, cells: Vec<String>, held: Vec<Held>) {
+        self.rows.push((name.into(), cells, held));
+    }
+
+    /// Prints it.
+    pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<Verdict> {
+        let width = self.rows.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
+        write!(out, "\n{}\n{:width$}", self.title, "")?;
+        let widths: Vec<usize> = self.head.iter().map(|head| head.len().max(8)).collect();
+        for (head, width) in self.head.iter().zip(&widths) {
+            write!(out, " {head:>width$}")?;
+        }
+        writeln!(out)?;
+        let mut verdict = Verdict::Met;
+        for (name, cells, held) in &self.rows {
+            write!(out, "{name:width$}")?;
+            for (cell, width) in cells.iter().zip(&widths) {
+                write!(out, " {cell:>width$}")?;
+            }
+            for Held { unit, value, most, how } in held {
+                let (word, kind) = match how {
+                    Bound::Must => ("MISSED", "at most"),
+                    Bound::Goal => ("goal missed", "goal"),
+                };
+                let word = if value <= most { "ok" } else { word };
+                write!(out, "   {} {unit}, {kind} {most} {word}", round(*value))?;
+                if value > most && *how == Bound::Must {
+                    verdict = Verdict::Missed;
+                }
+            }
+            writeln!(out)?;
+        }
+        out.flush()?;
+        Ok(verdict)
+    }
+}
+
+/// Three digits or so.
+fn round(value: f64) -> String {
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
 
 /// One job, a row a peer.
 pub(crate) struct Table {
@@ -188,6 +274,6 @@ fn median_and_min(durations: &[Duration]) -> [f64; 2] {
     [at(sorted.len() / 2), at(0)]
 }
 
-fn megabytes(bytes: Option<u64>) -> String {
+pub(crate) fn megabytes(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6))
 }

@@ -13,6 +13,7 @@ use hyper::{Method, StatusCode, Uri};
 use super::access::{self, Basic, Grant, Identity, Known, User};
 use super::body::{Answer, GO_BUFFER, answer, full, go_error, set, unsized_body};
 use super::kubelet::{Asked, From, Outcome, Release};
+use super::members::{Members, Selection};
 use super::objects::{self, Health, Member, quote};
 use super::query::{self, Plus, unescape};
 use super::selector;
@@ -21,8 +22,7 @@ use super::selector;
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) release: Release,
-    /// Sorted by name.
-    pub(crate) members: Vec<Arc<Member>>,
+    pub(crate) members: Arc<Members>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) basic: Basic,
     pub(crate) known: Known,
@@ -80,7 +80,8 @@ impl Api {
             return status(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized", None);
         };
         let path = unescape(request.uri.path(), Plus::Plus).unwrap_or_default();
-        let attributes = attributes(request.method, &path);
+        let watches = request.uri.query().is_some_and(|query| query.contains("watch=true"));
+        let attributes = attributes(request.method, &path, watches);
         let fair = |mut answer: Answer, who: &Identity| {
             // The flow schema that the request fell under: `exempt` for masters, `global-default` else.
             let (schema, level) = match who.groups.iter().any(|group| group == "system:masters") {
@@ -164,7 +165,7 @@ impl Api {
                     }
                     _ => not_found("pods", name),
                 },
-                ("events", None) => object(list("EventList", &[], None), request.headers),
+                ("events", None) => object(list("EventList", 1924, &[], None), request.headers),
                 _ => go_error(StatusCode::NOT_FOUND, "404 page not found"),
             },
         }
@@ -175,17 +176,16 @@ impl Api {
         let labels = selector::parse(first("labelSelector")).map_err(|why| Box::new(bad_request(&why)))?;
         let fields = selector::fields(first("fieldSelector"), &["metadata.name", "spec.unschedulable"])
             .map_err(|why| Box::new(bad_request(&why)))?;
-        let chosen: Vec<&Arc<Member>> = self
-            .members
-            .iter()
-            .filter(|member| labels.iter().all(|requirement| requirement.admits(&member.labels)))
-            .filter(|member| {
-                fields.iter().all(|(field, equal, value)| {
-                    let actual = if field == "metadata.name" { member.name.as_str() } else { "false" };
-                    (actual == value) == *equal
-                })
-            })
-            .collect();
+        let selection = Selection { labels, fields };
+        if matches!(first("watch"), "1" | "true") {
+            let from =
+                first("resourceVersion").parse().map_err(|_| Box::new(bad_request("no version to watch from")))?;
+            let seconds = first("timeoutSeconds").parse().unwrap_or(1800);
+            let bookmarks = matches!(first("allowWatchBookmarks"), "1" | "true");
+            return Ok(self.members.watch(from, selection, seconds, bookmarks));
+        }
+        let (members, version) = self.members.all();
+        let chosen: Vec<&Arc<Member>> = members.iter().filter(|member| selection.admits(member)).collect();
         // With resourceVersion=0 the answer comes from the watch cache, which used not to know pages.
         let limit = match first("resourceVersion") {
             "0" => 0,
@@ -203,10 +203,11 @@ impl Api {
         let items: Vec<String> = page.iter().map(|member| member.json()).collect();
         let more = page.last().filter(|_| page.len() < rest.len()).map(|last| {
             // A selection's remainder is not counted.
-            let remaining = (labels.is_empty() && fields.is_empty()).then_some(rest.len() - page.len());
+            let remaining =
+                (selection.labels.is_empty() && selection.fields.is_empty()).then_some(rest.len() - page.len());
             (last.name.clone(), remaining)
         });
-        Ok(object(list("NodeList", &items, more), headers))
+        Ok(object(list("NodeList", version, &items, more), headers))
     }
 
     fn pods(
@@ -218,8 +219,8 @@ impl Api {
         let text = pairs.iter().find(|(key, _)| key == "fieldSelector").map_or("", |(_, value)| value.as_str());
         let fields = selector::fields(text, &["spec.nodeName", "metadata.name", "metadata.namespace", "status.phase"])
             .map_err(|why| Box::new(bad_request(&why)))?;
-        let items: Vec<String> = self
-            .members
+        let (members, _) = self.members.all();
+        let items: Vec<String> = members
             .iter()
             .filter(|_| namespace.is_none_or(|namespace| namespace == "kube-system"))
             .filter(|member| {
@@ -235,11 +236,11 @@ impl Api {
             })
             .map(|member| member.pod())
             .collect();
-        Ok(object(list("PodList", &items, None), headers))
+        Ok(object(list("PodList", 1924, &items, None), headers))
     }
 
-    pub(crate) fn member(&self, name: &str) -> Option<&Arc<Member>> {
-        self.members.binary_search_by(|member| member.name.as_str().cmp(name)).ok().map(|at| &self.members[at])
+    pub(crate) fn member(&self, name: &str) -> Option<Arc<Member>> {
+        self.members.named(name)
     }
 
     /// Passes a request on to a kubelet.
@@ -259,7 +260,7 @@ impl Api {
         let Some(member) = self.member(name) else { return not_found("nodes", &named) };
         let port =
             port.filter(|port| !port.is_empty()).and_then(|port| port.parse::<u16>().ok()).unwrap_or(member.port);
-        if let Some(failure) = self.reach(member, port).await {
+        if let Some(failure) = self.reach(&member, port).await {
             return failure;
         }
         // The proxy joins and cleans the path; a slash at the end stays.
@@ -279,7 +280,13 @@ impl Api {
         };
         match member.kubelet.answer(asked).await {
             Outcome::Panicked => unreachable("EOF"),
-            Outcome::Answered(answer) => rewrite(answer, &format!("/api/v1/nodes/{named}/proxy")).await,
+            Outcome::Answered(mut answer) => {
+                // The server dates what is not dated: the kubelet has its own clock.
+                if member.clock_ahead != 0 {
+                    set(&mut answer, "date", &http_date(member.clock_ahead));
+                }
+                rewrite(answer, &format!("/api/v1/nodes/{named}/proxy")).await
+            }
         }
     }
 
@@ -318,6 +325,15 @@ impl Api {
             Release::V1_24 => "{\n  \"major\": \"1\",\n  \"minor\": \"24\",\n  \"gitVersion\": \"v1.24.0\",\n  \"gitCommit\": \"$Format:%H$\",\n  \"gitTreeState\": \"clean\",\n  \"buildDate\": \"2022-09-13T00:00:00Z\",\n  \"goVersion\": \"go1.19.8\",\n  \"compiler\": \"gc\",\n  \"platform\": \"linux/amd64\"\n}".to_owned(),
         }
     }
+}
+
+/// The time so many seconds from now, as HTTP writes it.
+fn http_date(ahead: i64) -> String {
+    let now = kubelet_logs::clock::Clock::System.now().as_micros() + ahead * 1_000_000;
+    let at = kubelet_logs::time::Timestamp::from_micros(now).civil_utc();
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS[usize::from(at.month) - 1];
+    format!("Sat, {:02} {month} {} {:02}:{:02}:{:02} GMT", at.day, at.year, at.hour, at.minute, at.second)
 }
 
 /// What the API server's proxy changes in a kubelet's answer: absolute locations, and the links of HTML pages.
@@ -365,7 +381,7 @@ fn escape_references(page: &[u8]) -> Vec<u8> {
     out
 }
 
-fn attributes(method: &Method, path: &str) -> Attributes {
+fn attributes(method: &Method, path: &str, watches: bool) -> Attributes {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (group, rest) = match parts[..] {
         ["api", "v1", ref rest @ ..] if !rest.is_empty() => ("", rest),
@@ -388,6 +404,7 @@ fn attributes(method: &Method, path: &str) -> Attributes {
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
+        _ if name.is_none() && watches => "watch",
         _ if name.is_none() => "list",
         _ => "get",
     };
@@ -395,15 +412,16 @@ fn attributes(method: &Method, path: &str) -> Attributes {
 }
 
 /// A list of items, with where to go on and how many are left.
-fn list(kind: &str, items: &[String], more: Option<(String, Option<usize>)>) -> String {
+fn list(kind: &str, version: u64, items: &[String], more: Option<(String, Option<usize>)>) -> String {
     let more = more.map_or_else(String::new, |(last, remaining)| {
-        let token = URL_SAFE_NO_PAD.encode(format!(r#"{{"v":"meta.k8s.io/v1","rv":1924,"start":"{last}\u0000"}}"#));
+        let token =
+            URL_SAFE_NO_PAD.encode(format!(r#"{{"v":"meta.k8s.io/v1","rv":{version},"start":"{last}\u0000"}}"#));
         let remaining = remaining.map_or_else(String::new, |count| format!(r#","remainingItemCount":{count}"#));
         format!(r#","continue":"{token}"{remaining}"#)
     });
     let items = items.join(",");
     format!(
-        "{{\"kind\":\"{kind}\",\"apiVersion\":\"v1\",\"metadata\":{{\"resourceVersion\":\"1924\"{more}}},\"items\":[{items}]}}\n"
+        "{{\"kind\":\"{kind}\",\"apiVersion\":\"v1\",\"metadata\":{{\"resourceVersion\":\"{version}\"{more}}},\"items\":[{items}]}}\n"
     )
 }
 

@@ -1,5 +1,6 @@
 //! Response bodies, and the plain answers every handler gives.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -214,14 +215,15 @@ impl HttpBody for Unsized {
     }
 }
 
-/// A body that adds to `sent` what is taken from it.
-pub(crate) fn counted(body: Body, sent: Arc<AtomicU64>) -> Body {
-    Counted { body, sent }.boxed_unsync()
+/// A body that adds to `sent` what is taken from it, and drops `until` at its end.
+pub(crate) fn counted(body: Body, sent: Arc<AtomicU64>, until: Box<dyn Any + Send>) -> Body {
+    Counted { body, sent, until: Some(until) }.boxed_unsync()
 }
 
 struct Counted {
     body: Body,
     sent: Arc<AtomicU64>,
+    until: Option<Box<dyn Any + Send>>,
 }
 
 impl HttpBody for Counted {
@@ -232,6 +234,8 @@ impl HttpBody for Counted {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             self.sent.fetch_add(frame.data_ref().map_or(0, |data| data.len() as u64), Ordering::SeqCst);
+        } else if polled.is_ready() {
+            self.until = None;
         }
         polled
     }

@@ -26,6 +26,7 @@ pub(crate) struct Fault {
     node: Option<String>,
     path: String,
     nth: Nth,
+    certain: bool,
 }
 
 /// What goes wrong.
@@ -97,7 +98,7 @@ pub(crate) enum Nth {
 impl Fault {
     /// For every request.
     pub(crate) fn new(what: What) -> Fault {
-        Fault { what, node: None, path: String::new(), nth: Nth::Every }
+        Fault { what, node: None, path: String::new(), nth: Nth::Every, certain: true }
     }
 
     /// Only for requests to this node.
@@ -123,38 +124,69 @@ impl Fault {
         self.nth = Nth::First(count);
         self
     }
+
+    /// Where the test does not know whether it will strike.
+    pub(crate) fn perhaps(mut self) -> Fault {
+        self.certain = false;
+        self
+    }
 }
 
-/// The faults of a running cluster, and how often each has fitted.
+/// A fault that strikes a request.
+pub(crate) struct Strike {
+    pub(crate) what: What,
+    /// Counts the answers that were another for it: a body that ends before it would be cut is not.
+    felt: Arc<AtomicUsize>,
+}
+
+impl Strike {
+    fn is_felt(&self) {
+        self.felt.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// An injected fault, how often it has fitted, and how often it was felt.
+#[derive(Debug)]
+struct Injected {
+    fault: Fault,
+    fitted: usize,
+    felt: Arc<AtomicUsize>,
+}
+
+/// The faults of a running cluster.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Vec<(Fault, usize)>>);
+pub(crate) struct Faults(Mutex<Vec<Injected>>);
 
 impl Faults {
     /// Adds one.
     pub(crate) fn inject(&self, fault: Fault) {
-        self.0.lock().expect("no panic while choosing").push((fault, 0));
+        let added = Injected { fault, fitted: 0, felt: Arc::default() };
+        self.0.lock().expect("no panic while choosing").push(added);
     }
 
-    /// Ends all of them.
-    pub(crate) fn clear(&self) {
-        self.0.lock().expect("no panic while choosing").clear();
+    /// Ends all of them, and gives those that nobody felt, though the test that injected them was certain of it.
+    #[must_use]
+    pub(crate) fn clear(&self) -> Vec<Fault> {
+        let injected = std::mem::take(&mut *self.0.lock().expect("no panic while choosing"));
+        let missed = |one: &Injected| one.fault.certain && one.felt.load(Ordering::SeqCst) == 0;
+        injected.into_iter().filter(missed).map(|one| one.fault).collect()
     }
 
     /// What goes wrong with a request, which counts for each fault that it fits; the first that strikes does.
-    pub(crate) fn strike(&self, node: Option<&str>, target: &str) -> Option<What> {
+    pub(crate) fn strike(&self, node: Option<&str>, target: &str) -> Option<Strike> {
         let mut struck = None;
-        for (fault, count) in self.0.lock().expect("no panic while choosing").iter_mut() {
+        for Injected { fault, fitted, felt } in self.0.lock().expect("no panic while choosing").iter_mut() {
             if !target.contains(&fault.path) || fault.node.as_deref().is_some_and(|name| node != Some(name)) {
                 continue;
             }
-            *count += 1;
+            *fitted += 1;
             let strikes = match fault.nth {
                 Nth::Every => true,
-                Nth::Only(nth) => *count == nth,
-                Nth::First(first) => *count <= first,
+                Nth::Only(nth) => *fitted == nth,
+                Nth::First(first) => *fitted <= first,
             };
             if strikes && struck.is_none() {
-                struck = Some(fault.what.clone());
+                struck = Some(Strike { what: fault.what.clone(), felt: Arc::clone(felt) });
             }
         }
         struck
@@ -225,7 +257,17 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 }
 
 /// Applied before the request is looked at: an answer instead, or none at all.
-pub(crate) async fn before(what: &What, control: &Control) -> Option<io::Result<Answer>> {
+pub(crate) async fn before(strike: &Strike, control: &Control) -> Option<io::Result<Answer>> {
+    use What::*;
+    if let TooManyRequests { .. } | Status(_) | Text { .. } | Do(_) | Delay(_) | Goaway | Reset | Close | Ranges(_) =
+        strike.what
+    {
+        strike.is_felt();
+    }
+    instead(&strike.what, control).await
+}
+
+async fn instead(what: &What, control: &Control) -> Option<io::Result<Answer>> {
     match what {
         What::TooManyRequests { retry_after } => {
             let mut answer = status(
@@ -278,8 +320,8 @@ pub(crate) async fn before(what: &What, control: &Control) -> Option<io::Result<
 }
 
 /// Applied to the answer.
-pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>) -> io::Result<Answer> {
-    let end = match what {
+pub(crate) async fn after(strike: Strike, mut answer: Answer, control: Arc<Control>) -> io::Result<Answer> {
+    let end = match strike.what.clone() {
         What::CutAfter(bytes) => (bytes, End::Break),
         What::EndAfter(bytes) => (bytes, End::Clean),
         What::StallAfter(bytes) => (bytes, End::Never),
@@ -288,6 +330,7 @@ pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>)
         What::TruncatedGzip(bytes) => {
             let (head, body) = answer.into_parts();
             let whole = body.collect().await?.to_bytes();
+            strike.is_felt();
             let short = whole.slice(..whole.len().saturating_sub(bytes));
             let mut answer = Answer::from_parts(head, unsized_body(super::body::full(short)));
             answer.headers_mut().remove("content-length");
@@ -296,6 +339,7 @@ pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>)
         What::LyingLength(by) => {
             let (head, body) = answer.into_parts();
             let whole = body.collect().await?.to_bytes();
+            strike.is_felt();
             let claimed = (whole.len() as i64 + by).max(0);
             let mut answer = Answer::from_parts(head, unsized_body(super::body::full(whole)));
             set(&mut answer, "content-length", &claimed.to_string());
@@ -303,6 +347,7 @@ pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>)
         }
         What::Ranges(habit) => return habit.pass_back(answer).await,
         What::Drip(bytes, pause) => {
+            strike.is_felt();
             return Ok(
                 answer.map(|body| Drip { inner: body, bytes, pause, rest: Bytes::new(), waiting: None }.boxed_unsync())
             );
@@ -313,7 +358,9 @@ pub(crate) async fn after(what: What, mut answer: Answer, control: Arc<Control>)
     if matches!(end, End::Clean | End::Pause(_)) {
         answer.headers_mut().remove("content-length");
     }
-    Ok(answer.map(|body| Cut { inner: body, left, end, control, leaving: 0, waiting: None }.boxed_unsync()))
+    Ok(answer.map(|body| {
+        Cut { inner: body, left, end, control, leaving: 0, waiting: None, strike: Some(strike) }.boxed_unsync()
+    }))
 }
 
 enum End {
@@ -333,6 +380,8 @@ struct Cut {
     /// How many bytes the connection has written when the last of these has left.
     leaving: usize,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Until it is felt.
+    strike: Option<Strike>,
 }
 
 impl HttpBody for Cut {
@@ -352,6 +401,9 @@ impl HttpBody for Cut {
                 }
                 other => other,
             };
+        }
+        if let Some(strike) = this.strike.take() {
+            strike.is_felt();
         }
         // hyper throws away what it has not flushed when a body fails. Bytes of other frames count too, so a moment more.
         if matches!(this.end, End::Break | End::Reset) {
@@ -420,12 +472,30 @@ mod tests {
     #[test]
     fn a_fault_strikes_what_it_names() {
         let faults = Faults::default();
+        let strike = |node: &str, target: &str| faults.strike(Some(node), target).map(|strike| strike.what);
         faults.inject(Fault::new(What::CutAfter(1)).node("a").path("query=kubelet").nth(2));
         faults.inject(Fault::new(What::Reset).first(1));
-        assert!(matches!(faults.strike(Some("a"), "/logs/?query=kubelet"), Some(What::Reset)));
-        assert!(faults.strike(Some("b"), "/logs/?query=kubelet").is_none());
-        assert!(faults.strike(Some("a"), "/logs/").is_none());
-        assert!(matches!(faults.strike(Some("a"), "/logs/?query=kubelet"), Some(What::CutAfter(1))));
-        assert!(faults.strike(Some("a"), "/logs/?query=kubelet").is_none());
+        assert!(matches!(strike("a", "/logs/?query=kubelet"), Some(What::Reset)));
+        assert!(strike("b", "/logs/?query=kubelet").is_none());
+        assert!(strike("a", "/logs/").is_none());
+        assert!(matches!(strike("a", "/logs/?query=kubelet"), Some(What::CutAfter(1))));
+        assert!(strike("a", "/logs/?query=kubelet").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_fault_that_nobody_felt_is_told() {
+        let faults = Faults::default();
+        let clear = || faults.clear().iter().map(|fault| format!("{:?}", fault.what)).collect::<Vec<_>>();
+        faults.inject(Fault::new(What::Goaway).path("elsewhere"));
+        faults.inject(Fault::new(What::Reset).perhaps());
+        assert_eq!(clear(), ["Goaway"]);
+        for (length, missed) in [(9, &["EndAfter(10)"][..]), (10, &[]), (11, &[])] {
+            faults.inject(Fault::new(What::EndAfter(10)));
+            let strike = faults.strike(None, "/").expect("a fault");
+            let answer = crate::cluster::body::answer(StatusCode::OK, "text/plain", "x".repeat(length));
+            let answer = after(strike, answer, Arc::default()).await.expect("an answer");
+            let _ = answer.into_body().collect().await;
+            assert_eq!(clear(), missed, "{length}");
+        }
     }
 }

@@ -20,6 +20,9 @@ use tokio::sync::mpsc;
 
 use super::zone::{Zone, from_micros, touch};
 
+#[cfg(test)]
+pub(crate) mod growing;
+
 /// Which journal a node has; all are of 14 November 2023, 22:13 to 22:22 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Journal {

@@ -18,6 +18,7 @@ use super::files::{Go, Mime, Outside, Server, clean, inside};
 use super::journal::{self, Journal, Localizer, Reader, Step};
 use super::openshift;
 use super::query::{self, FileCheck, Options, Plus, Query};
+use super::windows;
 use super::zone::Zone;
 
 /// A kubelet's release and settings.
@@ -255,7 +256,7 @@ impl Kubelet {
             return files.serve(file.as_bytes(), asked.query, asked.headers).into();
         }
         if self.mode.flavour == Flavour::Windows {
-            return self.windows(query, asked).await;
+            return self.windows(query, rules, asked).await;
         }
         if rules.until == Until::Broken && query.options.until.is_some() && query.options.since.is_none() {
             return Outcome::Panicked;
@@ -285,14 +286,14 @@ impl Kubelet {
     }
 
     /// What a Windows node's Get-WinEvent prints.
-    async fn windows(self: &Arc<Self>, query: Query, asked: &Asked<'_>) -> Outcome {
+    async fn windows(self: &Arc<Self>, query: Query, rules: QueryRules, asked: &Asked<'_>) -> Outcome {
         if let Some(boot) = query.options.boot {
             let why = format!("boot: Invalid value: {boot}: boot is not supported on Windows");
             return go_error(StatusCode::NOT_ACCEPTABLE, &why).into();
         }
-        let text: &'static str = match query.services.iter().any(|service| service == "kubelet") {
-            true => include_str!("../../fixtures/logs/windows-get-winevent.txt"),
-            false => "Get-WinEvent : No events were found that match the specified selection criteria.\r\n",
+        let text = match query.services.iter().any(|service| service == "kubelet") {
+            true => windows::events(&query.options, rules),
+            false => windows::NO_EVENTS.to_owned(),
         };
         self.stream(asked, |out| async move {
             let _ = out.send(Ok(text.into())).await;

@@ -12,6 +12,7 @@ pub(crate) mod ranges;
 pub(crate) mod files;
 pub(crate) mod query;
 pub(crate) mod openshift;
+pub(crate) mod windows;
 pub(crate) mod journal;
 pub(crate) mod engine;
 pub(crate) mod distro;
@@ -19,6 +20,7 @@ pub(crate) mod varlog;
 pub(crate) mod kubelet;
 pub(crate) mod selector;
 pub(crate) mod objects;
+pub(crate) mod members;
 pub(crate) mod api;
 pub(crate) mod direct;
 pub(crate) mod fault;
@@ -34,7 +36,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -62,6 +64,7 @@ use access::Known;
 use api::Api;
 use fault::Faults;
 use kubelet::{Flavour, Kubelet};
+use members::Members;
 use objects::Member;
 use server::{Face, Http2, Record, Service, Watcher};
 use tls::{Authority, ClientCertificates, Pair};
@@ -121,7 +124,7 @@ impl Cluster {
         let ports = open_ports(&setup);
         let api = Arc::new(Api {
             release: setup.release,
-            members: members(&setup, directory.path(), &ports),
+            members: Arc::new(Members::new(members(&setup, directory.path(), &ports))),
             grants: setup.grants.clone(),
             basic: setup.basic,
             known,
@@ -152,7 +155,7 @@ impl Cluster {
         let mut own_certificates = HashMap::new();
         let mut held = Vec::new();
         for OpenPort { node, certificate, socket, .. } in ports {
-            let member = Arc::clone(api.member(&node).expect("a node with a port"));
+            let member = api.member(&node).expect("a node with a port");
             let socket = match socket {
                 Socket::Listening(socket) => socket,
                 Socket::Refusing(socket) => {
@@ -243,14 +246,55 @@ impl Cluster {
         self.faults.inject(fault);
     }
 
-    /// Ends all faults.
+    /// Ends all faults. One that nobody felt is a mistake in the test.
+    #[track_caller]
     pub(crate) fn heal(&self) {
-        self.faults.clear();
+        let missed = self.faults.clear();
+        assert!(missed.is_empty(), "nobody felt these faults: {missed:#?}");
     }
 
     /// A node's /var/log, which a test may change.
-    pub(crate) fn var_log(&self, node: &str) -> &Path {
-        &self.api.member(node).expect("a node of this cluster").kubelet.root
+    pub(crate) fn var_log(&self, node: &str) -> PathBuf {
+        self.api.member(node).expect("a node of this cluster").kubelet.root.clone()
+    }
+
+    /// A node comes, or takes the place of the one of its name.
+    pub(crate) fn put(&self, node: Node) {
+        let place = self.directory.path().join(format!("came-{:016x}", random()));
+        let setup = Setup::new(vec![node]);
+        for member in members(&setup, &place, &[]) {
+            let now = kubelet_logs::clock::Clock::System.now().rfc3339().to_string();
+            let member = Member { created: format!("{}Z", &now[..19]), ..(*member).clone() };
+            self.api.members.put(&member.name.clone(), Some(member));
+        }
+    }
+
+    /// A node gets a label.
+    pub(crate) fn label(&self, node: &str, key: &str, value: &str) {
+        let mut member = (*self.api.member(node).expect("a node of this cluster")).clone();
+        member.labels.retain(|(name, _)| name != key);
+        member.labels.push((key.to_owned(), value.to_owned()));
+        self.api.members.put(node, Some(member));
+    }
+
+    /// A node goes.
+    pub(crate) fn remove(&self, node: &str) {
+        self.api.members.put(node, None);
+    }
+
+    /// What happened to nodes so far is forgotten: whoever watches from before has to list them again.
+    pub(crate) fn forget(&self) {
+        self.api.members.forget();
+    }
+
+    /// All watches end, as when an API server stops.
+    pub(crate) fn end_watches(&self) {
+        self.api.members.end_watches();
+    }
+
+    /// The most requests that were answered at the same time: over one connection, and by one node.
+    pub(crate) fn most_at_once(&self) -> (usize, usize) {
+        self.record.most_at_once()
     }
 
     /// Certificate and key of a user, for tests that write their own kubeconfig.
@@ -317,6 +361,7 @@ impl Drop for Cluster {
         assert!(ended, "the simulated cluster panicked");
         let asked = self.looked_at.load(Ordering::SeqCst) || !self.record.requests().is_empty();
         assert!(asked, "the simulated cluster was never asked anything");
+        self.heal();
     }
 }
 
@@ -385,6 +430,9 @@ fn members(setup: &Setup, directory: &Path, ports: &[OpenPort]) -> Vec<Arc<Membe
                 port: ports.iter().find(|port| port.node == node.name).map_or(10250, |port| port.number),
                 machine_id: machine_id.clone().unwrap_or_else(|| "0123456789abcdef0123456789abcdef".to_owned()),
                 boot_id,
+                version: 1804,
+                created: "2023-11-01T00:00:00Z".to_owned(),
+                clock_ahead: node.clock_ahead,
             })
         })
         .collect();

@@ -3,7 +3,7 @@
 use super::kubelet::{Flavour, Kubelet, Release};
 
 /// A node as the API server knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) kubelet: std::sync::Arc<Kubelet>,
@@ -15,6 +15,12 @@ pub(crate) struct Member {
     pub(crate) machine_id: String,
     /// Its latest boot's id, without dashes.
     pub(crate) boot_id: String,
+    /// Of its object.
+    pub(crate) version: u64,
+    /// When it was made: RFC 3339.
+    pub(crate) created: String,
+    /// By so many seconds its clock is ahead of the cluster's.
+    pub(crate) clock_ahead: i64,
 }
 
 /// Whether, and how not, the API server reaches a node's kubelet.
@@ -43,6 +49,7 @@ impl Member {
     pub(crate) fn json(&self) -> String {
         let name = &self.name;
         let uid = uid(name);
+        let (resource_version, created) = (self.version, &self.created);
         let labels = self
             .labels
             .iter()
@@ -95,7 +102,7 @@ impl Member {
             _ => format!("{},{}", address("InternalIP", "127.0.0.1"), address("Hostname", name)),
         };
         format!(
-            r#"{{"metadata":{{"name":"{name}","uid":"{uid}","resourceVersion":"1804","creationTimestamp":"2023-11-01T00:00:00Z","labels":{{{labels}}},"annotations":{{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}},"spec":{{}},"status":{{"capacity":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24684096Ki","pods":"110"}},"allocatable":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24673856Ki","pods":"110"}},"conditions":[{conditions}],"addresses":[{addresses}],"daemonEndpoints":{{"kubeletEndpoint":{{"Port":{port}}}}},"nodeInfo":{{"machineID":"{machine}","systemUUID":"{machine}","bootID":"{boot}","kernelVersion":"{kernel}","osImage":"{image}","containerRuntimeVersion":"containerd://1.6.20","kubeletVersion":"{version}","kubeProxyVersion":"","operatingSystem":"{system}","architecture":"amd64"}}}}}}"#
+            r#"{{"metadata":{{"name":"{name}","uid":"{uid}","resourceVersion":"{resource_version}","creationTimestamp":"{created}","labels":{{{labels}}},"annotations":{{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}},"spec":{{}},"status":{{"capacity":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24684096Ki","pods":"110"}},"allocatable":{{"cpu":"2","ephemeral-storage":"264212084Ki","memory":"24673856Ki","pods":"110"}},"conditions":[{conditions}],"addresses":[{addresses}],"daemonEndpoints":{{"kubeletEndpoint":{{"Port":{port}}}}},"nodeInfo":{{"machineID":"{machine}","systemUUID":"{machine}","bootID":"{boot}","kernelVersion":"{kernel}","osImage":"{image}","containerRuntimeVersion":"containerd://1.6.20","kubeletVersion":"{version}","kubeProxyVersion":"","operatingSystem":"{system}","architecture":"amd64"}}}}}}"#
         )
     }
 

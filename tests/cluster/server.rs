@@ -1,5 +1,6 @@
 //! Listeners and connections: TLS, HTTP by ALPN, and the record of what was asked.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -20,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::api::{self, Api};
 use super::body::{self, Answer};
 use super::direct;
-use super::fault::{self, Control, Faults, Watched, What};
+use super::fault::{self, Control, Faults, Strike, Watched, What};
 use super::objects::Member;
 
 /// A request as it came in.
@@ -63,9 +64,58 @@ pub(crate) struct Record {
     requests: Mutex<Vec<Recorded>>,
     more: Condvar,
     connections: AtomicUsize,
+    busy: Mutex<Busy>,
+}
+
+/// Requests that are being answered: of each connection and each node, now and at the most.
+#[derive(Debug, Default)]
+struct Busy {
+    connections: HashMap<usize, (usize, usize)>,
+    nodes: HashMap<String, (usize, usize)>,
+}
+
+/// A request that is being answered, until it is dropped.
+struct Answering {
+    record: Arc<Record>,
+    connection: usize,
+    node: Option<String>,
+}
+
+impl Answering {
+    fn new(record: &Arc<Record>, connection: usize, node: Option<&str>) -> Answering {
+        let mut busy = record.busy.lock().expect("no panic while counting");
+        let one_more = |(now, most): &mut (usize, usize)| {
+            *now += 1;
+            *most = (*most).max(*now);
+        };
+        one_more(busy.connections.entry(connection).or_default());
+        if let Some(node) = node {
+            one_more(busy.nodes.entry(node.to_owned()).or_default());
+        }
+        Answering { record: Arc::clone(record), connection, node: node.map(str::to_owned) }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let Ok(mut busy) = self.record.busy.lock() else { return };
+        if let Some((now, _)) = busy.connections.get_mut(&self.connection) {
+            *now -= 1;
+        }
+        if let Some((now, _)) = self.node.as_ref().and_then(|node| busy.nodes.get_mut(node)) {
+            *now -= 1;
+        }
+    }
 }
 
 impl Record {
+    /// The most requests that were answered at the same time: over one connection, and by one node.
+    pub(crate) fn most_at_once(&self) -> (usize, usize) {
+        let busy = self.busy.lock().expect("no panic while counting");
+        let most = |counts: &mut dyn Iterator<Item = &(usize, usize)>| counts.map(|(_, most)| *most).max().unwrap_or(0);
+        (most(&mut busy.connections.values()), most(&mut busy.nodes.values()))
+    }
+
     fn add(&self, request: Recorded) {
         self.requests.lock().expect("no panic while recording").push(request);
         self.more.notify_all();
@@ -270,13 +320,14 @@ async fn answer(
         connection,
         sent: Arc::clone(&sent),
     });
+    let answering = Answering::new(&service.record, connection, node);
     let struck = service.faults.strike(node, &target);
-    if let Some(what) = &struck
-        && let Some(instead) = fault::before(what, &control).await
+    if let Some(strike) = &struck
+        && let Some(instead) = fault::before(strike, &control).await
     {
         return instead;
     }
-    if let Some(What::Ranges(habit)) = &struck
+    if let Some(Strike { what: What::Ranges(habit), .. }) = &struck
         && let Some(refused) = habit.pass_on(&mut head.headers)
     {
         return Ok(refused);
@@ -287,8 +338,8 @@ async fn answer(
         Face::Kubelet(member) => direct::serve(&service.api, member, &asked).await?,
     };
     let answered = match struck {
-        Some(what) => fault::after(what, answered, control).await?,
+        Some(strike) => fault::after(strike, answered, control).await?,
         None => answered,
     };
-    Ok(answered.map(|body| body::counted(body, sent)))
+    Ok(answered.map(|body| body::counted(body, sent, Box::new(answering))))
 }

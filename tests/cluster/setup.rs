@@ -9,7 +9,7 @@ use super::distro::{self, Distribution};
 use super::fault::Fault;
 use super::files::Mime;
 use super::journal::{Journal, Reader};
-use super::kubelet::{Mode, Release};
+use super::kubelet::{Flavour, Mode, Release};
 use super::objects::Health;
 use super::tls::Versions;
 use super::zone::Zone;
@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) reader: Reader,
     pub(crate) port: Port,
+    /// By so many seconds its clock is ahead of the cluster's.
+    pub(crate) clock_ahead: i64,
 }
 
 /// Whether a node's kubelet listens itself.
@@ -56,25 +58,33 @@ pub(crate) enum Files {
 }
 
 impl Node {
-    /// A healthy node in UTC with the usual files.
+    /// A healthy node in UTC with the usual files; a Windows node keeps no journal.
     pub(crate) fn new(name: &str, mode: Mode) -> Node {
+        let journal = if mode.flavour == Flavour::Windows { Journal::None } else { Journal::default() };
         Node {
             name: name.to_owned(),
             mode,
             zone: "UTC0".to_owned(),
-            journal: Journal::default(),
+            journal,
             files: Files::default(),
             mime: Mime::default(),
             health: Health::default(),
             labels: Vec::new(),
             reader: Reader::default(),
             port: Port::default(),
+            clock_ahead: 0,
         }
     }
 
     /// With a port of its own.
     pub(crate) fn port(mut self, port: Port) -> Node {
         self.port = port;
+        self
+    }
+
+    /// With a clock so many seconds ahead of the cluster's.
+    pub(crate) fn clock_ahead(mut self, seconds: i64) -> Node {
+        self.clock_ahead = seconds;
         self
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Need, Query, Step, short_precise};
 
 use super::driver::{Files, answer, drive, fixtures};
-use super::generate::Random;
+use super::mutate::{Random, mutate, objects};
 
 /// Reads in several ways with tight limits; how many entries there were.
 fn read_all_ways(files: &Files) -> usize {
@@ -34,48 +34,6 @@ fn read_all_ways(files: &Files) -> usize {
             Ok(_) => {}
         }
     }
-}
-
-/// Changes some bits, words or stretches, preferably where the format's structure is.
-fn mutate(bytes: &mut Vec<u8>, objects: &[usize], random: &mut Random) {
-    for _ in 0..1 + random.below(8) {
-        let object = objects[random.below(objects.len() as u64) as usize];
-        let at = match random.below(4) {
-            0 => random.below(272) as usize,
-            1 => random.below(bytes.len() as u64 + 1) as usize,
-            _ => object + random.below(72) as usize,
-        };
-        let word = at & !7;
-        if word + 8 > bytes.len() {
-            continue;
-        }
-        match random.below(6) {
-            0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes[at] = random.next() as u8,
-            // Points somewhere else: at itself, at another object, nowhere.
-            2 => bytes[word..word + 8].copy_from_slice(&(object as u64).to_le_bytes()),
-            3 => {
-                let other = objects[random.below(objects.len() as u64) as usize] as u64;
-                bytes[word..word + 8].copy_from_slice(&other.to_le_bytes());
-            }
-            4 => bytes[word..word + 8]
-                .copy_from_slice(&[0, u64::MAX, 1 << 62, 8][random.below(4) as usize].to_le_bytes()),
-            _ if random.below(20) == 0 => bytes.truncate(at),
-            _ => bytes[word..word + 8].fill(0),
-        }
-    }
-}
-
-/// The places of a file's objects.
-fn objects(bytes: &[u8]) -> Vec<usize> {
-    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
-    let (mut at, last) = (word(88), word(136));
-    let mut places = Vec::new();
-    while at <= last {
-        places.push(at);
-        at = (at + word(at + 8) + 7) & !7;
-    }
-    places
 }
 
 #[test]

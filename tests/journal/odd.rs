@@ -5,7 +5,8 @@ use std::io::Write;
 use kubelet_logs::journal::{Matches, Query};
 
 use super::driver::read;
-use super::generate::{Random, START, Variant, written};
+use super::generate::{START, Variant, written};
+use super::mutate::Random;
 use super::oracle::{assert_text, journalctl};
 
 /// Pieces that text is made of here: what terminals, encodings and journalctl treat in a way of their own.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Need, Order, Query};
 
 use super::driver::{Files, answer, fixtures, read, read_with};
-use super::generate::Random;
+use super::mutate::Random;
 
 fn queries() -> Vec<Query> {
     let kubelet = Matches::all().and(AnyOf::unit("kubelet"));

@@ -79,6 +79,23 @@ pub(crate) fn journalctl(directory: &Path, args: &[&str]) -> Vec<u8> {
     ended.stdout
 }
 
+/// Where a node keeps its journal, below its /var/log.
+const FOLDER: &str = "journal/0123456789abcdef0123456789abcdef";
+
+/// A /var/log with the files of a directory as its journal: the same files, not copies.
+pub(crate) fn var_log(directory: &Path) -> tempfile::TempDir {
+    // Links reach no further than a file system.
+    let beside = directory.parent().expect("a directory below target");
+    let folder = tempfile::Builder::new().prefix("var-log-").tempdir_in(beside).expect("a directory");
+    let journal = folder.path().join(FOLDER);
+    fs::create_dir_all(&journal).expect("a directory");
+    for file in fs::read_dir(directory).expect("files") {
+        let file = file.expect("a file");
+        fs::hard_link(file.path(), journal.join(file.file_name())).expect("a link");
+    }
+    folder
+}
+
 /// A day's journal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Day {
@@ -178,7 +195,7 @@ impl Live {
     /// An empty one below a /var/log; `None` where it can't be made. Files rotate at 8 MiB.
     pub(crate) fn new(var_log: &Path, variant: Variant, test: &str) -> Option<Live> {
         let program = remote(test)?;
-        let directory = var_log.join("journal/0123456789abcdef0123456789abcdef");
+        let directory = var_log.join(FOLDER);
         fs::create_dir_all(&directory).expect("a directory");
         let entries = Entries::from(1, entries::MIDNIGHT, 2000);
         Some(Live { program, directory, variant, entries })

@@ -136,24 +136,26 @@ static IDENTIFIER: Flag = Flag {
     value: Value::Text("NAME"),
     commands: LOGS,
     group: Group::Filter,
-    brief: "Lines logged under this name; repeatable: any of them",
+    brief: "Lines logged under this name; repeatable, or a,b",
     help: &[
         "Prints lines whose program is called so: the name before the process number in a line of syslog or the journal.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
-        let name = given.text()?;
-        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
-            return Err(Error::usage("an identifier is a program's name, such as kubelet"));
+        for name in given.text()?.split(',') {
+            if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+                return Err(Error::usage("an identifier is a program's name, such as kubelet"));
+            }
+            options.identifiers.push(name.to_owned());
         }
-        options.identifiers.push(name.to_owned());
         Ok(())
     }),
 };
 
 #[test]
 fn identifier() {
-    assert_eq!(said(&["n", "-t", "kubelet", "-t", "systemd"]).identifiers, ["kubelet", "systemd"]);
+    assert_eq!(said(&["n", "-t", "kubelet", "-t", "systemd,sshd"]).identifiers, ["kubelet", "systemd", "sshd"]);
+    refused(&["n", "-t", "kubelet,"]);
     refused(&["n", "-t", ""]);
     refused(&["n", "-t", "a\x1b"]);
 }

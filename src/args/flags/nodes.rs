@@ -150,8 +150,9 @@ static MAX_CONCURRENCY: Flag = Flag {
     group: Group::Nodes,
     brief: "Nodes read at the same time, 64 unless said",
     help: &[
-        "Reads so many nodes at the same time: 64 unless said. A merge of whole logs needs all of them at once and asks for as many. \
-         --max-log-requests is another name for it.",
+        "Reads so many nodes at the same time: 64 unless said. A merge of whole logs reads all of them, up to 300: where there are more \
+         than may be read they take turns, each going on later from where it was left. With --follow it is how many nodes are followed at \
+         the most, 50 unless said. --max-log-requests is another name for it.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {

@@ -276,7 +276,7 @@ static QUIET: Flag = Flag {
     group: Group::Output,
     brief: "No notes on stderr; warnings and errors stay",
     help: &[
-        "Hides notes and hints on stderr. Errors, warnings that an answer may be incomplete, and insecure TLS are always said.",
+        "Hides notes, the status line and the summary on stderr. Errors with their hints, warnings that an answer may be incomplete, and insecure TLS are always said.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {

@@ -61,7 +61,8 @@ static FOLLOW: Flag = Flag {
     help: &[
         "Prints the log's end, ten entries unless --tail or --since says more, and then new lines as they are written, across rotations, \
          restarts of the kubelet and of the API server, and lost connections. --until ends it. Lines of several nodes are merged by time; a \
-         line waits for others for a second at most.",
+         line waits for others for a second at most. Where nodes are chosen by other than their names, those that come meanwhile are \
+         followed from their appearance on, and those that go are let go.",
     ],
     excludes: &["from"],
     set: Set::Option(|options, given| {

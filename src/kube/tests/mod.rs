@@ -22,6 +22,7 @@ macro_rules! recorded {
 mod refusals;
 mod sending;
 mod objects;
+mod watching;
 
 fn quiet() -> Notices {
     Notices::new(0, true, |_| ())

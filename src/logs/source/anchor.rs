@@ -18,6 +18,18 @@ pub struct Anchors {
     pub since: Option<Bound>,
     /// Its end.
     pub until: Option<Bound>,
+    /// What becomes of a node that is ready where the window needs a time at which it was not.
+    pub ready: Ready,
+}
+
+/// What becomes of a node that is ready where the window needs a time at which it was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ready {
+    /// It was asked about by name: that is an error.
+    #[default]
+    Fails,
+    /// It is one of many: there is nothing to show of it.
+    IsLeftOut,
 }
 
 impl Anchors {
@@ -39,7 +51,8 @@ pub fn show_window(notices: &Notices, node: &str, since: Option<Timestamp>, unti
     });
 }
 
-/// Asks the node for its anchors and puts them into the filter; gives the journal back that was looked into for it.
+/// Asks the node for its anchors and puts them into the filter; gives the journal back that was looked into for it. The inner
+/// `None`: there is no such window of this node, and nothing to show.
 ///
 /// Whatever source the lines come from, boots and runs are the journal's to tell.
 pub async fn resolve<'a>(
@@ -47,7 +60,7 @@ pub async fn resolve<'a>(
     anchors: Anchors,
     boot: Option<&Boot>,
     filter: &mut Filter,
-) -> Flow<Option<Remote<'a>>> {
+) -> Flow<Option<Option<Remote<'a>>>> {
     let mut known: Vec<(Anchor, Timestamp)> = Vec::new();
     let mut opened = None;
     let mut ends = [None, None];
@@ -56,7 +69,17 @@ pub async fn resolve<'a>(
         let at = match known.iter().find(|(other, _)| *other == anchor) {
             Some((_, at)) => *at,
             None => match anchor {
-                Anchor::NotReady => not_ready(node).await?,
+                Anchor::NotReady => match not_ready(node).await? {
+                    Ok(at) => at,
+                    Err(ready) if anchors.ready == Ready::IsLeftOut => {
+                        let name = node.name;
+                        node.notices
+                            .note(format_args!("{name}: ready, so there is no time not-ready: nothing is shown of it"));
+                        node.notices.verbose(4, || format!("{}: {}", node.name, ready.chain()));
+                        return Ok(None);
+                    }
+                    Err(ready) => return Err(ready.into()),
+                },
                 Anchor::Boot | Anchor::KubeletStart => {
                     let remote = match &mut opened {
                         Some(remote) => remote,
@@ -73,7 +96,7 @@ pub async fn resolve<'a>(
         *end = Some(bound.at(at));
     }
     settle(ends, node.machine(), filter)?;
-    Ok(opened)
+    Ok(Some(opened))
 }
 
 /// The same of a journal on this machine, which has no cluster to ask.
@@ -138,8 +161,8 @@ async fn kubelet_start(remote: &mut Remote<'_>, boot: Option<&Boot>) -> Flow<Tim
     })
 }
 
-/// When the node's Ready condition ceased to be true.
-async fn not_ready(node: &Node<'_>) -> Flow<Timestamp> {
+/// When the node's Ready condition ceased to be true; the inner error says that it did not.
+async fn not_ready(node: &Node<'_>) -> Flow<Result<Timestamp, Error>> {
     let object = node::get(node.client, node.name).await.map_err(|error| error.within("looking up not-ready"))?;
     let Some(ready) = object.condition("Ready") else {
         return Err(Error::new(Kind::Failed, "the node has no Ready condition, so there is no time not-ready").into());
@@ -148,8 +171,9 @@ async fn not_ready(node: &Node<'_>) -> Flow<Timestamp> {
     if ready.status == "True" {
         let since = at.map_or_else(String::new, |at| format!(" since {at}"));
         let words = format!("the node is ready{since}, so there is no time not-ready");
-        return Err(Error::new(Kind::Failed, words).hint("kubelet-start and boot are told by every node").into());
+        return Ok(Err(Error::new(Kind::Failed, words).hint("kubelet-start and boot are told by every node")));
     }
     at.and_then(Timestamp::parse_rfc3339)
+        .map(Ok)
         .ok_or_else(|| Error::new(Kind::Failed, "the node's Ready condition says not when it changed").into())
 }

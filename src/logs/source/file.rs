@@ -387,7 +387,7 @@ pub(crate) fn modified(answer: &Response) -> Option<Timestamp> {
     http_date(answer.header("last-modified")?)
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     let mut words = text.split_once(", ")?.1.split(' ');
     let (day, month, year, clock) = (words.next()?, words.next()?, words.next()?, words.next()?);
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";

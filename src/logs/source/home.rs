@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
+use crate::http::Request;
+use crate::kube::path;
 use crate::logs::filter::Filter;
 use crate::logs::kubelet::Among;
 use crate::logs::outlet::{Flow, Halt, Outlet};
@@ -14,6 +16,11 @@ use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{self, Holds, Home, KUBELET, LOOKED_UP, RKE2_LINK, RKE2_LOGS};
 use crate::time::Timestamp;
+
+/// How long a kubelet's configuration may take: it is worth a warning, no more.
+const CONFIG_LIMIT: Duration = Duration::from_secs(5);
+/// A configuration is shorter.
+const LONGEST_CONFIG: usize = 1 << 20;
 
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
@@ -73,6 +80,51 @@ pub async fn read(
     }
     out.lines(lines).await?;
     found.map(Taken::Found)
+}
+
+/// What runs the kubelet now, as far as the journal shows it: what is to be followed.
+pub(super) async fn now(node: &Node<'_>, filter: &Filter) -> Flow<&'static Home> {
+    let [kubelet, ..] = &unit::HOMES;
+    let newest = Query::new(node, &[KUBELET.to_owned()]).look_up().await?;
+    let other = match newest.at {
+        _ if newest.off => None,
+        None if !newest.absent.is_empty() => at_work(node, None).await?.map(|(home, _)| home),
+        Some(at) if !is_old(node, at, filter) => None,
+        at => newer(node, at).await,
+    };
+    Ok(other.unwrap_or(kubelet))
+}
+
+/// Warns where a kubelet has left its unit (`kubeletCgroups`): its later lines are not the unit's, which is all that the
+/// query selects by. Its configuration tells, where that may be read; where not, nothing is said.
+pub(super) async fn warn_of_cgroup(node: &Node<'_>) {
+    let configuration = async {
+        let answer = node.get(Request::get(path::kubelet(node.name, "configz"))).await.ok()?;
+        if answer.status != 200 { None } else { answer.body.collect(LONGEST_CONFIG).await.ok() }
+    };
+    let Some(Some(text)) = node.clock.within(Some(CONFIG_LIMIT), configuration).await else { return };
+    let Some(cgroup) = kubelet_cgroup(&text).filter(|cgroup| !is_in_its_unit(cgroup)) else { return };
+    node.notices.warning(format_args!(
+        "{}: its kubelet moves to the cgroup {cgroup} (kubeletCgroups), so lines after its start may be missing: the \
+         query selects by unit alone; --source=journal has them",
+        node.name
+    ));
+}
+
+/// `kubeletCgroups` in a kubelet's answer to /configz, which Go writes without spaces; bounded.
+fn kubelet_cgroup(configuration: &[u8]) -> Option<String> {
+    const KEY: &[u8] = b"\"kubeletCgroups\":\"";
+    let from = memchr::memmem::find(configuration, KEY)? + KEY.len();
+    let rest = configuration.get(from..)?;
+    let cgroup = rest.get(..memchr::memchr(b'"', rest)?)?;
+    let is_plain = cgroup.len() <= 256 && cgroup.iter().all(|b| b.is_ascii_graphic());
+    is_plain.then(|| String::from_utf8_lossy(cgroup).into_owned()).filter(|cgroup| !cgroup.is_empty())
+}
+
+/// Whether systemd takes a process of this cgroup for the unit's: the first part that is no slice is the unit.
+fn is_in_its_unit(cgroup: &str) -> bool {
+    let unit = cgroup.split('/').find(|part| !part.is_empty() && !part.ends_with(".slice"));
+    unit.and_then(|unit| unit.strip_suffix(".service")) == Some(KUBELET)
 }
 
 /// Says whose kubelet is shown, and shows only its lines.
@@ -200,4 +252,30 @@ async fn known(node: &Node<'_>, names: &[&str]) -> Flow<Vec<(&'static Home, Opti
         known.push((*home, at));
     }
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_tells_whether_the_kubelet_is_still_its_units() {
+        let told = |text: &str| kubelet_cgroup(text.as_bytes());
+        let config = |cgroup: &str| format!("{{\"kubeletconfig\":{{\"port\":10250,\"kubeletCgroups\":\"{cgroup}\"}}}}");
+        for (cgroup, own) in [
+            ("/kubelet", false),
+            ("/podruntime.slice/kubelet", false),
+            ("/system.slice/other.service", false),
+            ("/system.slice/kubelet.service", true),
+            ("/kube.slice/kubelet.service/inner", true),
+        ] {
+            let told = told(&config(cgroup));
+            assert_eq!((told.as_deref(), is_in_its_unit(cgroup)), (Some(cgroup), own));
+        }
+        for nothing in
+            ["", "{}", &config(""), "\"kubeletCgroups\":\"cut", &config("/a\u{1b}[2J"), &config(&"x".repeat(300))]
+        {
+            assert_eq!(told(nothing), None, "{nothing}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub use place::Files;
 pub use read::{Found, Part, read, read_from};
 pub use units::Unit;
 
-use place::{Answer, Place};
+use place::{Answer, Place, is_active};
 
 /// A machine's journal, of which as much is fetched as is asked for.
 #[derive(Debug)]
@@ -44,22 +44,9 @@ pub struct Remote<'a> {
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
-    /// A file that is written to was opened under a name that may have been another's when it was listed.
-    unsure: bool,
     /// Fetched while what was at hand was handed on.
     fetched: VecDeque<(Need, Result<Answer>)>,
 }
-
-/// A file that is written to, as its header describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Live {
-    name: String,
-    file_id: Id,
-    entries: u64,
-}
-
-/// The largest header known.
-const HEADER: u64 = 272;
 
 /// What a step has come to, once its bytes are there.
 #[derive(Debug)]
@@ -84,7 +71,7 @@ impl<'a> Remote<'a> {
 
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
         let journal = Journal::new(names, Limits::default());
-        Remote { node, place, boot: None, journal, damaged: Vec::new(), unsure: false, fetched: VecDeque::new() }
+        Remote { node, place, boot: None, journal, damaged: Vec::new(), fetched: VecDeque::new() }
     }
 
     /// Asks for entries: see [`Journal::read`].
@@ -177,7 +164,8 @@ impl<'a> Remote<'a> {
 
     /// Hands on lines and meanwhile fetches what will be needed next.
     async fn hand_on(&mut self, lines: Vec<crate::logs::line::Line>, out: &mut Outlet) -> Flow<()> {
-        let ahead = if self.fetched.is_empty() && !self.unsure { self.journal.needs_ahead() } else { Vec::new() };
+        let ahead =
+            if self.fetched.is_empty() && !self.journal.is_held() { self.journal.needs_ahead() } else { Vec::new() };
         if ahead.is_empty() {
             return out.lines(lines).await;
         }
@@ -201,44 +189,12 @@ impl<'a> Remote<'a> {
         Err(error.hint("journalctl --verify on the node says more").into())
     }
 
-    /// What the headers of the files that are written to say now.
-    async fn live(&mut self) -> Flow<Vec<Live>> {
-        let files = (0..self.journal.files()).map(FileId);
-        let active =
-            |file: &FileId| self.journal.name(*file).and_then(Name::parse).is_some_and(|name| name.is_active());
-        let headers =
-            files.filter(active).map(|file| Need { file, ranges: std::iter::once(0..HEADER).collect() }).collect();
-        let mut live = Vec::new();
-        for (need, answer) in self.place.fetch(self.named(headers)).await {
-            match answer {
-                // A file that is just being made has no header yet.
-                Ok(answer) => live.extend(answer.pieces.first().and_then(|(_, header)| {
-                    let header = Header::parse(header).ok()?;
-                    let name = self.journal.name(need.file)?.to_owned();
-                    Some(Live { name, file_id: header.file_id, entries: header.entries })
-                })),
-                // Between the renaming of a full file and the making of its successor there is none.
-                Err(error) if error.kind() == Kind::NotFound => {}
-                Err(error) => return Err(error.within("reading the journal").into()),
-            }
-        }
-        live.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(live)
-    }
-
-    /// Looks again which files there are, and gives their names; nothing else is known of them then.
-    async fn relist(&mut self) -> Flow<Vec<String>> {
-        let names = self.names().await?;
-        self.journal = Journal::new(names.clone(), Limits::default());
+    /// Puts the journal aside and another one in its place that knows the same files: what was read is not asked about again.
+    fn put_aside(&mut self) -> Journal {
+        let names = (0..self.journal.files()).filter_map(|file| self.journal.name(FileId(file)).map(str::to_owned));
+        let names: std::collections::BTreeSet<String> = names.collect();
         self.fetched.clear();
-        Ok(names)
-    }
-
-    async fn names(&mut self) -> Flow<Vec<String>> {
-        match self.place.names().await? {
-            Ok(names) => Ok(names),
-            Err(missing) => Err(Error::new(Kind::Failed, missing.words()).into()),
-        }
+        std::mem::replace(&mut self.journal, Journal::new(names, Limits::default()))
     }
 
     async fn values(&mut self) -> Flow<Vec<Value>> {
@@ -261,12 +217,11 @@ impl<'a> Remote<'a> {
 
     async fn fetch(&mut self, needs: Vec<Need>) -> Flow<()> {
         let needs = self.named(needs);
-        if std::mem::take(&mut self.unsure) {
+        if self.journal.is_held() {
             let (fetched, listed) = tokio::join!(self.place.fetch(needs), self.place.names());
             // What was archived since the first listing is not among its names, unless that was noticed while reading.
-            for name in listed?.unwrap_or_default() {
-                self.journal.add(&name);
-            }
+            let names = listed?.map_err(|missing| Error::new(Kind::Failed, missing.words()))?;
+            self.journal.update(names.iter().map(String::as_str));
             self.fetched.extend(fetched);
             return self.provide_fetched();
         }
@@ -288,25 +243,26 @@ impl<'a> Remote<'a> {
         let fetched = match fetched {
             Ok(fetched) => fetched,
             Err(error) if error.kind() == Kind::NotFound => {
-                // Vacuumed since it was listed: it was the oldest.
-                let name = self.journal.name(file).unwrap_or_default().to_owned();
-                self.damaged.push(format!("{name} was deleted while it was read"));
+                // Archived or vacuumed since it was listed.
+                self.journal.hold();
                 self.journal.gone(file);
                 return Ok(());
             }
             Err(error) => return Err(error.within("reading the journal").into()),
         };
         let total = fetched.size;
-        let active = || self.journal.name(file).and_then(Name::parse).is_some_and(|name| name.is_active());
-        self.unsure |= self.journal.header(file).is_none() && active();
-        if !fetched.leads.is_empty() {
-            let known = self.journal.header(file).map(|header| header.file_id);
-            // Where one answer came from another file, under the same name, the parts are of no use.
-            let other = |lead: &&bytes::Bytes| {
-                Header::parse(lead).is_ok_and(|header| known.is_some_and(|id| id != header.file_id))
-            };
-            if let Some(lead) = fetched.leads.iter().find(other) {
-                self.journal.provide(file, total, [(0, &**lead)]);
+        let known = self.journal.header(file).map(|header| header.file_id);
+        // The file may have got its name after the others were listed.
+        if known.is_none() && self.journal.name(file).is_some_and(is_active) {
+            self.journal.hold();
+        }
+        // Where one answer came from another file, under the same name, the parts are of no use.
+        let mut id = known;
+        for lead in fetched.leads.iter().rev() {
+            let Ok(header) = Header::parse(lead) else { continue };
+            if *id.get_or_insert(header.file_id) != header.file_id {
+                let newest = if known.is_some() { lead } else { fetched.leads.last().unwrap_or(lead) };
+                self.journal.provide(file, total, [(0, &**newest)]);
                 return Ok(());
             }
         }
@@ -333,6 +289,7 @@ impl<'a> Remote<'a> {
                     .notices
                     .verbose(4, || format!("{node}: the journal was rotated, its last file is {name} now"));
             }
+            Notice::Missing { name, from, to } => self.damaged.push(missing(&name, from, to)),
             Notice::TooManyFiles { left_out } => {
                 self.damaged.push(format!("{left_out} files are not read, there are too many"));
             }
@@ -356,6 +313,20 @@ impl<'a> Remote<'a> {
 
 fn timestamp(micros: u64) -> Timestamp {
     Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// Entries that nobody can read any more.
+fn missing(name: &str, from: (u64, u64), to: Option<(u64, u64)>) -> String {
+    let at = |realtime: u64| timestamp(realtime).rfc3339();
+    let until = to.map_or_else(String::new, |(_, realtime)| format!(" to {}", at(realtime)));
+    let numbers = match to {
+        Some((seqnum, _)) if seqnum >= from.0 => format!(" (numbers {} to {seqnum})", from.0),
+        _ => String::new(),
+    };
+    format!(
+        "entries from {}{until}{numbers} were deleted before they were read: they followed in or after {name}",
+        at(from.1)
+    )
 }
 
 /// `-- Boot <id> --`, as journalctl writes it between two boots.

@@ -11,6 +11,9 @@ use crate::logs::outlet::Flow;
 use crate::logs::pace::Pace;
 use crate::notice::Notices;
 
+use contact::Contact;
+
+pub mod contact;
 pub mod trail;
 pub mod listing;
 pub mod query;
@@ -40,6 +43,8 @@ pub struct Node<'a> {
     pub server_limit: Duration,
     /// At which pace its log is followed, once it was read to its end.
     pub follow: Option<&'a Pace>,
+    /// What its answers are, and what they have told.
+    pub contact: &'a Contact,
 }
 
 /// A machine whose log is read, as far as it takes to speak of it.
@@ -62,6 +67,8 @@ pub struct Want {
     pub dated: bool,
     /// Whether bytes may go out as they come where nothing has to be looked at.
     pub raw: bool,
+    /// Whether more is wanted of an entry than its text and its time.
+    pub fields: bool,
 }
 
 impl<'a> Node<'a> {
@@ -74,6 +81,7 @@ impl<'a> Node<'a> {
     async fn get(&self, request: Request) -> Result<Response> {
         let mut answer = self.client.get(request).await?;
         answer.body.limit_silence(self.server_limit + self.server_limit / 2);
+        self.contact.answered(self.machine(), &answer);
         Ok(answer)
     }
 }

@@ -21,7 +21,7 @@ use crate::logs::source::query::{Found, Query, Texts};
 use crate::logs::source::rotated::Log;
 use crate::logs::source::text::{self, Known, QUERY_OFF, Wanted};
 use crate::logs::source::{Node, Want, check_severity_was_seen, check_time_was_seen};
-use crate::logs::unit::{Home, KUBELET};
+use crate::logs::unit::{Holds, Home, KUBELET};
 
 pub use crate::logs::source::listing::list;
 
@@ -85,7 +85,10 @@ impl What<'_> {
 pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
     let mut remote = None;
     if !what.anchors.is_empty() {
-        remote = anchor::resolve(node, what.anchors, what.boot, filter).await?;
+        match anchor::resolve(node, what.anchors, what.boot, filter).await? {
+            Some(opened) => remote = opened,
+            None => return Ok(false),
+        }
     }
     if !what.paths.is_empty() {
         let mut logs = Vec::new();
@@ -148,17 +151,26 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 Some(Boot::Back(back)) => Some(*back),
                 _ => None,
             };
-            let kubelet = [KUBELET.to_owned()];
+            let mut kubelet = [KUBELET.to_owned()];
             let mut followed: Option<Query<'_>> = None;
             let taken = match wanted {
                 Wanted::Units(units) => {
                     let query = followed.insert(Query::new(node, units).texts(texts).boot(back));
                     Taken::Found(query.read(want, filter, out).await?)
                 }
-                // Of the kubelet alone: who runs it is not looked for again.
+                // Who runs it is found first: it is not looked for again.
                 Wanted::Kubelet if node.follow.is_some() => {
-                    let query = followed.insert(Query::new(node, &kubelet).texts(texts).boot(back));
-                    Taken::Found(query.read(want, filter, out).await?)
+                    let home = home::now(node, filter).await?;
+                    if home.holds == Holds::Supervisor {
+                        Taken::Supervised(home)
+                    } else {
+                        if home.unit != KUBELET {
+                            home::choose(node.machine(), home, &format!("unit {}", home.unit), filter);
+                            home.unit.clone_into(&mut kubelet[0]);
+                        }
+                        let query = followed.insert(Query::new(node, &kubelet).texts(texts).boot(back));
+                        Taken::Found(query.read(want, filter, out).await?)
+                    }
                 }
                 Wanted::Kubelet | Wanted::Kernel => home::read(node, texts, back, want, filter, out).await?,
             };
@@ -169,6 +181,14 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
             match found {
                 Found::Log { anything } => {
                     node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
+                    let of_kubelet = match wanted {
+                        Wanted::Kubelet => filter.kubelet.is_none(),
+                        Wanted::Units(units) => units.iter().any(|unit| unit == KUBELET),
+                        Wanted::Kernel => false,
+                    };
+                    if of_kubelet && want.last != Some(0) {
+                        home::warn_of_cgroup(node).await;
+                    }
                     check_time_was_seen(filter, &wanted.names())?;
                     check_severity_was_seen(filter)?;
                     if let (Some(pace), Some(query)) = (node.follow, &mut followed) {
@@ -186,8 +206,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 }
                 Found::Absent(unit) if what.boot.is_some() => return Err(text::no_unit(&unit).into()),
                 Found::Listing(_) if what.choice == SourceChoice::Query => {
-                    let words =
-                        format!("the kubelet of {} offers no log query (it listed /var/log instead)", node.name);
+                    let words = "the kubelet offers no log query (it listed /var/log instead)";
                     return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
                 }
                 Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(text::no_unit(&unit).into()),
@@ -204,8 +223,14 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     (Some(html), known)
                 }
                 Found::TextFile(unit) if what.choice == SourceChoice::Query => {
-                    let words =
-                        format!("{unit} is a text file, for which the query takes neither window nor tail nor pattern");
+                    let words = match node.follow {
+                        Some(_) => {
+                            format!("the query shows none of a journal's entries of {unit}, so it can't follow it")
+                        }
+                        None => format!(
+                            "{unit} is a text file, for which the query takes neither window nor tail nor pattern"
+                        ),
+                    };
                     return Err(Error::usage(words).hint("leave --source out, or name the file with --path").into());
                 }
                 Found::TextFile(unit) => {

@@ -16,8 +16,8 @@ use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout};
-use crate::logs::line::Line;
-use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::line::{Line, is_marker};
+use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
 use crate::logs::source::trail::Trail;
@@ -54,6 +54,8 @@ const MOST_BOOTS: u32 = 16;
 const OLDEST_YEARS: i32 = 10;
 /// How often in a row an answer may break without having brought anything new.
 const MOST_FRUITLESS: u32 = 4;
+/// What a Windows node says of `boot`.
+const NO_BOOTS: &str = "not supported on Windows";
 
 /// What became of the reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub enum Found {
     },
     /// The query option is off: the kubelet listed /var/log instead.
     Listing(Bytes),
-    /// The unit is a text file under /var/log, for which the kubelet takes no options and has a limit of time, and whose
+    /// The unit is a text file under /var/log, or a Windows node's table that is to be followed, for which the kubelet takes no options and has a limit of time, and whose
     /// predecessors it does not know.
     TextFile(String),
     /// No journal knows the unit, and /var/log has no file of its name.
@@ -118,6 +120,8 @@ enum Asked {
 struct Pass {
     end: End,
     read: u64,
+    /// Whether anything was read that is none of a journal's.
+    foreign: bool,
     wanted: u64,
     first: Option<Timestamp>,
     /// With `last`: the entries to hand on.
@@ -242,7 +246,7 @@ impl<'a> Query<'a> {
             Passed::Log(pass) => pass,
             listing => return Ok(listing),
         };
-        let all = pass.read >= last || begun_before(&pass, filter) || self.boot.is_some();
+        let all = pass.read >= last || begun_before(&pass, filter) || self.boot.is_some() || pass.foreign;
         if all || !matches!(pass.end, End::Whole | End::Empty) {
             return Ok(Passed::Log(pass));
         }
@@ -261,7 +265,11 @@ impl<'a> Query<'a> {
         for boot in 1..=MOST_BOOTS {
             let parameters = Parameters { tail: Some(missing), boot: Some(boot), ..Parameters::default() };
             let mut all = Filter::default();
-            let Passed::Log(pass) = self.pass(&parameters, dated, &mut all, Some(0), None).await? else { break };
+            let passed = match self.pass(&parameters, dated, &mut all, Some(0), None).await {
+                Err(Halt::Failed(error)) if error.chain().contains(NO_BOOTS) => return Ok(Passed::Log(pass)),
+                passed => passed?,
+            };
+            let Passed::Log(pass) = passed else { break };
             if matches!(pass.end, End::Words(_)) {
                 // There is no such boot: the log has fewer entries than that.
                 break;
@@ -341,7 +349,14 @@ impl<'a> Query<'a> {
             Err(listing) => return Ok(Passed::Listing(listing)),
         };
         let first = stream.next(self).await?;
-        if self.texts == Texts::Left && first.as_deref().and_then(Head::of).is_some_and(|head| !is_journals(&head)) {
+        let head = first.as_deref().and_then(Head::of);
+        if self.texts == Texts::Left && head.is_some_and(|head| !is_journals(&head)) {
+            return Ok(Passed::Text);
+        }
+        let foreign =
+            !head.is_some_and(|head| is_journals(&head)) && first.as_deref().is_some_and(|p| !begins_with_marker(p));
+        if foreign && self.node.follow.is_some() {
+            // Where a table or a file stood when it was asked for again can't be told.
             return Ok(Passed::Text);
         }
         if want.raw && !dated && filter.is_empty() && last.is_none() {
@@ -357,12 +372,15 @@ impl<'a> Query<'a> {
             self.note(stream.head());
             let end = stream.end();
             self.trail = stream.into_trail().unwrap_or_default();
-            return Ok(Passed::Log(Pass { end, read: anything, wanted: anything, first: None, lines: Vec::new() }));
+            let (read, wanted) = (anything, anything);
+            return Ok(Passed::Log(Pass { end, read, foreign, wanted, first: None, lines: Vec::new() }));
         }
         let calendar = match &first {
             Some(piece) if dated => Some(self.calendar(parameters, piece).await?),
             _ => None,
         };
+        // Cut by the node to what is wanted, a table keeps its heading.
+        let last = last.filter(|keep| !foreign || *keep == 0 || parameters.tail != u64::try_from(*keep).ok());
         let mut sieve = Sieve::new(Continuation::Indented, calendar, filter, last);
         let mut next = first;
         let mut past = false;
@@ -393,7 +411,7 @@ impl<'a> Query<'a> {
         }
         let (read, wanted, first, last) = (sieve.read(), sieve.wanted(), sieve.first(), sieve.end());
         self.note(last);
-        Ok(Passed::Log(Pass { end, read, wanted, first, lines }))
+        Ok(Passed::Log(Pass { end, read, foreign, wanted, first, lines }))
     }
 
     /// What settles the years and zones of an answer that begins with `piece`.
@@ -464,8 +482,8 @@ impl<'a> Query<'a> {
         let (mut judge, mut filter) = (Judge::new(), Filter::default());
         let mut sieve =
             Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
-        let first_line = |text: &[u8]| text.split(|b| *b == b'\n').next().map(<[u8]>::to_vec);
-        let entry = first_line(entry);
+        // Of a very long line no more than a beginning may have come.
+        let entry = entry.split_inclusive(|b| *b == b'\n').next().unwrap_or_default();
         let limit = at.saturating_add(DISORDER).saturating_add(SUMMER_TIME);
         let mut ended = None;
         while ended.is_none() {
@@ -489,7 +507,7 @@ impl<'a> Query<'a> {
                 }
             }
             for line in sieve.ready() {
-                if first_line(&line.text) == entry {
+                if line.text.starts_with(entry) {
                     return Ok(Ok(true));
                 }
                 if line.at.is_some_and(|at| at > limit) {
@@ -556,7 +574,11 @@ impl<'a> Query<'a> {
         let request = Request::get(path::logs_query(self.node.name, &pairs)).encoding(Encoding::Identity);
         let answer = self.node.get(request).await?;
         if answer.status != 200 {
-            return Err(status::error_of(answer).await.into());
+            let error = status::error_of(answer).await;
+            return Err(match error.chain().contains(NO_BOOTS) {
+                true => error.hint("leave --boot out: --tail and --grep choose among a Windows node's events").into(),
+                false => error.into(),
+            });
         }
         if is_listing(&answer) {
             let mut listing = expect_listing(answer).await?;
@@ -599,6 +621,10 @@ fn first_entry(piece: &[u8]) -> Option<(&[u8], Head)> {
         from += length;
     }
     None
+}
+
+fn begins_with_marker(piece: &[u8]) -> bool {
+    is_marker(piece.split_inclusive(|b| *b == b'\n').next().unwrap_or_default())
 }
 
 /// Whether an entry is journalctl's, not a text file's: from such a one an answer can be continued.

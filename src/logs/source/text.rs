@@ -143,8 +143,18 @@ pub(super) async fn read(
         Wanted::Units(_) | Wanted::Kernel => format!(", the lines of {}", wanted.names()),
     };
     let paths: Vec<&str> = logs.iter().map(Log::path).collect();
-    node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, paths.join(", /var/log/")));
+    let tell = || {
+        node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, paths.join(", /var/log/")));
+    };
+    // Whether a file of many programs' lines has any of these shows only when it was read; the error tells it then.
+    let uncertain = !shared.is_empty() && node.follow.is_none();
+    if !uncertain {
+        tell();
+    }
     let anything = read_logs(node, &logs, want, filter, out).await?;
+    if uncertain && (anything || filter.saw_identifier) {
+        tell();
+    }
     // Known nowhere, or only filtered away?
     if !anything && !shared.is_empty() && !filter.saw_identifier {
         if filter.saw_supervisor
@@ -320,10 +330,10 @@ fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Er
     } else {
         "/var/log has no text file of it"
     };
-    let off = if known == Known::QueryOff {
-        format!("the kubelet of {} offers no log query; ", node.name)
-    } else {
-        String::new()
+    let off = match known {
+        Known::QueryOff => "the kubelet offers no log query; ",
+        Known::TextFile => "the query shows a table or a file, of which it can't tell what is new; ",
+        Known::NoUnit | Known::Nothing => "",
     };
     let list = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
     let hint = if known == Known::QueryOff { format!("{list}\n{QUERY_OFF}") } else { list };

@@ -74,9 +74,17 @@ impl<'a> Watch<'a> {
         self.gap.get_or_insert_with(|| Error::new(Kind::Partial, words));
     }
 
+    /// Says that nothing more will come, because the only boot that was asked for is over.
+    pub(super) fn say_boot_ended(&self, boot: &str) {
+        self.node.notices.note(format_args!(
+            "{}: boot {boot} has ended, and with it what --boot chose; without it the next boot is followed, too",
+            self.node.name
+        ));
+    }
+
     /// How following ends where nothing failed.
-    pub(super) fn end(self, anything: bool) -> Flow<bool> {
-        self.gap.map_or(Ok(anything), |gap| Err(gap.into()))
+    pub(super) fn end(self) -> Flow<()> {
+        self.gap.map_or(Ok(()), |gap| Err(gap.into()))
     }
 }
 

@@ -1,22 +1,27 @@
 //! New lines of a text file: what stands behind what was read, across rotation and truncation.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::{BEGINNING, File, Packing};
-use crate::error::Kind;
+use super::{BEGINNING, File, Packing, Stream};
+use crate::error::{Error, Kind};
 use crate::http::ranges::{Limits, Ranges, Wanted};
 use crate::kube::path;
 use crate::logs::filter::Filter;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::list;
-use crate::logs::source::rotation::rotations;
+use crate::logs::source::rotation::{Rotation, rotations};
 use crate::logs::source::watch::Watch;
 use crate::logs::source::{Node, Want};
 use crate::logs::split::Continuation;
 
 /// Bytes taken in one look; more is taken in the next.
 const MOST: u64 = 4 << 20;
+
+/// A file that was renamed is looked for so often before it counts as gone: names move while they are looked at.
+const SEARCHES: u32 = 2;
+/// Rotations gone through in one look.
+const MOVES: u32 = 100;
 
 /// The end of a line is looked for in so many last bytes.
 const LAST_LINE: u64 = 64 << 10;
@@ -95,13 +100,13 @@ impl File<'_> {
         out: &mut Outlet,
         mut watch: Watch<'_>,
     ) -> Flow<bool> {
-        let ranges = ranges(node);
         let mut anything = out.has_spoken();
         out.live();
+        let mut look = Look { node, ranges: ranges(node), want, filter, out };
         while watch.wait().await {
             let mut looked = Ok(false);
             for file in &mut files {
-                let one = look_at(node, &ranges, file, want, filter, out, &mut watch).await;
+                let one = look.look_at(file, &mut watch).await;
                 looked = match (looked, one) {
                     (Ok(before), Ok(brought)) => Ok(before || brought),
                     (Err(halt), _) | (Ok(_), Err(halt)) => Err(halt),
@@ -110,120 +115,213 @@ impl File<'_> {
             anything |= matches!(looked, Ok(true));
             watch.heard(looked)?;
         }
-        watch.end(anything)
+        watch.end().map(|()| anything)
     }
 }
 
-/// One look at one file: hands on whole lines only; whether there were any.
-async fn look_at(
-    node: &Node<'_>,
-    ranges: &Ranges,
-    file: &mut Followed,
+/// The looks at the files of one node.
+struct Look<'l, 'n> {
+    node: &'l Node<'n>,
+    ranges: Ranges,
     want: Want,
-    filter: &mut Filter,
-    out: &mut Outlet,
-    watch: &mut Watch<'_>,
-) -> Flow<bool> {
-    let mut anything = false;
-    loop {
-        let more = match file.look(node, ranges, MOST).await {
-            Ok(Behind::More(more, _)) => more,
-            Ok(Behind::Another) => {
-                anything |= drain(node, ranges, file, want, filter, out, watch).await?;
-                *file = Followed::new(&file.path);
-                continue;
+    filter: &'l mut Filter,
+    out: &'l mut Outlet,
+}
+
+impl Look<'_, '_> {
+    /// One look at one file: hands on whole lines only; whether there were any.
+    async fn look_at(&mut self, file: &mut Followed, watch: &mut Watch<'_>) -> Flow<bool> {
+        let mut anything = false;
+        let (mut searches, mut moves) = (0, 0);
+        loop {
+            match file.look(self.node, &self.ranges, MOST).await {
+                Ok(Behind::More(more, _)) => {
+                    let taken = self.hand_on(file, &more).await?;
+                    anything |= taken > 0;
+                    if taken == 0 || (more.len() as u64) < MOST {
+                        return Ok(anything);
+                    }
+                    continue;
+                }
+                Ok(Behind::Another) => {}
+                // Between its renaming and the first line of its successor there is no file of the name.
+                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => {}
+                Err(halt) => return Err(halt),
             }
-            // Between its renaming and the first line of its successor there is no file of the name.
-            Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && !file.beginning.is_empty() => {
-                return Ok(anything);
+            match self.move_on(file).await? {
+                Moved::On(brought) if moves < MOVES => {
+                    moves += 1;
+                    anything |= brought;
+                }
+                Moved::On(brought) => return Ok(anything || brought),
+                Moved::Nowhere(brought) => return Ok(anything || brought),
+                Moved::Lost if searches < SEARCHES => searches += 1,
+                Moved::Lost => {
+                    watch.lost(format!(
+                        "/var/log/{} was replaced or emptied, and what was written to it after byte {} is gone",
+                        file.path, file.offset
+                    ));
+                    *file = Followed::new(&file.path);
+                }
             }
-            Err(halt) => return Err(halt),
-        };
-        let taken = hand_on(node, file, &more, want, filter, out).await?;
-        anything |= taken > 0;
-        file.offset += taken;
-        if taken == 0 || (more.len() as u64) < MOST {
-            return Ok(anything);
         }
     }
-}
 
-/// Hands on the whole lines of what was read; gives how many bytes that were.
-async fn hand_on(
-    node: &Node<'_>,
-    file: &Followed,
-    more: &Bytes,
-    want: Want,
-    filter: &mut Filter,
-    out: &mut Outlet,
-) -> Flow<u64> {
-    // A line longer than a look is handed on in pieces.
-    let whole =
-        memchr::memrchr(b'\n', more).map_or(if more.len() as u64 == MOST { more.len() } else { 0 }, |end| end + 1);
-    if whole == 0 {
-        return Ok(0);
-    }
-    let dated = want.dated || filter.has_window();
-    let calendar = if dated { File::new(node, &file.path, Packing::Plain).clock().await? } else { None };
-    let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, None);
-    sieve.push(more.slice(..whole));
-    sieve.finish();
-    let lines = sieve.remainder();
-    out.lines(lines).await?;
-    Ok(whole as u64)
-}
-
-/// What was written to a file before another took its name: it is looked for among the file's rotations.
-async fn drain(
-    node: &Node<'_>,
-    ranges: &Ranges,
-    file: &Followed,
-    want: Want,
-    filter: &mut Filter,
-    out: &mut Outlet,
-    watch: &mut Watch<'_>,
-) -> Flow<bool> {
-    let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
-    let entries = list(node, folder).await?;
-    // Oldest first. It may have been rotated more than once since: what came between stands in the files after it.
-    let mut found = false;
-    let mut anything = false;
-    for rotation in rotations(&entries, name).all.iter().filter(|r| r.packing == Some(Packing::Plain)) {
-        let path = if folder.is_empty() { rotation.name.clone() } else { format!("{folder}/{}", rotation.name) };
-        let mut old = match found {
-            true => Followed::new(&path),
-            false => Followed { path, beginning: file.beginning.clone(), offset: file.offset },
+    /// Reads a file that was rotated to its end, and goes on to the one that was begun after it.
+    ///
+    /// Names move at any time: a file is known by its first bytes, and which one comes after it is only sure while it keeps its
+    /// place before and after the other was looked at.
+    async fn move_on(&mut self, file: &mut Followed) -> Flow<Moved> {
+        let node = self.node;
+        let (folder, name) = file.path.rsplit_once('/').map_or(("", &*file.path), |(folder, name)| (folder, name));
+        let (folder, name) = (folder.to_owned(), name.to_owned());
+        let rotated = rotations(&list(node, &folder).await?, &name).all;
+        // Of one whose first bytes were never seen nothing tells where it is.
+        if file.beginning.is_empty() {
+            return Ok(Moved::Nowhere(false));
+        }
+        let path = |rotation: &Rotation| match &*folder {
+            "" => rotation.name.clone(),
+            folder => format!("{folder}/{}", rotation.name),
         };
-        loop {
-            let more = match old.look(node, ranges, MOST).await {
-                Ok(Behind::More(more, _)) => more,
-                Ok(Behind::Another) => break,
-                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => break,
-                Err(halt) => return Err(halt),
-            };
-            found = true;
-            let is_last = (more.len() as u64) < MOST;
-            // Nothing will end its last line any more.
-            let mut ended = more.to_vec();
-            if is_last && !ended.is_empty() && !ended.ends_with(b"\n") {
-                ended.push(b'\n');
-            }
-            let taken = hand_on(node, &old, &Bytes::from(ended), want, filter, out).await?;
-            anything |= taken > 0;
-            old.offset += taken.min(more.len() as u64);
-            if is_last {
+        let mut found = None;
+        for (nth, rotation) in rotated.iter().enumerate().rev() {
+            let Some(packing) = rotation.packing else { continue };
+            if is_there(node, file, &path(rotation), packing).await? {
+                found = Some((nth, packing));
                 break;
             }
         }
+        let Some((nth, packing)) = found else { return Ok(Moved::Lost) };
+        let old = rotated.get(nth).map(path).unwrap_or_default();
+        let (after, packing_after) = match rotated.get(nth + 1) {
+            Some(next) => (path(next), next.packing),
+            None => (file.path.clone(), Some(Packing::Plain)),
+        };
+        let Some(packing_after) = packing_after else { return Ok(Moved::Lost) };
+        let next = match File::new(node, &after, packing_after).look().await {
+            Ok(look) => look.beginning,
+            Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => Bytes::new(),
+            Err(halt) => return Err(halt),
+        };
+        // Whoever writes to the next one writes to this one no more.
+        let over = !next.is_empty();
+        let anything = match self.drain(file, (&old, packing), over).await {
+            Ok(Some(anything)) => anything,
+            Ok(None) => return Ok(Moved::Lost),
+            Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => return Ok(Moved::Lost),
+            Err(halt) => return Err(halt),
+        };
+        let same = rotations(&list(node, &folder).await?, &name).all == rotated;
+        if !same || !is_there(node, file, &old, packing).await? {
+            // It was rotated again: where it is now is looked for anew.
+            return Ok(Moved::On(anything));
+        }
+        // As long as that is empty it may be renamed unseen.
+        if !over {
+            return Ok(Moved::Nowhere(anything));
+        }
+        (file.beginning, file.offset) = (next, 0);
+        Ok(Moved::On(anything))
     }
-    if found {
-        return Ok(anything);
+
+    /// Hands on the rest of a file that was rotated; whether it was of use, or `None` if it is not there any more.
+    async fn drain(&mut self, file: &mut Followed, (path, packing): (&str, Packing), over: bool) -> Flow<Option<bool>> {
+        let node = self.node;
+        let mut anything = false;
+        let mut rest = BytesMut::new();
+        if packing == Packing::Gzip {
+            let log = File::new(node, path, packing);
+            let mut stream = Stream::open(&log).await?;
+            if !stream.begins_with(&file.beginning).await? {
+                return Ok(None);
+            }
+            let mut before = file.offset;
+            while let Some(mut piece) = stream.next().await? {
+                let skipped = before.min(piece.len() as u64);
+                before -= skipped;
+                rest.extend_from_slice(&piece.split_off(usize::try_from(skipped).unwrap_or(usize::MAX)));
+                if rest.len() as u64 >= MOST {
+                    let taken = self.hand_on(file, &rest.clone().freeze()).await?;
+                    anything = true;
+                    rest = rest.split_off(usize::try_from(taken).unwrap_or(usize::MAX));
+                }
+            }
+        } else {
+            let mut old = Followed { path: path.to_owned(), beginning: file.beginning.clone(), offset: file.offset };
+            loop {
+                old.offset = file.offset;
+                let Behind::More(more, _) = old.look(node, &self.ranges, MOST).await? else { return Ok(None) };
+                if (more.len() as u64) < MOST {
+                    rest.extend_from_slice(&more);
+                    break;
+                }
+                self.hand_on(file, &more).await?;
+                anything = true;
+            }
+        }
+        // If it is over nothing will end its last line any more.
+        if !rest.is_empty() {
+            let end = rest.len() as u64 + file.offset;
+            if over && !rest.ends_with(b"\n") {
+                rest.extend_from_slice(b"\n");
+            }
+            anything |= self.hand_on(file, &rest.freeze()).await? > 0;
+            file.offset = file.offset.min(end);
+        }
+        Ok(Some(anything))
     }
-    watch.lost(format!(
-        "/var/log/{} was replaced or emptied, and what was written to it after byte {} is gone",
-        file.path, file.offset
-    ));
-    Ok(false)
+
+    /// Hands on the whole lines of what was read, which then counts as taken; gives how many bytes that were.
+    async fn hand_on(&mut self, file: &mut Followed, more: &Bytes) -> Flow<u64> {
+        // A line longer than a look is handed on in pieces.
+        let whole =
+            memchr::memrchr(b'\n', more).map_or(if more.len() as u64 >= MOST { more.len() } else { 0 }, |end| end + 1);
+        if whole == 0 {
+            return Ok(0);
+        }
+        let dated = self.want.dated || self.filter.has_window();
+        let calendar = match dated {
+            true => File::new(self.node, &file.path, Packing::Plain).clock().await.map_err(soon)?,
+            false => None,
+        };
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar, self.filter, None);
+        sieve.push(more.slice(..whole));
+        sieve.finish();
+        let lines = sieve.remainder();
+        self.out.lines(lines).await?;
+        file.offset += whole as u64;
+        Ok(whole as u64)
+    }
+}
+
+/// What became of a file whose name another one has.
+enum Moved {
+    /// It was read to its end, and the one after it comes now; whether that end was of use.
+    On(bool),
+    /// It was read to its end, and there is nothing after it yet.
+    Nowhere(bool),
+    /// It is not there any more.
+    Lost,
+}
+
+/// Whether this is the file that is followed.
+async fn is_there(node: &Node<'_>, file: &Followed, path: &str, packing: Packing) -> Flow<bool> {
+    match File::new(node, path, packing).look().await {
+        Ok(look) => Ok(look.beginning.starts_with(&file.beginning)),
+        Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => Ok(false),
+        Err(halt) => Err(halt),
+    }
+}
+
+/// Between two files of a name there is none: that passes.
+fn soon(halt: Halt) -> Halt {
+    match halt {
+        Halt::Failed(error) if error.kind() == Kind::NotFound => {
+            Error::new(Kind::Failed, "looking at its times").because(error).into()
+        }
+        halt => halt,
+    }
 }
 
 fn ranges(node: &Node<'_>) -> Ranges {

@@ -22,6 +22,9 @@ use super::find::{self, Missing};
 /// Bytes that may be fetched for one node's log: a journal's usual limit is a tenth of it.
 const BUDGET: u64 = 64 << 30;
 
+/// The largest header known, in bytes.
+const HEADER: u64 = 272;
+
 /// Where a journal's files are.
 #[derive(Debug)]
 pub(super) enum Place<'a> {
@@ -191,7 +194,13 @@ async fn fetch_all(
 ) -> Vec<(Need, Result<Answer>)> {
     let fetch = |(need, name): (Need, String)| async move {
         let url = path::logs_file(node.name, &format!("{folder}/{name}"));
-        let (lead, rest) = split(&need.ranges);
+        let (lead, rest) = match &*need.ranges {
+            // An answer that breaks off may be continued from the file's successor, which its header tells.
+            [first] if first.start == 0 && first.end > HEADER && is_active(&name) => {
+                (Some(0..HEADER), std::iter::once(HEADER..first.end).collect())
+            }
+            ranges => split(ranges),
+        };
         let wanted = Wanted { lead: lead.as_ref(), needs: &rest };
         let fetched = node.client.ranges(ranges, &url, wanted).await;
         (need, fetched.map(Answer::from))
@@ -215,6 +224,11 @@ impl From<Fetched> for Answer {
     fn from(fetched: Fetched) -> Self {
         Answer { size: fetched.size, leads: fetched.leads, pieces: fetched.segments.into_vec() }
     }
+}
+
+/// Whether a file of this name is written to.
+pub(super) fn is_active(name: &str) -> bool {
+    Name::parse(name).is_some_and(|name| name.is_active())
 }
 
 /// The header, where it is the first of several ranges, and the others: it then goes into every request.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Live, Met, Missing, Remote, Within, boot_marker, find, timestamp};
+use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
 use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
@@ -18,10 +18,13 @@ use crate::logs::pace::Pace;
 use crate::logs::source::home::{choose, out_of_reach};
 use crate::logs::source::pick::Instance;
 use crate::logs::source::text::Wanted;
-use crate::logs::source::watch::Watch;
 use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{Holds, Home, KUBELET};
 use crate::time::Timestamp;
+
+mod follow;
+
+use follow::AtBoot;
 
 /// What the journal had.
 #[derive(Debug)]
@@ -39,16 +42,13 @@ pub enum Found {
     Supervised(&'static Home),
 }
 
-/// Lines handed on together.
+/// Lines handed on together, and bytes.
 const BATCH: usize = 512;
+const BATCH_BYTES: usize = 256 << 10;
+/// Bytes of text held of the last entries. If they have more they are read a second time, in their order.
+const MOST_HELD: usize = 12 << 20;
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
-/// Lines taken in one look; the next goes on from there.
-const MOST_NEW: usize = 20_000;
-/// How often a look is begun again because the journal was rotated meanwhile.
-const MOST_ROTATIONS: u32 = 4;
-/// How far a clock may be set back while a log is followed without an entry being overlooked, in µs.
-const CLOCK_STEP: u64 = 3_600_000_000;
 /// journald's message id for lines that it dropped because a unit wrote too many.
 const SUPPRESSED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 
@@ -89,12 +89,12 @@ pub async fn read_from(
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<Found> {
-    let boot = match part.boot {
+    let named = match part.boot {
         // What the kernel said before the last start is asked for by name.
         None if matches!(wanted, Wanted::Kernel) => Some(&Boot::Back(0)),
         boot => boot,
     };
-    let boot = match boot {
+    let boot = match named {
         Some(boot) => Some(remote.within(boot).await?),
         None => None,
     };
@@ -110,14 +110,20 @@ pub async fn read_from(
     let newest = reading.newest;
     let found = match (wanted, part.instance) {
         (Wanted::Kubelet, Instance::Current) if !reading.has_identifiers => {
-            reading.elsewhere(newest, anything, out).await?
+            reading.elsewhere(newest, anything, follow.is_some(), out).await?
         }
         _ => None,
     };
     if let Some(pace) = follow
         && !matches!(found, Some(Found::Supervised(_)))
     {
-        anything |= reading.follow(pace, out).await?;
+        // The kernel's messages are this boot's only as long as nothing else is said.
+        let at_boot = match boot {
+            Some(boot) if part.boot.is_some() => AtBoot::End(boot.id),
+            _ => AtBoot::GoOn,
+        };
+        reading.follow(pace, at_boot, out).await?;
+        anything |= out.has_spoken();
     }
     reading.conclude();
     let found = match found {
@@ -158,9 +164,9 @@ struct Reading<'r, 'a, 'f> {
     newest: Option<Timestamp>,
     /// Entries that journald dropped.
     suppressed: u64,
-    /// What is read, and the last entry of it that was met.
+    /// What is read, and the same of whatever boot.
     matches: Matches,
-    last: Option<Position>,
+    of_any_boot: Matches,
     node: Machine<'a>,
 }
 
@@ -181,7 +187,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             newest: None,
             suppressed: 0,
             matches: Matches::all(),
-            last: None,
+            of_any_boot: Matches::all(),
             node,
         }
     }
@@ -190,7 +196,8 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
     async fn run(&mut self, entries: Option<AnyOf>, out: &mut Outlet) -> Flow<bool> {
         let boot = self.within.map(|boot| AnyOf::boot(boot.id));
         let identifiers = self.filter.identifiers.iter().map(|name| AnyOf::identifier(name)).reduce(AnyOf::or);
-        let matches = entries.into_iter().chain(identifiers).chain(boot).fold(Matches::all(), Matches::and);
+        self.of_any_boot = entries.into_iter().chain(identifiers).fold(Matches::all(), Matches::and);
+        let matches = boot.into_iter().fold(self.of_any_boot.clone(), Matches::and);
         let micros = |at: Option<Timestamp>| at.map(|at| u64::try_from(at.as_micros()).unwrap_or(0));
         self.matches = matches.clone();
         let query = Query { since: micros(self.since), until: micros(self.until), ..Query::new(matches) };
@@ -201,26 +208,27 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
             }
             Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
-            None => self.forwards(query, out).await,
+            None => self.forwards(query, usize::MAX, out).await,
         };
         self.filter.identifiers = identifiers;
         done
     }
 
-    /// All of them, as they come.
-    async fn forwards(&mut self, query: Query, out: &mut Outlet) -> Flow<bool> {
+    /// At most so many of them, as they come.
+    async fn forwards(&mut self, query: Query, most: usize, out: &mut Outlet) -> Flow<bool> {
         self.remote.ask(query);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
         let mut lines = Vec::new();
-        let mut anything = false;
-        loop {
+        let (mut anything, mut bytes, mut taken) = (false, 0, 0);
+        while taken < most {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
                     if let Some(line) = self.wanted(entry, &mut kubelet) {
                         self.mark(&line, &mut lines);
-                        lines.push(line);
+                        (bytes, taken) = (bytes + line.text.len(), taken + 1);
+                        lines.push(self.lightened(line));
                     }
-                    if lines.len() < BATCH {
+                    if lines.len() < BATCH && bytes < BATCH_BYTES {
                         continue;
                     }
                     None
@@ -230,9 +238,10 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 Err(needs) => Some(needs),
             };
             anything |= !lines.is_empty();
+            bytes = 0;
             match needs {
                 // What is at hand goes out while the rest is on its way.
-                Some(needs) if lines.is_empty() || self.remote.unsure => {
+                Some(needs) if lines.is_empty() || self.remote.journal.is_held() => {
                     out.lines(std::mem::take(&mut lines)).await?;
                     self.remote.fetch(needs).await?;
                 }
@@ -254,22 +263,41 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 
     /// The last of them, read from the end.
     async fn backwards(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
-        let whole = !self.filter.looks_at_content();
-        let limit = whole.then_some(last);
-        let query = Query { order: Order::NewestFirst, limit, expect: Some(last.saturating_mul(2)), ..query };
-        self.remote.ask(query);
+        // Who looks into entries takes some of them only.
+        let (limit, expect) = match self.filter.looks_at_content() {
+            true => (None, Some(last.saturating_mul(2))),
+            false => (Some(last), None),
+        };
+        let query = Query { order: Order::NewestFirst, limit, expect, ..query };
+        self.remote.ask(query.clone());
         let mut newest_first: Vec<Line> = Vec::new();
-        while newest_first.len() < last {
+        let (mut taken, mut bytes, mut oldest, suppressed) = (0, 0, None, self.suppressed);
+        while taken < last {
             match self.remote.next().await? {
-                Met::Entry(entry) => newest_first.extend(self.wanted(entry, &mut None)),
+                Met::Entry(entry) => {
+                    let position = entry.position;
+                    let Some(line) = self.wanted(entry, &mut None) else { continue };
+                    (taken, bytes, oldest) = (taken + 1, bytes + line.text.len(), Some(position));
+                    if bytes > MOST_HELD {
+                        newest_first = Vec::new();
+                    } else {
+                        newest_first.push(self.placed(line));
+                    }
+                }
                 Met::Value(_) => {}
                 Met::End => break,
             }
         }
+        if let Some(oldest) = oldest.filter(|_| bytes > MOST_HELD) {
+            self.suppressed = suppressed;
+            let before = Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest };
+            let (order, after) = (Order::OldestFirst, Some(before));
+            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, taken, out).await;
+        }
         let mut lines = Vec::with_capacity(newest_first.len());
         for line in newest_first.into_iter().rev() {
             self.mark(&line, &mut lines);
-            lines.push(line);
+            lines.push(self.lightened(line));
         }
         let anything = !lines.is_empty();
         out.lines(lines).await?;
@@ -283,7 +311,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let mut kept = std::collections::VecDeque::new();
         loop {
             match self.remote.next().await? {
-                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet)),
+                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet).map(|line| self.placed(line))),
                 Met::Value(_) => {}
                 Met::End => break,
             }
@@ -294,7 +322,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let mut lines = Vec::with_capacity(kept.len());
         for line in kept {
             self.mark(&line, &mut lines);
-            lines.push(line);
+            lines.push(self.lightened(line));
         }
         let anything = !lines.is_empty();
         out.lines(lines).await?;
@@ -302,104 +330,16 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         Ok(anything)
     }
 
-    /// What is written from now on, until the window's end.
-    async fn follow(&mut self, pace: &Pace, out: &mut Outlet) -> Flow<bool> {
-        let mut watch = Watch::new(self.node, pace, self.until);
-        let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
-        let began = self.node.clock.now();
-        let mut anything = false;
-        let mut damages = self.remote.damaged.len();
-        // Of the files that are written to, what was known when they were read last.
-        let mut seen = None;
-        out.live();
-        while watch.wait().await {
-            let looked = self.look(began, &mut seen, &mut kubelet, out).await;
-            anything |= matches!(looked, Ok(true));
-            for damage in self.remote.damaged.get(damages..).unwrap_or_default() {
-                watch.lost(damage.clone());
-            }
-            damages = self.remote.damaged.len();
-            watch.heard(looked)?;
-        }
-        watch.end(anything)
-    }
-
-    /// Hands on what was written since the last look, if anything was; whether anything of it was wanted.
-    async fn look(
-        &mut self,
-        began: Timestamp,
-        seen: &mut Option<Vec<Live>>,
-        kubelet: &mut Option<KubeletLines>,
-        out: &mut Outlet,
-    ) -> Flow<bool> {
-        // A few hundred bytes tell whether anything was.
-        let live = self.remote.live().await?;
-        if seen.as_ref() == Some(&live) {
-            return Ok(false);
-        }
-        let (last, boot) = (self.last, self.boot);
-        for attempt in 1.. {
-            let names = self.remote.relist().await?;
-            let read = self.read_new(began, kubelet).await;
-            // A file that was full is renamed and another has its name: what was read under that name after it was listed
-            // may be the wrong one.
-            if self.remote.names().await? == names || attempt == MOST_ROTATIONS {
-                let (lines, whole) = read?;
-                let anything = !lines.is_empty();
-                out.lines(lines).await?;
-                *seen = whole.then_some(live);
-                return Ok(anything);
-            }
-            (self.last, self.boot) = (last, boot);
-        }
-        Ok(false)
-    }
-
-    /// What stands behind the last known entry, wherever it is by now; whether that is all there is.
-    async fn read_new(&mut self, began: Timestamp, kubelet: &mut Option<KubeletLines>) -> Flow<(Vec<Line>, bool)> {
-        let micros = |at: Timestamp| u64::try_from(at.as_micros()).ok();
-        let since = self.last.map_or(micros(began), |last| Some(last.realtime.saturating_sub(CLOCK_STEP)));
-        let until = self.until.and_then(micros);
-        let query = Query { since, until, after: self.last, ..Query::new(self.matches.clone()) };
-        self.remote.ask(query);
-        let identifiers = std::mem::take(&mut self.filter.identifiers);
-        let mut lines = Vec::new();
-        let mut whole = false;
-        let met = loop {
-            match self.remote.next().await {
-                Ok(Met::Entry(entry)) => {
-                    if let Some(line) = self.wanted(entry, kubelet) {
-                        self.mark(&line, &mut lines);
-                        lines.push(line);
-                    }
-                    if lines.len() >= MOST_NEW {
-                        break Ok(());
-                    }
-                }
-                Ok(Met::Value(_)) => {}
-                Ok(Met::End) => {
-                    whole = true;
-                    break Ok(());
-                }
-                Err(halt) => break Err(halt),
-            }
-        };
-        self.filter.identifiers = identifiers;
-        met.map(|()| (lines, whole))
-    }
-
     /// An entry as a line, if it is wanted.
     fn wanted(&mut self, entry: Arc<Entry>, kubelet: &mut Option<KubeletLines>) -> Option<Line> {
         let taken = timestamp(entry.position.realtime);
         self.newest = self.newest.max(Some(taken));
-        if self.last.is_none_or(|last| entry.position.compare(&last).is_gt()) {
-            self.last = Some(entry.position);
-        }
         if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED) {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
         }
-        let mut text = Vec::new();
+        // Time, host and writer stand before the message. What is too much room would be held as long as the text.
+        let mut text = Vec::with_capacity(entry.message().map_or(0, <[u8]>::len).saturating_add(80));
         short_precise(&entry, &mut text);
         let text = Bytes::from(text);
         let head = Head::of(&text);
@@ -410,6 +350,19 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         // An entry without a message prints nothing; journalctl's -n counts it all the same, and no pattern fits it.
         let bare = line.text.is_empty() && self.filter.looks_at_content();
         (!bare && self.filter.judge(&line) == Verdict::Keep).then_some(line)
+    }
+
+    /// Without its fields where only its text is wanted: many are held until the last node has spoken.
+    fn lightened(&self, line: Line) -> Line {
+        Line { entry: line.entry.filter(|_| self.want.fields), ..line }
+    }
+
+    /// The same, but for its place, which tells of its boot.
+    fn placed(&self, mut line: Line) -> Line {
+        if let Some(entry) = line.entry.take_if(|_| !self.want.fields) {
+            line.entry = Some(Arc::new(Entry { position: entry.position, fields: Vec::new() }));
+        }
+        line
     }
 
     /// Puts journalctl's line between two boots where one ended.
@@ -428,17 +381,30 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
     }
 
     /// The kubelet, where the unit of its name has nothing or ended long ago: another unit may run it.
-    async fn elsewhere(&mut self, newest: Option<Timestamp>, anything: bool, out: &mut Outlet) -> Flow<Option<Found>> {
+    async fn elsewhere(
+        &mut self,
+        newest: Option<Timestamp>,
+        anything: bool,
+        followed: bool,
+        out: &mut Outlet,
+    ) -> Flow<Option<Found>> {
         let now = self.node.clock.now();
         let end = self.until.unwrap_or(now).min(self.within.map_or(now, |boot| boot.last));
         let old = newest.is_none_or(|newest| newest < end.saturating_sub(QUIET));
         if self.want.last == Some(0) || anything && !old {
             return Ok(None);
         }
-        let Some((home, at)) = self.remote.home(self.within.map(|boot| boot.id)).await? else { return Ok(None) };
-        if home.unit == KUBELET || newest.is_some_and(|newest| at <= newest) {
+        // What is followed goes on from what was read.
+        let read = followed.then(|| self.remote.put_aside());
+        let home = self.remote.home(self.within.map(|boot| boot.id)).await?;
+        let newer = |at: Timestamp| newest.is_none_or(|newest| at > newest);
+        let Some((home, _)) = home.filter(|(home, at)| home.unit != KUBELET && newer(*at)) else {
+            if let Some(read) = read {
+                self.remote.fetched.clear();
+                self.remote.journal = read;
+            }
             return Ok(None);
-        }
+        };
         if home.holds == Holds::Supervisor {
             return match anything {
                 false => Ok(Some(Found::Supervised(home))),

@@ -6,11 +6,14 @@ use std::time::Duration;
 use super::stream::Stream;
 use super::{DISORDER, Parameters, Query};
 use crate::error::{Error, Kind};
+use crate::journal::Id;
+use crate::kube::node;
 use crate::logs::calendar::{Anchor, Calendar};
 use crate::logs::filter::Filter;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::pace::Pace;
 use crate::logs::sieve::Sieve;
+use crate::logs::source::trail::Trail;
 use crate::logs::source::watch::Watch;
 use crate::logs::split::Continuation;
 use crate::logs::verdict::{End, Words};
@@ -33,13 +36,24 @@ impl Query<'_> {
             }
             _ => None,
         };
+        let booted = self.boot_now().await;
+        let mut failing = false;
         out.live();
         while watch.wait().await {
-            let looked = self.look(&mut at, began, filter, out).await;
+            let looked = self.look(&mut at, began, filter, &mut watch, out).await;
             anything |= matches!(looked, Ok(true));
+            let failed = looked.is_err();
             watch.heard(looked)?;
+            // A node that was started anew did not answer for a while.
+            if std::mem::replace(&mut failing, failed)
+                && !failed
+                && let Some(ended) = self.boot_ended(booted).await
+            {
+                watch.say_boot_ended(&ended.to_string());
+                break;
+            }
         }
-        watch.end(anything)
+        watch.end().map(|()| anything)
     }
 
     async fn look(
@@ -47,6 +61,7 @@ impl Query<'_> {
         at: &mut Option<Timestamp>,
         began: Timestamp,
         filter: &mut Filter,
+        watch: &mut Watch<'_>,
         out: &mut Outlet,
     ) -> Flow<bool> {
         let from = at.unwrap_or(began).saturating_sub(DISORDER);
@@ -63,9 +78,21 @@ impl Query<'_> {
         let calendar = Calendar::new(0, Anchor::NotBefore(from));
         let mut sieve = Sieve::new(Continuation::Indented, Some(calendar), filter, None);
         let mut anything = false;
-        while let Some(piece) = stream.next(self).await? {
-            if !sieve.push(piece) {
-                break;
+        loop {
+            match stream.next(self).await {
+                Ok(Some(piece)) if sieve.push(piece.clone()) => {}
+                Ok(_) => break,
+                Err(_) if stream.has_lost_its_place() => {
+                    // What is left of the log comes with the next look.
+                    let last = at.map_or_else(String::new, |at| format!(" of {}", at.rfc3339()));
+                    watch.lost(format!(
+                        "the entry{last} that was read last is not in the log any more; some that followed it may have been \
+                         deleted with it"
+                    ));
+                    self.trail = Trail::default();
+                    return Ok(true);
+                }
+                Err(halt) => return Err(halt),
             }
         }
         sieve.finish();
@@ -83,5 +110,17 @@ impl Query<'_> {
             self.trail = trail;
         }
         Ok(anything)
+    }
+
+    /// The node's boot where only that is followed, as far as the node's object tells it.
+    async fn boot_now(&self) -> Option<Id> {
+        self.boot?;
+        node::get(self.node.client, self.node.name).await.ok()?.status.node_info.boot_id.parse().ok()
+    }
+
+    /// The boot that was followed, if the node is in another one now.
+    async fn boot_ended(&self, followed: Option<Id>) -> Option<Id> {
+        let now = self.boot_now().await?;
+        followed.filter(|followed| *followed != now)
     }
 }

@@ -17,6 +17,8 @@ pub struct Newest {
     pub at: Option<Timestamp>,
     /// The units that the journal does not know.
     pub absent: Vec<String>,
+    /// Whether the query is off, so that none of it was asked.
+    pub off: bool,
 }
 
 impl Query<'_> {
@@ -34,7 +36,7 @@ impl Query<'_> {
     pub async fn look_up(&mut self) -> Flow<Newest> {
         let parameters = Parameters { tail: Some(1), ..Parameters::default() };
         let Ok(mut stream) = Stream::open(self, parameters).await? else {
-            return Ok(Newest { at: None, absent: self.units.to_vec() });
+            return Ok(Newest { at: None, absent: self.units.to_vec(), off: true });
         };
         let mut text = Vec::new();
         while let Some(piece) = stream.next(self).await? {
@@ -51,7 +53,7 @@ impl Query<'_> {
             End::Words(_) => self.units.to_vec(),
             End::Whole | End::Empty | End::MidLine => Vec::new(),
         };
-        Ok(Newest { at: self.newest, absent })
+        Ok(Newest { at: self.newest, absent, off: false })
     }
 
     /// Remembers how new an entry is.

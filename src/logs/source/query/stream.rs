@@ -30,6 +30,8 @@ pub(super) struct Stream {
     /// When the last entry was written, as far as it had to be known.
     reached: Option<Timestamp>,
     end: Option<End>,
+    /// Whether the place it was to go on from is not in the log any more.
+    lost: bool,
 }
 
 impl Stream {
@@ -52,6 +54,7 @@ impl Stream {
                 fruit: false,
                 reached: None,
                 end: None,
+                lost: false,
             }),
         })
     }
@@ -59,6 +62,11 @@ impl Stream {
     /// What the answer turned out to be, after [`Stream::next`] gave `None`.
     pub(super) fn end(&mut self) -> End {
         self.end.take().unwrap_or(End::Whole)
+    }
+
+    /// Whether it failed because the place it was to go on from is not in the log any more.
+    pub(super) fn has_lost_its_place(&self) -> bool {
+        self.lost
     }
 
     /// How the last entry begins that was handed on.
@@ -141,6 +149,7 @@ impl Stream {
         if let Some(mut skip) = self.skip.take() {
             skip.finish().into_iter().for_each(|piece| self.enqueue(piece));
             if !skip.found() && !at_limit && !mid_line && !matches!(end, End::Words(_)) {
+                self.lost = true;
                 let words =
                     "the log changed while it was read, and the place reached in it is gone; lines may be missing";
                 return Err(Error::new(Kind::Partial, words).hint("ask again, for a window that begins later").into());

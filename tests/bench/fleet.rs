@@ -1,0 +1,169 @@
+//! Many nodes at once: the ends of thousands of logs, and long logs merged by time.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use crate::cluster::setup::Files;
+use crate::cluster::{Cluster, Credential, Mode, Node, Reader, Setup, Step};
+use crate::measure::{self, Sink};
+use crate::peer::Peer;
+use crate::report::{Bound, Figures, Held, Samples, Verdict, megabytes};
+use crate::support::journals::entries::MIDNIGHT;
+use crate::{Effort, access};
+
+const RUNS: usize = 3;
+const TAIL: usize = 10;
+/// Nodes whose logs are merged.
+const MERGED: usize = 100;
+/// Different logs among them.
+const LOGS: usize = 4;
+const LOG: &str = "bench.log";
+
+/// Reads the last entries of each of many nodes.
+pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut impl Write) -> io::Result<Verdict> {
+    let title = format!("The last {TAIL} entries of each of {} nodes, {RUNS} runs", effort.nodes);
+    let mut figures = Figures::new(title, &["wall s", "CPU s", "peak MB", "requests"]);
+    // The unit looked for and a journal decoded take several requests a node, and the journal's lines are long: that is shown,
+    // not judged.
+    for (words, source, more, judged) in [
+        ("canned answers", "query", &["-u", "kubelet"][..], true),
+        ("canned, unit looked for", "query", &[], false),
+        ("their journals", "journal", &[], false),
+    ] {
+        let query = source == "query";
+        let (files, mode) = if query { (Files::Bare, Mode::QUERY_ON) } else { (Files::Standard, Mode::QUERY_OFF) };
+        let node = |nth| Node::new(&format!("node-{nth:05}"), mode).reader(Reader::Script(canned));
+        let nodes = (0..effort.nodes).map(|nth| Node { files: files.clone(), ..node(nth) });
+        let cluster = Setup::new(nodes.collect()).start();
+        let place = folder.join(source);
+        let access = access(&cluster, &place, Credential::Token)?;
+        for peer in peers {
+            let args = [&["--all-nodes", "--tail", "10", "-q", "--source", source][..], more].concat();
+            let mut samples = Samples::default();
+            let before = cluster.requests().len();
+            for _ in 0..RUNS {
+                let run = measure::run_into(&mut peer.run(&access, &args), Sink::Pipe)?;
+                check(run.bytes, (effort.nodes * TAIL * 100) as u64, &peer.name)?;
+                samples.add(&run);
+                samples.peaked(run.peak);
+            }
+            let requests = (cluster.requests().len() - before) / RUNS;
+            let (wall, cpu) = (samples.wall_ms()[1], samples.cpu_ms()[1]);
+            let how = if judged { Bound::Must } else { Bound::Goal };
+            let held = vec![
+                Held { unit: "MB", value: mega(samples.peak), most: 48.0, how },
+                Held { unit: "ms CPU a node", value: cpu / effort.nodes as f64, most: 0.1, how },
+            ];
+            let cells = vec![
+                format!("{:.2}", wall / 1e3),
+                format!("{:.2}", cpu / 1e3),
+                megabytes(samples.peak),
+                requests.to_string(),
+            ];
+            figures.row(format!("{}: {words}", peer.name), cells, held);
+        }
+    }
+    figures.print(out)
+}
+
+/// What each node's journalctl says.
+fn canned(args: &[String]) -> Vec<Step> {
+    if args.iter().any(|arg| arg == "--field") {
+        return vec![Step::Print(Bytes::from_static(b"kubelet.service\n"))];
+    }
+    let line = "Nov 14 22:13:20.000000 node-7 kubelet[1203]: I1114 22:13:20.000000    1203 kubelet.go:2457] \"SyncLoop UPDATE\" source=\"api\" pods=[\"kube-system/proxy\"]\n";
+    let lines = (0..TAIL).map(|nth| line.replace(".000000", &format!(".{nth:06}")));
+    vec![Step::Print(Bytes::from(lines.collect::<String>()))]
+}
+
+/// Merges long logs of many nodes by time.
+pub(crate) fn measure_merge(
+    peers: &[&Peer],
+    effort: &Effort,
+    folder: &Path,
+    out: &mut impl Write,
+) -> io::Result<Verdict> {
+    let title = format!("Files of {MERGED} nodes, merged by time into a pipe");
+    let mut figures = Figures::new(title, &["wall s", "CPU s", "peak MB"]);
+    let mut verdict = Verdict::Met;
+    for times in [1, 10] {
+        let size = effort.merged * times;
+        let logs: Vec<_> = (0..LOGS).map(|nth| folder.join(format!("{times}-{nth}"))).collect();
+        for (nth, log) in logs.iter().enumerate() {
+            fs::create_dir_all(log)?;
+            write_log(&log.join(LOG), size, nth as u64)?;
+        }
+        let nodes =
+            (0..MERGED).map(|nth| Node::new(&format!("node-{nth:03}"), Mode::QUERY_OFF).files(&logs[nth % LOGS]));
+        let cluster: Cluster = Setup::new(nodes.collect()).start();
+        let place = folder.join(format!("config-{times}"));
+        let access = access(&cluster, &place, Credential::Token)?;
+        let all = size * MERGED as u64;
+        for peer in peers {
+            let args = ["--all-nodes", "--tail", "-1", "-q", "--path", LOG];
+            let run = measure::run_into(&mut peer.run(&access, &args), Sink::Pipe)?;
+            check(run.bytes, all, &peer.name)?;
+            let cpu = run.cpu.as_secs_f64();
+            let cells = vec![format!("{:.1}", run.wall.as_secs_f64()), format!("{cpu:.1}"), megabytes(run.peak)];
+            // A rate as its inverse, so that less is better here, too.
+            let held = vec![
+                Held { unit: "MB", value: mega(run.peak), most: 96.0, how: Bound::Must },
+                Held { unit: "s CPU for 250 MB", value: cpu / (all as f64 / 250e6), most: 1.0, how: Bound::Must },
+            ];
+            figures.row(format!("{}: {} MB each", peer.name, size / 1_000_000), cells, held);
+        }
+        for log in &logs {
+            fs::remove_dir_all(log)?;
+        }
+    }
+    verdict = verdict.and(figures.print(out)?);
+    Ok(verdict)
+}
+
+/// A kubelet's file of this size, over most of a day; each seed has times of its own.
+fn write_log(path: &Path, size: u64, seed: u64) -> io::Result<()> {
+    const LINE: u64 = 180;
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let lines = (size / LINE).max(1);
+    let mut written = 0;
+    let mut micros = 0;
+    for nth in 0.. {
+        micros = (80_000_000_000 / lines) * nth + seed * 7919 % (80_000_000_000 / lines);
+        let seconds = micros / 1_000_000;
+        let line = format!(
+            "I1114 {:02}:{:02}:{:02}.{:06}    1203 kubelet.go:2457] \"SyncLoop (PLEG): event for pod\" pod=\"default/web-{:06}\" event={{\"type\":\"ContainerStarted\",\"data\":\"{:016x}{:016x}\"}}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60,
+            micros % 1_000_000,
+            nth % 1_000_000,
+            nth.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            nth.wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        );
+        let line = &line[..line.len().min((size - written).saturating_sub(1) as usize)];
+        writeln!(file, "{line}")?;
+        written += line.len() as u64 + 1;
+        if written + 1 >= size {
+            break;
+        }
+    }
+    file.flush()?;
+    // A file is as old as its last line: that tells the zone of its times.
+    file.get_ref().set_modified(UNIX_EPOCH + Duration::from_micros(MIDNIGHT as u64 + micros))
+}
+
+fn mega(bytes: Option<u64>) -> f64 {
+    bytes.map_or(f64::MAX, |bytes| bytes as f64 / 1e6)
+}
+
+/// Whether there was as much as there must be at the least.
+fn check(bytes: Option<u64>, least: u64, name: &str) -> io::Result<()> {
+    match bytes {
+        Some(bytes) if bytes >= least - 2 * MERGED as u64 => Ok(()),
+        bytes => Err(io::Error::other(format!("{name} printed {bytes:?} bytes, not {least} or more"))),
+    }
+}

@@ -1,0 +1,81 @@
+//! More nodes than are read at the same time, and what a server has to bear at the most.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::{Written, merged, same, start, written};
+use crate::cluster::{Cluster, User};
+use crate::support::{program, run};
+
+/// Streams over one connection that an API server allows.
+const STREAMS: usize = 100;
+
+#[test]
+fn more_nodes_than_streams_are_merged_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(450, 8);
+    let wanted = merged(&written, 8);
+    for (at_once, most) in [(Some("50"), 50), (None, STREAMS)] {
+        let cluster = start(&written, folder.path(), []);
+        let mut args = vec!["--all-nodes", "--tail=-1", "-q"];
+        args.extend(at_once.map(|_| "--max-concurrency"));
+        args.extend(at_once);
+        let ran = run(&cluster.kubeconfig(User::Admin), args);
+        same(ran.expect(0, &[]).text(), &wanted);
+        let (connection, node) = cluster.most_at_once();
+        // Of one that has ended the server may hear a little later.
+        assert!(connection <= most + most / 10, "{connection} requests over one connection");
+        assert!(node <= 2, "{node} requests at one node");
+        assert!(cluster.connections() <= 5, "{} connections", cluster.connections());
+    }
+}
+
+/// How often each node's log was asked for from a place within it.
+fn resumed(cluster: &Cluster) -> usize {
+    let within = |range: &str| range.strip_prefix("bytes=").is_some_and(|range| !range.starts_with(['0', '-']));
+    cluster.requests().iter().filter(|request| request.header("range").is_some_and(within)).count()
+}
+
+#[test]
+fn logs_that_do_not_fit_are_read_in_turns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(8, 9000);
+    let wanted = merged(&written, 8);
+    let cluster = start(&written, folder.path(), []);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let ran = run(&kubeconfig, ["--all-nodes", "--tail=-1", "--max-concurrency=2", "-q"]);
+    same(ran.expect(0, &[]).text(), &wanted);
+    assert!(resumed(&cluster) >= 8, "{} times one was left and taken up again", resumed(&cluster));
+    let (connection, _) = cluster.most_at_once();
+    assert!(connection <= 4, "{connection} requests over one connection");
+    // Where there is room for all of them nobody has to leave.
+    let before = resumed(&cluster);
+    let ran = run(&kubeconfig, ["--all-nodes", "--tail=-1", "-q"]);
+    same(ran.expect(0, &[]).text(), &wanted);
+    assert_eq!(resumed(&cluster), before);
+}
+
+#[test]
+fn followed_nodes_are_looked_at_no_more_often_than_was_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written: Vec<Written> = written(40, 2);
+    let cluster = start(&written, folder.path(), []);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let mut command = program();
+    command.arg("--kubeconfig").arg(&kubeconfig).args(["-f", "--all-nodes", "--source=file", "--max-qps=10", "-q"]);
+    let mut child = command.arg("--tail=-1").stdout(Stdio::piped()).spawn().expect("the binary runs");
+    // Once all is printed, all of them are followed.
+    let lines = merged(&written, 8).lines().count();
+    let printed = BufReader::new(child.stdout.take().expect("a pipe"));
+    assert_eq!(printed.lines().take(lines).filter(Result::is_ok).count(), lines);
+    let clock = kubelet_logs::clock::Clock::System;
+    let (began, before) = (clock.instant(), cluster.requests().len());
+    let log = |target: &str| target.ends_with("/kubelet.log");
+    let looks = cluster.wait_for(before + 30, |_| true)[before..].iter().filter(|request| log(&request.target)).count();
+    let lasted = clock.instant().saturating_duration_since(began);
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    // Ten a second, and one that was under way when counting began.
+    assert!(looks >= 20 && looks as f64 <= lasted.as_secs_f64() * 10.0 + 2.0, "{looks} looks in {lasted:?}");
+    assert!(cluster.most_at_once().1 <= 2, "{:?}", cluster.most_at_once());
+}
