@@ -523,7 +523,7 @@ fn quoting(input: &[u8]) -> u64 {
 /// Lines stay lines, whole or one by one; what is masked is shown, and stays masked.
 fn redact(input: &[u8]) -> u64 {
     let masked = Redactor::default().mask(input).into_owned();
-    if input.len() % 2 == 0 {
+    if input.len().is_multiple_of(2) {
         let (mut redactor, lines) = (Redactor::default(), input.split_inclusive(|byte| *byte == b'\n'));
         let pieces: Vec<u8> = lines.flat_map(|line| redactor.mask(line).into_owned()).collect();
         assert_eq!(masked, pieces);
