@@ -52,9 +52,11 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         what: "a proxy variable: Go takes LocalHost, in capitals, for another host than localhost",
         fits: |&Difference { case, theirs, ours, .. }| {
-            case.mentions("//LocalHost")
-                && theirs.proxy.as_ref().is_some_and(|asked| asked.contains("LocalHost"))
-                && ours.proxy.is_none()
+            ["LocalHost", "LOCALHOST"].iter().any(|name| {
+                case.mentions(&format!("//{name}"))
+                    && theirs.proxy.as_ref().is_some_and(|asked| asked.contains(name))
+                    && ours.proxy.is_none()
+            })
         },
     },
     Known {
