@@ -79,7 +79,7 @@ fn breaks(size: usize) -> Vec<What> {
     let mut breaks = vec![What::CutAfter(0), What::LyingLength(1000)];
     if size > 40 {
         // A kubelet that was killed: no last chunk, or RST_STREAM. Inside a time, and inside a line.
-        breaks.extend([What::CutAfter(10), What::CutAfter(size * 2 / 3), What::ResetAfter(size / 3 | 1)]);
+        breaks.extend([What::CutAfter(10), What::CutAfter(size * 2 / 3), What::ResetAfter((size / 3) | 1)]);
     }
     breaks
 }

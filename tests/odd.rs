@@ -67,7 +67,7 @@ fn a_link_out_of_var_log_is_followed_and_a_file_of_mode_000_is_readable() {
     file(root.path(), "secret.log", text);
     symlink(outside.path().join("elsewhere.log"), root.path().join("linked.log")).expect("a link");
     symlink(outside.path(), root.path().join("folder")).expect("a link");
-    std::fs::set_permissions(root.path().join("secret.log"), PermissionsExt::from_mode(0)).expect("a mode");
+    std::fs::set_permissions(root.path().join("secret.log"), PermissionsExt::from_mode(0o000)).expect("a mode");
     // A kubelet is root.
     let readable = std::fs::File::open(root.path().join("secret.log")).is_ok();
     if !readable {
