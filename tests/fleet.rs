@@ -1,6 +1,7 @@
 //! Several nodes in one run: which are read, in what order their lines come out, and what becomes of those that fail.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubelet_logs::time::Timestamp;
@@ -203,6 +204,49 @@ fn nodes_that_fail_hide_nothing_of_the_others() {
     let ran = run(&kubeconfig, ["nosuch,down", "--fail-fast", "--no-merge", "--max-concurrency=1"]);
     ran.expect(3, &["error: nosuch: "]);
     assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn the_time_for_a_run_ends_it_with_all_that_is_whole_and_names_who_hung() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(2, 5);
+    let nodes = written.iter().map(|node| {
+        write(node, &folder.path().join(&node.name));
+        Node::new(&node.name, Mode::QUERY_OFF).zone(ZONES[node.zone].0).files(&folder.path().join(&node.name))
+    });
+    // Not one that the API server gives up by itself.
+    let hung = Node::new("hung", Mode::QUERY_OFF).health(Health::Hung);
+    let cluster = Setup { handshake_limit: Duration::from_secs(600), ..Setup::new(nodes.chain([hung]).collect()) }.start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    // All at the same time: each of them waits.
+    let formats = [&[][..], &["--no-merge"], &["-ojsonl"], &["-ojson"], &["-oyaml"], &["-odigest"]];
+    let runs = formats.map(|format| {
+        let mut command = program();
+        command.arg("--kubeconfig").arg(&kubeconfig).args(["node-000,hung,node-001", "--timeout=5s"]).args(format);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
+    });
+    let printed = runs.map(|run| {
+        let ran = ran(run.wait_with_output().expect("an end"));
+        let told = "error: the run took longer than --timeout 5s; had not answered: hung\nhint: what was printed is";
+        ran.expect(3, &[told, "2 of 3 nodes read to the end"]).text().to_owned()
+    });
+    let [merged_text, parted, jsonl, json, yaml, digest] = printed;
+    same(&merged_text, &merged(&written, 8));
+    let text = |node: &Written| node.entries.iter().map(|(_, text)| text.as_str()).collect::<String>();
+    same(&parted, &format!("==> node-000 <==\n{}\n==> node-001 <==\n{}", text(&written[0]), text(&written[1])));
+    assert_eq!(jsonl.lines().count(), 10);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("a document");
+    let yaml: serde_json::Value = serde_yaml::from_str(&yaml).expect("a document");
+    for document in [json, yaml] {
+        for (number, node) in written.iter().enumerate() {
+            assert_eq!(document["responses"][number]["nodeName"], node.name);
+            assert_eq!(document["responses"][number]["logs"], text(node));
+        }
+        assert_eq!(document["errors"][0]["nodeName"], "hung");
+        assert_eq!(document["errors"][0]["error"], "the run took longer than --timeout 5s");
+        assert_eq!((&document["errors"][1], &document["summary"]["errorNodes"]), (&serde_json::Value::Null, &1.into()));
+    }
+    assert!(digest.starts_with("10 entries of 2 of 3 nodes (failed: hung), "), "{digest}");
 }
 
 #[test]

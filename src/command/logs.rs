@@ -4,7 +4,7 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::args::nodes::in_shard;
 use crate::args::{Format as Said, Nodes, Options, PodName};
@@ -18,7 +18,7 @@ use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
 use crate::kube::node::Metadata;
 use crate::kube::{Client, node, pod};
-use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Use, collect};
+use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Until, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
 use crate::logs::roster::Roster;
@@ -35,6 +35,7 @@ const AT_ONCE: usize = 64;
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
     // What was said is checked before anything is connected.
     let plan = plan(options, context.clock, &context.notices)?;
+    let deadline = options.timeout.map(|limit| context.clock.instant() + limit);
     let cluster = match options.from.is_empty() {
         true => match context.cluster(options).await? {
             Ok(cluster) => Some(cluster),
@@ -42,7 +43,6 @@ pub async fn run(options: &Options, context: &mut Context, output: &mut Output) 
         },
         false => None,
     };
-    let clock = context.clock;
     let mut file = match &options.write {
         Some(path) => Some(file(path, options, context)?),
         None => None,
@@ -50,11 +50,7 @@ pub async fn run(options: &Options, context: &mut Context, output: &mut Output) 
     let output = file.as_mut().unwrap_or(output);
     let single = options.nodes.one().is_some() || options.from.len() == 1;
     let notices = if single { context.notices.clone() } else { context.notices.gathering() };
-    let reading = read(options, cluster.as_ref(), plan, context, &notices, output);
-    let ended = match clock.within(options.timeout, reading).await {
-        Some(outcome) => outcome,
-        None => Err(out_of_time(options.timeout.unwrap_or_default())),
-    };
+    let ended = read(options, cluster.as_ref(), plan, context, &notices, output, deadline).await;
     notices.status("");
     notices.tell_gathered();
     let written = file.map_or(Ok(()), |mut file| file.finish());
@@ -102,11 +98,14 @@ async fn read(
     context: &mut Context,
     notices: &Notices,
     output: &mut Output,
+    deadline: Option<Instant>,
 ) -> Result<Outcome> {
+    let clock = context.clock;
     let mut interrupt = context.interrupt.clone();
     let (nodes, roster, origin) = tokio::select! {
         biased;
         signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
+        () = clock.until(deadline) => return Err(out_of_time(options.timeout.unwrap_or_default())),
         found = look(options, cluster, &mut plan, context) => found?,
     };
     let single = options.nodes.one().is_some() || options.from.len() == 1;
@@ -158,8 +157,8 @@ async fn read(
     };
     let on_terminal = output.is_terminal();
     let plan = Arc::new(plan);
-    let means = Means { origin, notices: notices.clone(), clock: context.clock };
-    let (began, started) = (context.clock.now(), context.clock.instant());
+    let means = Means { origin, notices: notices.clone(), clock };
+    let (began, started) = (clock.now(), clock.instant());
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
@@ -182,7 +181,8 @@ async fn read(
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
     let lanes = Lanes { nodes: nodes.clone(), roster, most: most_followed(options) };
     let mut shows_status = usage.tick.is_some();
-    let end = collect(&plan, lanes, usage, &means, &mut context.interrupt, |step| {
+    let until = Until { interrupt: &mut context.interrupt, deadline };
+    let end = collect(&plan, lanes, usage, &means, until, |step| {
         let flow = match step {
             Step::Joined(_, name) => {
                 format.joined(name);
@@ -195,7 +195,7 @@ async fn read(
                     notices.status("");
                     shows_status = false;
                 }
-                tally.bytes += event.bytes();
+                tally.heard(node, event.bytes());
                 let flow = format.event(node, mask.event(node, event));
                 if flow.is_continue() && format.is_cut(node) {
                     return Then::EndLane;
@@ -211,8 +211,16 @@ async fn read(
                 }
                 if failed && options.fail_fast { ControlFlow::Break(()) } else { flow }
             }
+            Step::Unfinished(node) => {
+                tally.unfinished.push(node);
+                let why = match options.timeout {
+                    Some(limit) if deadline.is_some_and(|at| at <= clock.instant()) => out_of_time(limit),
+                    _ => Error::new(Kind::Partial, "the run ended before the log did"),
+                };
+                format.ended(node, Err(&why))
+            }
             Step::Idle(progress) => {
-                let so_far = context.clock.instant().saturating_duration_since(started);
+                let so_far = clock.instant().saturating_duration_since(started);
                 if shows_status && so_far >= STATUS_AFTER {
                     notices.status(&status(progress, tally.nodes.len(), so_far));
                 }
@@ -222,7 +230,7 @@ async fn read(
         if flow.is_break() { Then::Stop } else { Then::GoOn }
     })
     .await;
-    let took = context.clock.instant().saturating_duration_since(started);
+    let took = clock.instant().saturating_duration_since(started);
     let cut = format.finish(took);
     let flushed = output.flush();
     notices.status("");
@@ -234,6 +242,7 @@ async fn read(
     }
     notices.tell_gathered();
     if let End::Interrupted(signal) = end {
+        tally.unfinished.clear();
         if !single {
             tally.sum_up(notices, took);
         }
@@ -245,6 +254,9 @@ async fn read(
         let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
         let place = if let [node] = &*nodes { node.clone() } else { format!("{} {}", nodes.len(), tally.of) };
         notices.note(format_args!("{place}: nothing matched{from}{to}"));
+    }
+    if matches!(end, End::OutOfTime) {
+        return tally.out_of_time(options, single, notices, took);
     }
     tally.outcome(single, notices, took)
 }
@@ -288,12 +300,33 @@ struct Tally {
     remedies: Vec<String>,
     /// What came of their logs.
     bytes: u64,
+    /// Those of which something came, where it matters; and those that were not read to their ends.
+    heard: Vec<bool>,
+    unfinished: Vec<usize>,
 }
 
 impl Tally {
     fn new(of: &'static str, nodes: &[String]) -> Self {
         let nodes = nodes.to_vec();
-        Tally { of, nodes, anything: 0, failures: Vec::new(), told: 0, remedies: Vec::new(), bytes: 0 }
+        Tally {
+            of,
+            heard: vec![false; nodes.len()],
+            nodes,
+            anything: 0,
+            failures: Vec::new(),
+            told: 0,
+            remedies: Vec::new(),
+            bytes: 0,
+            unfinished: Vec::new(),
+        }
+    }
+
+    /// So much has come of a node.
+    fn heard(&mut self, node: usize, bytes: u64) {
+        self.bytes += bytes;
+        if let Some(heard) = self.heard.get_mut(node) {
+            *heard = true;
+        }
     }
 
     fn count(&mut self, node: usize, how: Result<bool>) {
@@ -327,6 +360,38 @@ impl Tally {
         Ok(Outcome { exit: exit.exit_code() })
     }
 
+    /// The end of a run whose time was over: those that hung are named, so that the next run can do without them.
+    fn out_of_time(
+        mut self,
+        options: &Options,
+        single: bool,
+        notices: &Notices,
+        took: Duration,
+    ) -> Result<Outcome> {
+        let error = out_of_time(options.timeout.unwrap_or_default());
+        let mut words = error.to_string();
+        let (late, silent): (Vec<usize>, Vec<usize>) =
+            self.unfinished.iter().partition(|node| self.heard.get(**node).is_some_and(|heard| *heard));
+        for (nodes, how) in [(silent, "had not answered"), (late, "had not come to the end")] {
+            // Those that are followed have no end.
+            if !nodes.is_empty() && !single && !(options.follow && how.ends_with("end")) {
+                let names: Vec<&str> = nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
+                words.push_str(&format!("; {how}: {}", named(&names)));
+            }
+        }
+        let mut error = Error::new(error.kind(), words);
+        if self.bytes > 0 {
+            error = error.hint("what was printed is incomplete");
+        }
+        self.failures.sort_by_key(|(node, _)| *node);
+        self.tell(notices);
+        notices.error(&error);
+        if !single {
+            self.sum_up(notices, took);
+        }
+        Ok(Outcome { exit: error.kind().exit_code() })
+    }
+
     /// Tells the failures that were not told yet, each remedy once.
     fn tell(&mut self, notices: &Notices) {
         for (node, error) in self.failures.iter().skip(self.told) {
@@ -345,12 +410,25 @@ impl Tally {
         let (all, of, bytes) = (self.nodes.len(), self.of, amount(self.bytes));
         let took = go_duration(Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
         match self.failures.len() {
+            _ if !self.unfinished.is_empty() => {
+                let whole = all - self.failures.len() - self.unfinished.len();
+                notices.note(format_args!("{whole} of {all} {of} read to the end, {bytes} in {took}"));
+            }
             0 => notices.note(format_args!("{all} {of} gave {bytes} in {took}")),
             failed if failed == all => notices.note(format_args!("{failed} of {all} {of} failed in {took}")),
             failed => {
                 notices.note(format_args!("{failed} of {all} {of} failed, the others gave {bytes} in {took}"));
             }
         }
+    }
+}
+
+/// Names in a sentence: the first ones.
+fn named(names: &[&str]) -> String {
+    const NAMED: usize = 20;
+    match names.get(..NAMED) {
+        Some(first) if names.len() > NAMED => format!("{} and {} more", first.join(", "), names.len() - NAMED),
+        _ => names.join(", "),
     }
 }
 

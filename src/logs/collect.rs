@@ -53,6 +53,17 @@ pub enum End {
     Stopped,
     /// A signal came.
     Interrupted(Signal),
+    /// Its time was over.
+    OutOfTime,
+}
+
+/// What ends the collecting before all lanes have.
+#[derive(Debug)]
+pub struct Until<'a> {
+    /// A signal.
+    pub interrupt: &'a mut Interrupt,
+    /// This instant.
+    pub deadline: Option<Instant>,
 }
 
 /// What the closure is given. Lanes are known by the place of their node in the list.
@@ -64,6 +75,8 @@ pub enum Step<'a> {
     Event(usize, Event),
     /// This lane has ended, and all of it was given: whether there was anything, or how it failed.
     Ended(usize, Result<bool, Error>),
+    /// The collecting ends before this lane does; what had come of it was given.
+    Unfinished(usize),
     /// Nothing more is at hand: a good time to flush.
     Idle(Progress),
 }
@@ -151,13 +164,13 @@ pub enum Origin {
     Here(Arc<[Slot]>),
 }
 
-/// Reads these nodes to their ends, until a signal, or until the closure wants no more.
+/// Reads these nodes to their ends, until something else ends it, or until the closure wants no more.
 pub async fn collect(
     plan: &Arc<Plan>,
     lanes: Lanes,
     usage: Use,
     means: &Means,
-    interrupt: &mut Interrupt,
+    until: Until<'_>,
     mut each: impl FnMut(Step<'_>) -> Then,
 ) -> End {
     let mut collector = Collector::new(plan, lanes, usage, means);
@@ -174,19 +187,20 @@ pub async fn collect(
             return End::Stopped;
         }
         let tick = usage.tick.map(|tick| means.clock.instant() + tick);
-        let wake = [collector.wake, collector.tell, tick].into_iter().flatten().min();
+        let wake = [collector.wake, collector.tell, tick, until.deadline].into_iter().flatten().min();
         tokio::select! {
             biased;
-            signal = interrupt.signal() => {
-                // What has come is whole lines: they go out.
-                for taken in collector.rest() {
-                    if collector.give(taken, &mut each).is_break() {
-                        break;
-                    }
-                }
+            signal = until.interrupt.signal() => {
+                collector.give_rest(&mut each);
                 return End::Interrupted(signal);
             }
-            () = means.clock.until(wake), if wake.is_some() => collector.tell_gathered(),
+            () = means.clock.until(wake), if wake.is_some() => {
+                if until.deadline.is_some_and(|at| at <= means.clock.instant()) {
+                    collector.give_rest(&mut each);
+                    return End::OutOfTime;
+                }
+                collector.tell_gathered();
+            }
             told = collector.told.recv() => {
                 if let Some((lane, told)) = told {
                     collector.take(lane, told);
@@ -250,6 +264,7 @@ enum Taken {
     Joined(usize),
     Event(usize, Event),
     Ended(usize, Result<bool, Error>),
+    Unfinished(usize),
 }
 
 struct Lane {
@@ -368,6 +383,7 @@ impl<'a> Collector<'a> {
             },
             Taken::Event(number, event) => (number, Step::Event(number, event)),
             Taken::Ended(number, how) => (number, Step::Ended(number, how)),
+            Taken::Unfinished(number) => (number, Step::Unfinished(number)),
         };
         match each(step) {
             Then::GoOn => {}
@@ -566,22 +582,34 @@ impl<'a> Collector<'a> {
         self.told_ended == self.lanes.len() && !may_come
     }
 
-    /// All that has come, in order, whatever may still be missing between.
-    fn rest(&mut self) -> Vec<Taken> {
+    /// Gives all that has come, in order, whatever may still be missing between: it is whole lines.
+    fn give_rest(&mut self, each: &mut impl FnMut(Step<'_>) -> Then) {
         self.tasks.abort_all();
         self.take_all();
         for number in 0..self.lanes.len() {
             self.merge.close(number);
         }
-        let mut steps = Vec::new();
-        while self.turn < self.lanes.len() {
-            match self.next() {
-                Some(step) => steps.push(step),
-                None if self.usage.order == Order::Sequential => self.turn += 1,
-                None => break,
+        // One after another, a lane is at its end before the next begins.
+        while self.usage.order == Order::Sequential && self.turn < self.lanes.len() {
+            let step = self.next_in_turn().unwrap_or_else(|| {
+                self.turn += 1;
+                Taken::Unfinished(self.turn - 1)
+            });
+            if self.give(step, each).is_break() {
+                return;
             }
         }
-        steps
+        while let Some(step) = self.next() {
+            if self.give(step, each).is_break() {
+                return;
+            }
+        }
+        let unfinished = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.is_over).map(|(number, _)| number);
+        for number in unfinished.collect::<Vec<_>>() {
+            if self.usage.order != Order::Sequential && self.give(Taken::Unfinished(number), each).is_break() {
+                return;
+            }
+        }
     }
 }
 
