@@ -16,6 +16,7 @@ use crate::format::jsonl::Jsonl;
 use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
+use crate::interrupt::Closing;
 use crate::kube::node::Metadata;
 use crate::kube::{Client, node, pod};
 use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Until, Use, collect};
@@ -181,7 +182,9 @@ async fn read(
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
     let lanes = Lanes { nodes: nodes.clone(), roster, most: most_followed(options) };
     let mut shows_status = usage.tick.is_some();
-    let until = Until { interrupt: &mut context.interrupt, deadline };
+    // A file is never closed from outside.
+    let closing = if options.write.is_some() { &Closing::default() } else { &context.closing };
+    let until = Until { interrupt: &mut context.interrupt, deadline, closing };
     let end = collect(&plan, lanes, usage, &means, until, |step| {
         let flow = match step {
             Step::Joined(_, name) => {

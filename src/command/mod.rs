@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Protocol, Proxy, Roots, Trust};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Closing, Interrupt};
 use crate::kube::{self, Client};
 use crate::notice::Notices;
 
@@ -31,6 +31,8 @@ pub struct Context {
     pub stdin: Stdin,
     /// Hears of signals.
     pub interrupt: Interrupt,
+    /// Hears of it when nobody reads stdout any more.
+    pub closing: Closing,
 }
 
 /// Bodies read side by side where nobody knows how many.

@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::interrupt::{Interrupt, Signal};
+use crate::interrupt::{Closing, Interrupt, Signal};
 use crate::kube::Client;
 use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
@@ -49,7 +49,7 @@ const LACKS: u32 = 6;
 pub enum End {
     /// Every lane has ended.
     Done,
-    /// The closure wanted no more.
+    /// The closure wanted no more, or nobody reads what it writes.
     Stopped,
     /// A signal came.
     Interrupted(Signal),
@@ -64,6 +64,8 @@ pub struct Until<'a> {
     pub interrupt: &'a mut Interrupt,
     /// This instant.
     pub deadline: Option<Instant>,
+    /// Whoever reads goes away.
+    pub closing: &'a Closing,
 }
 
 /// What the closure is given. Lanes are known by the place of their node in the list.
@@ -174,6 +176,7 @@ pub async fn collect(
     mut each: impl FnMut(Step<'_>) -> Then,
 ) -> End {
     let mut collector = Collector::new(plan, lanes, usage, means);
+    let mut closes = std::pin::pin!(until.closing.happens());
     loop {
         while let Some(taken) = collector.next() {
             if collector.give(taken, &mut each).is_break() {
@@ -194,6 +197,7 @@ pub async fn collect(
                 collector.give_rest(&mut each);
                 return End::Interrupted(signal);
             }
+            () = &mut closes => return End::Stopped,
             () = means.clock.until(wake), if wake.is_some() => {
                 if until.deadline.is_some_and(|at| at <= means.clock.instant()) {
                     collector.give_rest(&mut each);
