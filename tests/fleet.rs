@@ -311,7 +311,10 @@ fn nodes_are_chosen_by_labels_roles_and_patterns() {
     ] {
         run(&kubeconfig, args).expect(5, &[words, "kubectl get nodes"]);
     }
-    run(&kubeconfig, ["-l", "=="]).expect(1, &["listing nodes"]);
+    let before = cluster.requests().len();
+    run(&kubeconfig, ["-l", "pool in (gpu"]).expect(2, &["not a label selector: \"pool in (gpu\": a ( without its )"]);
+    run(&kubeconfig, ["--field-selector=foo=bar"]).expect(2, &["servers know no field \"foo\" of nodes"]);
+    assert_eq!(cluster.requests().len(), before, "servers are not asked for what can't be meant");
     run(&kubeconfig, ["--all-nodes", "cp-1"]).expect(2, &["--all-nodes, and yet a node is named: cp-1"]);
     // Plain names need no permission to list.
     let limited = cluster.kubeconfig(User::Limited);
