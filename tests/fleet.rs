@@ -347,3 +347,33 @@ fn shards_read_each_node_once_and_write_files_of_their_own() {
     run(&kubeconfig, ["node-000", "-w", "/dev/null/{shard}"]).expect(2, &["no --shard"]);
     run(&kubeconfig, ["node-000", "-w", "/dev/null/x"]).expect(1, &["writing /dev/null/x"]);
 }
+
+#[test]
+fn a_file_keeps_what_it_had_until_something_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(1, 3);
+    let down = Node::new("down", Mode::QUERY_OFF).health(Health::Down);
+    let cluster = start(&written, folder.path(), [down]);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let file = folder.path().join("out.log");
+    let to = |args: &[&str]| {
+        let mut command = program();
+        ran(command.arg("--kubeconfig").arg(&kubeconfig).arg("-w").arg(&file).args(args).output().expect("runs"))
+    };
+    let kept = || std::fs::read_to_string(&file).expect("the file");
+    to(&["down"]).expect(6, &[]);
+    assert!(!file.exists());
+    std::fs::write(&file, "older and longer than what comes: ".repeat(100)).expect("a file");
+    for args in [&["down"][..], &["down,nosuch"], &["node-000", "--path=nosuch"]] {
+        assert_ne!(to(args).code, 0);
+        assert!(kept().starts_with("older"), "{args:?}");
+    }
+    to(&["node-000", "-q"]).expect(0, &[]);
+    let text: String = written[0].entries.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(kept(), text);
+    // A log without entries is a log.
+    to(&["node-000", "-g", "nosuch"]).expect(0, &["nothing matched"]);
+    assert_eq!(kept(), "");
+    run(&kubeconfig, ["node-000", "-w", "/dev/full"]).expect(1, &["error: writing to /dev/full: "]);
+    run(&kubeconfig, ["node-000", "-w", "{x/o-{node}.log"]).expect(2, &["{node} in the name", "{shard} is"]);
+}

@@ -1,6 +1,5 @@
 //! `logs NODE…`: prints nodes' logs.
 
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -27,6 +26,7 @@ use crate::logs::source::local::{self, Local, Unpack};
 use crate::logs::unit::KUBELET;
 use crate::notice::Notices;
 use crate::output::Output;
+use crate::output::file::Late;
 use crate::time::go_duration;
 
 /// Nodes read at the same time unless said.
@@ -54,11 +54,16 @@ pub async fn run(options: &Options, context: &mut Context, output: &mut Output) 
     let ended = read(options, cluster.as_ref(), plan, context, &notices, output, deadline).await;
     notices.status("");
     notices.tell_gathered();
-    let written = file.map_or(Ok(()), |mut file| file.finish());
+    let written = file.map_or(Ok(()), |mut file| {
+        if matches!(ended, Ok(Outcome::DONE)) {
+            file.settle_empty();
+        }
+        file.finish()
+    });
     ended.and_then(|outcome| written.map(|()| outcome))
 }
 
-/// The file of `-w`, empty.
+/// The file of `-w`.
 fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
     let mut name = path.to_string_lossy().into_owned();
     if name.contains(SHARD) {
@@ -67,9 +72,23 @@ fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
         })?;
         name = name.replace(SHARD, &index.to_string());
     }
+    if let Some(unknown) = placeholder(&name) {
+        return Err(Error::usage(format!("{unknown} in the name of --write stands for nothing"))
+            .hint(format!("{SHARD} is the number of a --shard; there is no other")));
+    }
     let path = if name == path.to_string_lossy() { path.to_owned() } else { name.into() };
-    let file = File::create(&path).doing(Kind::Failed, || format!("writing {}", path.display()))?;
-    Ok(Output::new(Box::new(file), false))
+    let shown = path.display().to_string();
+    let file = Late::new(path).doing(Kind::Failed, || format!("writing {shown}"))?;
+    Ok(Output::new(Box::new(file), false).named(shown))
+}
+
+/// What looks like the name of something, in braces.
+fn placeholder(name: &str) -> Option<&str> {
+    let from = name.find('{')?;
+    let rest = name.get(from..)?;
+    let inside = rest.get(1..rest.find('}')?)?;
+    let is_word = !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_lowercase());
+    if is_word { rest.get(..inside.len() + 2) } else { placeholder(rest.get(1..)?) }
 }
 
 /// What stands for the shard's number in the name of a file.
