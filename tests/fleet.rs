@@ -316,6 +316,16 @@ fn nodes_are_chosen_by_labels_roles_and_patterns() {
     run(&kubeconfig, ["--field-selector=foo=bar"]).expect(2, &["servers know no field \"foo\" of nodes"]);
     assert_eq!(cluster.requests().len(), before, "servers are not asked for what can't be meant");
     run(&kubeconfig, ["--all-nodes", "cp-1"]).expect(2, &["--all-nodes, and yet a node is named: cp-1"]);
+    // A name that no node has is an error, whatever chooses beside it; one that a selector leaves out is not.
+    for args in [&["worker-*", "node-zz"][..], &["worker-1,node-zz", "-l", "pool"], &["worker-2", "node-z[yz]", "node-zz"]] {
+        let ran = run(&kubeconfig, args.iter().chain(&["--prefix=always"]));
+        ran.expect(3, &["error: node-zz: 404 Not Found: nodes \"node-zz\" not found", "nodes failed"]);
+        assert!(ran.text().starts_with("worker-"), "{args:?}");
+    }
+    run(&kubeconfig, ["worker-1,worker-3", "-l", "pool"]).expect(0, &["note: worker-3 is left out"]);
+    let mut command = program();
+    command.arg("--kubeconfig").arg(&kubeconfig).args(["worker-*", "node-zz", "-f", "--until", "2020-01-01"]);
+    ran(command.output().expect("runs")).expect(3, &["error: node-zz: 404 Not Found"]);
     // Plain names need no permission to list.
     let limited = cluster.kubeconfig(User::Limited);
     run(&limited, ["worker-1,worker-2", "-q"]).expect(0, &[]);

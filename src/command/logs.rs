@@ -122,7 +122,7 @@ async fn read(
 ) -> Result<Outcome> {
     let clock = context.clock;
     let mut interrupt = context.interrupt.clone();
-    let (nodes, roster, origin) = tokio::select! {
+    let (Found { nodes, unknown, roster }, origin) = tokio::select! {
         biased;
         signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
         () = clock.until(deadline) => return Err(out_of_time(options.timeout.unwrap_or_default())),
@@ -199,7 +199,7 @@ async fn read(
     };
     let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { "files" }, &nodes);
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
-    let lanes = Lanes { nodes: nodes.clone(), roster, most: most_followed(options) };
+    let lanes = Lanes { nodes: nodes.clone(), unknown, roster, most: most_followed(options) };
     let mut shows_status = usage.tick.is_some();
     // A file is never closed from outside.
     let closing = if options.write.is_some() { &Closing::default() } else { &context.closing };
@@ -454,19 +454,27 @@ fn named(names: &[&str]) -> String {
     }
 }
 
+/// What is read.
+struct Found {
+    nodes: Vec<String>,
+    /// How many at the end of `nodes` the cluster does not have.
+    unknown: usize,
+    roster: Option<Roster>,
+}
+
 /// What is read, by name, and where.
 async fn look(
     options: &Options,
     cluster: Option<&Cluster>,
     plan: &mut Plan,
     context: &Context,
-) -> Result<(Vec<String>, Option<Roster>, Origin)> {
+) -> Result<(Found, Origin)> {
     let Some(cluster) = cluster else {
-        let (names, origin) = open(options, plan, context).await;
-        return Ok((names, None, origin));
+        let (nodes, origin) = open(options, plan, context).await;
+        return Ok((Found { nodes, unknown: 0, roster: None }, origin));
     };
-    let (nodes, roster) = prepare(options, cluster, plan, context).await?;
-    Ok((nodes, roster, Origin::Cluster(Arc::clone(&cluster.client))))
+    let found = prepare(options, cluster, plan, context).await?;
+    Ok((found, Origin::Cluster(Arc::clone(&cluster.client))))
 }
 
 /// What has to be asked of the API before nodes are read: which ones, and what the pod is called.
@@ -475,7 +483,7 @@ async fn prepare(
     cluster: &Cluster,
     plan: &mut Plan,
     context: &Context,
-) -> Result<(Vec<String>, Option<Roster>)> {
+) -> Result<Found> {
     if let Some(pod) = &options.about {
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
         plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
@@ -496,9 +504,10 @@ async fn prepare(
         if options.follow && few {
             plan.last = Some(FEW);
         }
-        return Ok((check_followed(of_shard(said.names.clone()), options)?, None));
+        let nodes = check_followed(of_shard(said.names.clone()), options)?;
+        return Ok(Found { nodes, unknown: 0, roster: None });
     }
-    let (nodes, version) = chosen(said, &cluster.client, &context.notices).await?;
+    let Chosen { nodes, unknown, version } = chosen(said, &cluster.client, &context.notices).await?;
     if few {
         plan.last = Some(FEW);
         context.notices.note(format_args!(
@@ -506,7 +515,7 @@ async fn prepare(
             nodes.len()
         ));
     }
-    let nodes = check_followed(of_shard(nodes), options)?;
+    let mut nodes = check_followed(of_shard(nodes), options)?;
     let roster = options.follow.then(|| {
         let watch = node::watch(Arc::clone(&cluster.client), &said.selector, &said.field_selector, version);
         let said = said.clone();
@@ -515,7 +524,9 @@ async fn prepare(
         });
         Roster::new(watch, &nodes, is_meant, context.clock, context.notices.clone())
     });
-    Ok((nodes, roster))
+    // They are read like the others, and the server says what is wrong with them.
+    nodes.extend(unknown.iter().cloned());
+    Ok(Found { nodes, unknown: unknown.len(), roster })
 }
 
 fn admits(said: &Nodes, node: &Metadata) -> bool {
@@ -556,8 +567,17 @@ async fn open(options: &Options, plan: &mut Plan, context: &Context) -> (Vec<Str
 /// Entries a node where a selector chooses and nothing says how many: kubectl's number.
 const FEW: u64 = 10;
 
-/// The nodes that are meant, by name, and from which version on to watch them.
-async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<(Vec<String>, String)> {
+/// The nodes that are meant.
+struct Chosen {
+    nodes: Vec<String>,
+    /// Names that were said, and that no node has.
+    unknown: Vec<String>,
+    /// From which version on to watch them.
+    version: String,
+}
+
+/// Looks which nodes are meant.
+async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<Chosen> {
     let listed = node::matching(client, &said.selector, &said.field_selector).await;
     let listed = listed.map_err(|error| error.within("listing nodes"))?;
     let mut names: Vec<String> =
@@ -567,10 +587,16 @@ async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<(Vec
         let error = Error::new(Kind::NotFound, format!("no node matches {}", said.said()));
         return Err(error.hint("`kubectl get nodes --show-labels` shows names, roles and labels"));
     }
-    for name in said.names.iter().filter(|name| !names.contains(name)) {
-        notices.note(format_args!("{name} is left out: no such node matches {}", said.said()));
+    let missing = said.names.iter().filter(|name| !names.contains(name));
+    let mut unknown: Vec<String> = missing.cloned().collect();
+    if said.is_narrowed() && !unknown.is_empty() {
+        // Whether a selector leaves a node out or there is none tells only the list of all.
+        let all = node::names(client).await.map_err(|error| error.within("listing nodes"))?;
+        for name in unknown.extract_if(.., |name| all.contains(name)) {
+            notices.note(format_args!("{name} is left out: it does not match {}", said.said()));
+        }
     }
-    Ok((names, listed.version))
+    Ok(Chosen { nodes: names, unknown, version: listed.version })
 }
 
 /// What kubelet lines call a pod. One that is gone or may not be read is known by its name alone.

@@ -129,6 +129,8 @@ pub struct Use {
 pub struct Lanes {
     /// Those of the beginning.
     pub nodes: Vec<String>,
+    /// How many of them, at the end of the list, are in no list of the cluster's: they are not said to have gone.
+    pub unknown: usize,
     /// Hears of others that come, and of those that go, where they are followed.
     pub roster: Option<Roster>,
     /// How many may be followed.
@@ -234,6 +236,8 @@ struct Collector<'a> {
     means: &'a Means,
     roster: Option<Roster>,
     most: usize,
+    /// Lanes of nodes that there were in the beginning.
+    listed: usize,
     tasks: JoinSet<()>,
     sender: mpsc::UnboundedSender<(usize, Told)>,
     told: mpsc::UnboundedReceiver<(usize, Told)>,
@@ -304,7 +308,7 @@ impl Lane {
 impl<'a> Collector<'a> {
     fn new(plan: &'a Arc<Plan>, lanes: Lanes, usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
-        let Lanes { nodes, roster, most } = lanes;
+        let Lanes { nodes, unknown, roster, most } = lanes;
         let bounded = plan.last.is_some() && plan.follow.is_none();
         let share = match usage.order {
             // The last N come at once when all is read: nothing would make room for them.
@@ -319,6 +323,7 @@ impl<'a> Collector<'a> {
             means,
             roster,
             most,
+            listed: nodes.len() - unknown.min(nodes.len()),
             tasks: JoinSet::new(),
             sender,
             told,
@@ -510,7 +515,11 @@ impl<'a> Collector<'a> {
             }
             (Told::Live, _) => self.merge.set_patience(number, Patience::Lasts(PATIENCE)),
             // The server may say so before it tells of the change.
-            (Told::Ended(Err(error)), _) if self.roster.is_some() && is_gone(&error, self.nodes.get(number)) => {
+            (Told::Ended(Err(error)), _)
+                if self.roster.is_some()
+                    && (number < self.listed || lane.from.is_some())
+                    && is_gone(&error, self.nodes.get(number)) =>
+            {
                 self.went(number);
             }
             (Told::Ended(how), _) => self.close(number, how),
