@@ -207,6 +207,21 @@ fn nodes_that_fail_hide_nothing_of_the_others() {
 }
 
 #[test]
+fn failures_that_are_alike_are_told_once_with_all_their_nodes() {
+    let nodes = (0..25).map(|n| Node::new(&format!("node-{n:02}"), Mode::QUERY_OFF));
+    let cluster = Setup::new(nodes.chain([Node::new("down", Mode::QUERY_OFF).health(Health::Down)]).collect()).start();
+    let all = (0..20).map(|n| format!("node-{n:02}")).collect::<Vec<_>>().join(", ");
+    let ran = run(&cluster.kubeconfig(User::Admin), ["--all-nodes", "--path=nosuch"]);
+    ran.expect(1, &[&format!("error: {all} and 5 more: "), "error: down: ", "26 of 26 nodes failed"]);
+    assert_eq!(ran.stderr.matches("error: ").count(), 2, "{}", ran.stderr);
+    // Their names and audit ids stand within the words.
+    let ran = run(&cluster.kubeconfig(User::NoProxy), ["node-00,node-01,node-02", "--path=nosuch"]);
+    ran.expect(4, &["error: node-00, node-01, node-02: 403 Forbidden: nodes \"NODE\" is forbidden: ", "(audit id "]);
+    assert_eq!(ran.stderr.matches("hint: ").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("audit id ").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
 fn the_time_for_a_run_ends_it_with_all_that_is_whole_and_names_who_hung() {
     let folder = tempfile::tempdir().expect("a folder");
     let written = written(2, 5);

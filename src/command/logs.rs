@@ -197,7 +197,7 @@ async fn read(
             Format::Document(Document::new(output, &nodes, style, notation, about, began))
         }
     };
-    let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { "files" }, &nodes);
+    let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { FILES }, &nodes);
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
     let lanes = Lanes { nodes: nodes.clone(), unknown, roster, most: most_followed(options) };
     let mut shows_status = usage.tick.is_some();
@@ -308,6 +308,9 @@ fn amount(bytes: u64) -> String {
     }
 }
 
+/// What logs on this machine are called.
+const FILES: &str = "files";
+
 /// How the nodes fared.
 struct Tally {
     /// What they are: nodes, or files.
@@ -362,7 +365,11 @@ impl Tally {
     fn outcome(mut self, single: bool, notices: &Notices, took: Duration) -> Result<Outcome> {
         if single {
             return match self.failures.pop() {
-                Some((node, error)) => Err(error.within(self.nodes.get(node).cloned().unwrap_or_default())),
+                Some((node, error)) => {
+                    let name = self.nodes.get(node).map_or("", String::as_str);
+                    let says_it = self.of == FILES && error.chain().contains(name);
+                    Err(if says_it { error } else { error.within(name) })
+                }
                 None => Ok(Outcome::DONE),
             };
         }
@@ -414,10 +421,26 @@ impl Tally {
         Ok(Outcome { exit: error.kind().exit_code() })
     }
 
-    /// Tells the failures that were not told yet, each remedy once.
+    /// Tells the failures that were not told yet, those that are alike together, and each remedy once.
     fn tell(&mut self, notices: &Notices) {
+        let mut told: Vec<Alike<'_>> = Vec::new();
         for (node, error) in self.failures.iter().skip(self.told) {
-            notices.error_alone_of(self.nodes.get(*node).map_or("", String::as_str), error);
+            let name = self.nodes.get(*node).map_or("", String::as_str);
+            let words = without_audit_id(&without_name(&error.chain(), name));
+            match told.iter_mut().find(|alike| alike.words == words) {
+                Some(alike) => alike.names.push(name),
+                None => told.push(Alike { words, names: vec![name], error }),
+            }
+        }
+        for Alike { names, error, .. } in told {
+            let words = error.chain();
+            match &*names {
+                // What can't be read here says so by its name.
+                [name] if self.of == FILES && words.contains(name) => notices.error_alone(&words),
+                [name] => notices.error_alone(&format!("{name}: {words}")),
+                [first, ..] => notices.error_alone(&format!("{}: {}", named(&names), without_name(&words, first))),
+                [] => {}
+            }
             if let Some(remedy) = error.remedy()
                 && !self.remedies.iter().any(|known| known == remedy)
             {
@@ -442,6 +465,38 @@ impl Tally {
                 notices.note(format_args!("{failed} of {all} {of} failed, the others gave {bytes} in {took}"));
             }
         }
+    }
+}
+
+/// Failures that differ in nothing but whose they are.
+struct Alike<'a> {
+    words: String,
+    names: Vec<&'a str>,
+    /// The first of them.
+    error: &'a Error,
+}
+
+/// Words with `NODE` for a node's name.
+fn without_name(words: &str, name: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let mut generic = String::new();
+    let mut rest = words;
+    while let Some(at) = rest.find(name).filter(|_| !name.is_empty()) {
+        let (before, found) = rest.split_at(at);
+        let after = found.get(name.len()..).unwrap_or_default();
+        let is_whole = !before.ends_with(is_part) && !after.starts_with(is_part);
+        generic.push_str(before);
+        generic.push_str(if is_whole { "NODE" } else { name });
+        rest = after;
+    }
+    generic + rest
+}
+
+/// Words without the id that a server gives each request.
+fn without_audit_id(words: &str) -> String {
+    match words.split_once(" (audit id ") {
+        Some((before, after)) => format!("{before}{}", after.split_once(')').map_or("", |(_, rest)| rest)),
+        None => words.to_owned(),
     }
 }
 
