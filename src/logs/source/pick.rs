@@ -210,7 +210,9 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     let words = "the kubelet offers no log query (it listed /var/log instead)";
                     return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
                 }
-                Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(text::no_unit(node.name, &unit).into()),
+                Found::Absent(unit) if what.choice == SourceChoice::Query => {
+                    return Err(text::no_unit(node.name, &unit).into());
+                }
                 Found::Listing(html) => {
                     node.notices.verbose(4, || format!("{}: the query is off", node.name));
                     known = Known::QueryOff;
