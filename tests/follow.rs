@@ -232,7 +232,7 @@ fn a_journal_is_followed_across_rotations() {
         left -= 1;
         match random(3) {
             0 => live.rotate(),
-            1 => cluster.inject(Fault::new(breaks()[(left % 6) as usize].clone()).path("journal").first(1).perhaps()),
+            1 => cluster.inject(Fault::new(breaks()[(left % 6) as usize].clone()).path("journal").first(1)),
             _ => {}
         }
         live.append(5 + random(20));
@@ -315,7 +315,7 @@ fn the_query_is_followed_without_loss_or_repeat() {
     let mut following = Following::start(&kubeconfig, &["node-a", "--source=query", "--tail=4"]);
     following.wait_for(&format!("entry {last}"));
     for number in 0..4 {
-        cluster.inject(Fault::new(breaks()[number].clone()).path("sinceTime").first(1).perhaps());
+        cluster.inject(Fault::new(breaks()[number].clone()).path("sinceTime").first(1));
         let last = write(3 + number);
         following.wait_for(&format!("entry {last}"));
     }
