@@ -28,3 +28,4 @@ mod distro;
 mod rotated;
 mod from;
 mod boots;
+mod units;
