@@ -1,7 +1,12 @@
-//! Units that a node's journal does not know, alone and among others.
+//! Units that a node's journal does not know, alone and among others; and how many requests a node has to bear.
 
-use crate::cluster::{Cluster, Mode, Node, Setup, User};
+use std::time::Duration;
+
+use crate::cluster::journal::growing::Growing;
+use crate::cluster::{Cluster, Fault, Mode, Node, Setup, User, What};
 use crate::support::run;
+
+const START: i64 = 1_700_000_000_000_000;
 
 fn start() -> Cluster {
     Setup::new(vec![Node::new("on", Mode::QUERY_ON), Node::new("off", Mode::QUERY_OFF)]).start()
@@ -50,5 +55,33 @@ fn a_unit_that_is_nowhere_is_not_waited_for() {
         assert!(!once.expect(0, &["/var/log/kubelet.log"]).text().is_empty());
         let followed = run(&kubeconfig, text.iter().chain(&["-f", "--timeout=60s"]));
         assert_eq!(followed.expect(0, &["/var/log/kubelet.log"]).text(), once.text());
+    }
+}
+
+#[test]
+fn a_journal_of_many_files_is_not_asked_for_all_at_once() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut journal = Growing::new(root.path(), START);
+    for number in 0..30 {
+        journal.append("kubelet", &format!("entry {number}"));
+        journal.rotate();
+    }
+    journal.append("kubelet", "the last");
+    for (args, most) in [
+        (&["--list-boots"][..], 8),
+        (&["-u", "kubelet"], 8),
+        (&["-u", "nosuch,kubelet"], 8),
+        (&["-f", "-u", "kubelet", "--tail=-1", "--until=2024-01-01"], 2),
+        (&["-f", "-u", "other,kubelet", "--tail=-1", "--until=2024-01-01"], 2),
+    ] {
+        let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
+        // Long enough for those that are asked at once to be there at once.
+        cluster.inject(Fault::new(What::Delay(Duration::from_millis(20))).path("/journal/"));
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        let ran = run(&kubeconfig, ["node-a", "--timeout=60s"].iter().chain(args));
+        assert!(matches!(ran.code, 0 | 5), "{args:?}: {}", ran.stderr);
+        assert!(!ran.stdout.is_empty(), "{args:?}: {}", ran.stderr);
+        let at_once = cluster.most_at_once().1;
+        assert!((2..=most).contains(&at_once), "{args:?}: {at_once} at once");
     }
 }
