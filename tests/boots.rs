@@ -171,7 +171,6 @@ fn the_previous_run_is_the_one_before_the_newest() {
         run(&kubeconfig, [node, "-p", "-u", "nosuch"]).expect(5, &["no log of unit nosuch"]);
         run(&kubeconfig, [node, "-p", "-u", "sshd"]).expect(5, &["sshd"]);
     }
-    run(&kubeconfig, ["volatile", "-p"]).expect(5, &["--previous takes the node's journal", "holds no journal"]);
 }
 
 #[test]

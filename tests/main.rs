@@ -28,4 +28,5 @@ mod distro;
 mod rotated;
 mod from;
 mod boots;
+mod previous;
 mod units;
