@@ -208,6 +208,26 @@ fn the_kernels_messages_are_those_of_the_last_boot() {
 }
 
 #[test]
+fn identifiers_choose_as_journalctl_chooses() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for node in WITH_JOURNAL {
+        for (args, oracle) in [
+            (&["-t", "systemd"][..], &["-t", "systemd"][..]),
+            (&["-t", "systemd,containerd"], &["-t", "systemd", "-t", "containerd"]),
+            (&["-t", "kernel", "-t", "kubelet", "--tail", "7"], &["-t", "kernel", "-t", "kubelet", "-n", "7"]),
+            (&["-t", "systemd", "-u", "kubelet"], &["-t", "systemd", "-u", "kubelet"]),
+            (&["-t", "systemd", "-t", "kernel", "-b", "-1"], &["-t", "systemd", "-t", "kernel", "-b", "-1"]),
+        ] {
+            if let Some(expected) = journalctl(&cluster, node, oracle) {
+                assert!(expected.lines().count() > 2, "{oracle:?}");
+                same(&run(&kubeconfig, [node].iter().chain(args)), &expected);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_window_may_begin_where_the_node_says() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
