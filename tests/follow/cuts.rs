@@ -70,7 +70,7 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
         match breaks(random(300) as usize).get(kind as usize) {
             Some((name, faults)) => {
                 for (what, count) in faults {
-                    cluster.inject(Fault::new(what.clone()).path(L::PATH).first(*count));
+                    cluster.inject(Fault::new(what.clone()).path(L::PATH).first(*count).perhaps());
                 }
                 *done.entry(name).or_default() += 1;
             }
