@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first ends the run in order, the second at once.
+//! What ends a run from outside. Ctrl-C and SIGTERM: the first in order, the second at once. And whoever reads what is
+//! written and goes away.
 
 use tokio::sync::watch;
 
@@ -50,6 +51,39 @@ impl Interrupt {
             #[cfg(unix)]
             Ear::Process(ear) => ear.signal().await,
         }
+    }
+}
+
+/// Hears of it when whoever reads a pipe has closed it, even while nothing is written.
+#[derive(Debug, Default)]
+pub struct Closing {
+    #[cfg(unix)]
+    pipe: Option<std::os::fd::OwnedFd>,
+}
+
+impl Closing {
+    /// Of the end of a pipe that is written to. Files are never closed so, and a terminal ends its programs by a signal.
+    #[cfg(unix)]
+    pub fn of(pipe: std::os::fd::OwnedFd) -> Self {
+        Closing { pipe: Some(pipe) }
+    }
+
+    /// Waits for it; for ever where it is not heard of.
+    pub async fn happens(&self) {
+        #[cfg(unix)]
+        {
+            use std::os::fd::AsFd;
+            use tokio::io::{Interest, unix::AsyncFd};
+            // What is no pipe can't be watched. Of this pipe's own modes nothing may be changed: others have it, too.
+            #[allow(deprecated, reason = "what took its place is unsafe; a borrowed descriptor stays open meanwhile")]
+            let watched = self.pipe.as_ref().map(|pipe| AsyncFd::with_interest(pipe.as_fd(), Interest::ERROR));
+            if let Some(Ok(watched)) = watched
+                && watched.ready(Interest::ERROR).await.is_ok()
+            {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 }
 

@@ -37,7 +37,7 @@ use clock::Clock;
 use command::{Context, Outcome};
 use config::Env;
 use error::{Doing, Kind, Result};
-use interrupt::Interrupt;
+use interrupt::{Closing, Interrupt};
 use notice::Notices;
 use output::Output;
 
@@ -47,6 +47,8 @@ pub struct Io {
     pub stdout: Box<dyn Write + Send>,
     /// Whether that is a terminal.
     pub stdout_is_terminal: bool,
+    /// Hears of it when nobody reads it any more.
+    pub stdout_closing: Closing,
     /// Where everything else goes.
     pub stderr: Box<dyn Write + Send>,
     /// Whether that is a terminal.
@@ -98,7 +100,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, io: Io) -> u8 {
         }
         _ => {
             let (clock, stdin, interrupt) = (Clock::System, io.stdin, (io.interrupt)());
-            work(&parsed, Context { env, clock, notices: notices.clone(), stdin, interrupt }, &mut output)
+            let closing = io.stdout_closing;
+            work(&parsed, Context { env, clock, notices: notices.clone(), stdin, interrupt, closing }, &mut output)
         }
     };
     let finished = output.finish();

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use kubelet_logs::auth::Stdin;
 use kubelet_logs::config::Env;
-use kubelet_logs::{Io, interrupt};
+use kubelet_logs::interrupt::{self, Closing};
+use kubelet_logs::Io;
 
 fn main() -> ExitCode {
     #[cfg(unix)]
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     let stdout = std::io::stdout();
     let io = Io {
         stdout_is_terminal: stdout.is_terminal(),
+        stdout_closing: closing(&stdout),
         stdout: unbuffered(stdout),
         stderr_is_terminal: std::io::stderr().is_terminal(),
         stderr: Box::new(std::io::stderr()),
@@ -21,6 +23,18 @@ fn main() -> ExitCode {
         interrupt: interrupt::listen,
     };
     ExitCode::from(kubelet_logs::run(std::env::args_os(), Env::new(std::env::vars_os()), io))
+}
+
+/// A pipe that nobody reads any more ends the run.
+fn closing(stdout: &std::io::Stdout) -> Closing {
+    #[cfg(unix)]
+    if !stdout.is_terminal()
+        && let Ok(pipe) = std::os::fd::AsFd::as_fd(stdout).try_clone_to_owned()
+    {
+        return Closing::of(pipe);
+    }
+    let _ = stdout;
+    Closing::default()
 }
 
 /// The standard library's stdout keeps the last line back; this one does not.

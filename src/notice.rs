@@ -146,9 +146,9 @@ impl Notices {
         }
     }
 
-    /// A node's failure, without its remedy.
-    pub fn error_alone_of(&self, node: &str, error: &Error) {
-        self.line("error: ", &format!("{node}: {}", error.chain()));
+    /// A failure in these words, without its remedy.
+    pub fn error_alone(&self, words: &str) {
+        self.line("error: ", words);
     }
 
     /// Said only from `-v level` on: 6 requests, 8 their heads, as kubectl's.

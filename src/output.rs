@@ -1,5 +1,6 @@
-//! stdout: one buffer, flushed when nothing more is at hand; a closed pipe is success.
+//! stdout, or a file in its place: one buffer, flushed when nothing more is at hand; a closed pipe is success.
 
+pub mod file;
 pub mod quote;
 
 use std::io::{self, ErrorKind, Write};
@@ -14,6 +15,8 @@ const BUFFER: usize = 64 << 10;
 /// Where the answer goes.
 pub struct Output {
     writer: Box<dyn Write + Send>,
+    /// For an error.
+    name: String,
     buffer: Vec<u8>,
     terminal: bool,
     /// Whether the last byte ended a line; true before the first.
@@ -32,7 +35,13 @@ enum End {
 impl Output {
     /// To this writer, which must not buffer by itself; on a terminal, what steers it is neutralised.
     pub fn new(writer: Box<dyn Write + Send>, terminal: bool) -> Self {
-        Output { writer, buffer: Vec::new(), terminal, at_line_start: true, quotes: false, end: None }
+        Output { writer, name: "stdout".to_owned(), buffer: Vec::new(), terminal, at_line_start: true, quotes: false, end: None }
+    }
+
+    /// Called so where writing fails.
+    pub fn named(mut self, name: String) -> Self {
+        self.name = name;
+        self
     }
 
     /// Whether a person sees it at once, as it is.
@@ -89,11 +98,19 @@ impl Output {
         self.state()
     }
 
+    /// All went well: where nothing was written, that is what stands there.
+    pub fn settle_empty(&mut self) {
+        if self.flush().is_continue() {
+            let flushed = self.writer.flush();
+            self.settle(flushed);
+        }
+    }
+
     /// The end: what is buffered goes out, and a failure (not a closed pipe) is told.
     pub fn finish(&mut self) -> Result<()> {
         let _ = self.flush();
         match self.end.take() {
-            Some(End::Failed(why)) => Err(Error::new(Kind::Failed, "writing to stdout").because(why)),
+            Some(End::Failed(why)) => Err(Error::new(Kind::Failed, format!("writing to {}", self.name)).because(why)),
             Some(End::Closed) | None => Ok(()),
         }
     }

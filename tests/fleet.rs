@@ -1,6 +1,7 @@
 //! Several nodes in one run: which are read, in what order their lines come out, and what becomes of those that fail.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubelet_logs::time::Timestamp;
@@ -206,6 +207,64 @@ fn nodes_that_fail_hide_nothing_of_the_others() {
 }
 
 #[test]
+fn failures_that_are_alike_are_told_once_with_all_their_nodes() {
+    let nodes = (0..25).map(|n| Node::new(&format!("node-{n:02}"), Mode::QUERY_OFF));
+    let cluster = Setup::new(nodes.chain([Node::new("down", Mode::QUERY_OFF).health(Health::Down)]).collect()).start();
+    let all = (0..20).map(|n| format!("node-{n:02}")).collect::<Vec<_>>().join(", ");
+    let ran = run(&cluster.kubeconfig(User::Admin), ["--all-nodes", "--path=nosuch"]);
+    ran.expect(1, &[&format!("error: {all} and 5 more: "), "error: down: ", "26 of 26 nodes failed"]);
+    assert_eq!(ran.stderr.matches("error: ").count(), 2, "{}", ran.stderr);
+    // Their names and audit ids stand within the words.
+    let ran = run(&cluster.kubeconfig(User::NoProxy), ["node-00,node-01,node-02", "--path=nosuch"]);
+    ran.expect(4, &["error: node-00, node-01, node-02: 403 Forbidden: nodes \"NODE\" is forbidden: ", "(audit id "]);
+    assert_eq!(ran.stderr.matches("hint: ").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("audit id ").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn the_time_for_a_run_ends_it_with_all_that_is_whole_and_names_who_hung() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(2, 5);
+    let nodes = written.iter().map(|node| {
+        write(node, &folder.path().join(&node.name));
+        Node::new(&node.name, Mode::QUERY_OFF).zone(ZONES[node.zone].0).files(&folder.path().join(&node.name))
+    });
+    // Not one that the API server gives up by itself.
+    let hung = Node::new("hung", Mode::QUERY_OFF).health(Health::Hung);
+    let cluster = Setup { handshake_limit: Duration::from_secs(600), ..Setup::new(nodes.chain([hung]).collect()) }.start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    // All at the same time: each of them waits.
+    let formats = [&[][..], &["--no-merge"], &["-ojsonl"], &["-ojson"], &["-oyaml"], &["-odigest"]];
+    let runs = formats.map(|format| {
+        let mut command = program();
+        command.arg("--kubeconfig").arg(&kubeconfig).args(["node-000,hung,node-001", "--timeout=5s"]).args(format);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
+    });
+    let printed = runs.map(|run| {
+        let ran = ran(run.wait_with_output().expect("an end"));
+        let told = "error: the run took longer than --timeout 5s; had not answered: hung\nhint: what was printed is";
+        ran.expect(3, &[told, "2 of 3 nodes read to the end"]).text().to_owned()
+    });
+    let [merged_text, parted, jsonl, json, yaml, digest] = printed;
+    same(&merged_text, &merged(&written, 8));
+    let text = |node: &Written| node.entries.iter().map(|(_, text)| text.as_str()).collect::<String>();
+    same(&parted, &format!("==> node-000 <==\n{}\n==> node-001 <==\n{}", text(&written[0]), text(&written[1])));
+    assert_eq!(jsonl.lines().count(), 10);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("a document");
+    let yaml: serde_json::Value = serde_yaml::from_str(&yaml).expect("a document");
+    for document in [json, yaml] {
+        for (number, node) in written.iter().enumerate() {
+            assert_eq!(document["responses"][number]["nodeName"], node.name);
+            assert_eq!(document["responses"][number]["logs"], text(node));
+        }
+        assert_eq!(document["errors"][0]["nodeName"], "hung");
+        assert_eq!(document["errors"][0]["error"], "the run took longer than --timeout 5s");
+        assert_eq!((&document["errors"][1], &document["summary"]["errorNodes"]), (&serde_json::Value::Null, &1.into()));
+    }
+    assert!(digest.starts_with("10 entries of 2 of 3 nodes (failed: hung), "), "{digest}");
+}
+
+#[test]
 fn nodes_come_one_after_another_where_that_is_wanted() {
     let folder = tempfile::tempdir().expect("a folder");
     let written = written(3, 5);
@@ -267,8 +326,21 @@ fn nodes_are_chosen_by_labels_roles_and_patterns() {
     ] {
         run(&kubeconfig, args).expect(5, &[words, "kubectl get nodes"]);
     }
-    run(&kubeconfig, ["-l", "=="]).expect(1, &["listing nodes"]);
+    let before = cluster.requests().len();
+    run(&kubeconfig, ["-l", "pool in (gpu"]).expect(2, &["not a label selector: \"pool in (gpu\": a ( without its )"]);
+    run(&kubeconfig, ["--field-selector=foo=bar"]).expect(2, &["servers know no field \"foo\" of nodes"]);
+    assert_eq!(cluster.requests().len(), before, "servers are not asked for what can't be meant");
     run(&kubeconfig, ["--all-nodes", "cp-1"]).expect(2, &["--all-nodes, and yet a node is named: cp-1"]);
+    // A name that no node has is an error, whatever chooses beside it; one that a selector leaves out is not.
+    for args in [&["worker-*", "node-zz"][..], &["worker-1,node-zz", "-l", "pool"], &["worker-2", "node-z[yz]", "node-zz"]] {
+        let ran = run(&kubeconfig, args.iter().chain(&["--prefix=always"]));
+        ran.expect(3, &["error: node-zz: 404 Not Found: nodes \"node-zz\" not found", "nodes failed"]);
+        assert!(ran.text().starts_with("worker-"), "{args:?}");
+    }
+    run(&kubeconfig, ["worker-1,worker-3", "-l", "pool"]).expect(0, &["note: worker-3 is left out"]);
+    let mut command = program();
+    command.arg("--kubeconfig").arg(&kubeconfig).args(["worker-*", "node-zz", "-f", "--until", "2020-01-01"]);
+    ran(command.output().expect("runs")).expect(3, &["error: node-zz: 404 Not Found"]);
     // Plain names need no permission to list.
     let limited = cluster.kubeconfig(User::Limited);
     run(&limited, ["worker-1,worker-2", "-q"]).expect(0, &[]);
@@ -299,4 +371,34 @@ fn shards_read_each_node_once_and_write_files_of_their_own() {
     run(&kubeconfig, ["--all-nodes", "--shard", "3"]).expect(2, &["JOB_COMPLETION_INDEX"]);
     run(&kubeconfig, ["node-000", "-w", "/dev/null/{shard}"]).expect(2, &["no --shard"]);
     run(&kubeconfig, ["node-000", "-w", "/dev/null/x"]).expect(1, &["writing /dev/null/x"]);
+}
+
+#[test]
+fn a_file_keeps_what_it_had_until_something_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(1, 3);
+    let down = Node::new("down", Mode::QUERY_OFF).health(Health::Down);
+    let cluster = start(&written, folder.path(), [down]);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let file = folder.path().join("out.log");
+    let to = |args: &[&str]| {
+        let mut command = program();
+        ran(command.arg("--kubeconfig").arg(&kubeconfig).arg("-w").arg(&file).args(args).output().expect("runs"))
+    };
+    let kept = || std::fs::read_to_string(&file).expect("the file");
+    to(&["down"]).expect(6, &[]);
+    assert!(!file.exists());
+    std::fs::write(&file, "older and longer than what comes: ".repeat(100)).expect("a file");
+    for args in [&["down"][..], &["down,nosuch"], &["node-000", "--path=nosuch"]] {
+        assert_ne!(to(args).code, 0);
+        assert!(kept().starts_with("older"), "{args:?}");
+    }
+    to(&["node-000", "-q"]).expect(0, &[]);
+    let text: String = written[0].entries.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(kept(), text);
+    // A log without entries is a log.
+    to(&["node-000", "-g", "nosuch"]).expect(0, &["nothing matched"]);
+    assert_eq!(kept(), "");
+    run(&kubeconfig, ["node-000", "-w", "/dev/full"]).expect(1, &["error: writing to /dev/full: "]);
+    run(&kubeconfig, ["node-000", "-w", "{x/o-{node}.log"]).expect(2, &["{node} in the name", "{shard} is"]);
 }

@@ -136,7 +136,11 @@ fn a_file_is_followed_across_rotations_and_every_break() {
     for round in 0..rounds {
         match random(4) {
             0 => log.rotate(),
-            1 => cluster.inject(Fault::new(breaks()[(round % 6) as usize].clone()).path("kubelet.log").first(1).perhaps()),
+            1 => {
+                let fault = Fault::new(breaks()[(round % 6) as usize].clone()).path("kubelet.log").first(1);
+                // The next one may come before this one strikes.
+                cluster.inject(fault.perhaps());
+            }
             2 => {
                 // The beginning of a line, and the rest of it later.
                 let line = log.line("halves");

@@ -94,6 +94,15 @@ fn entries(ran: &Ran) -> String {
 const RESTARTS: &str = "restarts-header264.journal.gz";
 
 #[test]
+fn what_is_not_there_is_named_once() {
+    for args in [&["--from", "nosuch"][..], &["--from", "nosuch", "--from", "/dev/null"]] {
+        let ran = run(args);
+        assert!(ran.stderr.starts_with("error: reading nosuch: No such file"), "{}", ran.stderr);
+        assert_eq!((ran.stderr.matches("nosuch").count(), ran.code), (1, if args.len() > 2 { 3 } else { 5 }));
+    }
+}
+
+#[test]
 fn a_journals_folder_and_file_give_what_journalctl_prints() {
     // With a window and -n at once journalctl 252 does not give the last of the window.
     let cases: [(&[&str], &[&str]); 9] = [

@@ -38,6 +38,7 @@ pub(crate) fn client(cluster: &Cluster, user: User) -> Arc<Client> {
         notices: Notices::new(0, true, |_| ()),
         stdin: Stdin::Other,
         interrupt: Interrupt::new().1,
+        closing: Default::default(),
     };
     let config = config::load(&options.connection, &context.env).expect("a configuration");
     Arc::new(context.client(&config, &options).expect("a client"))

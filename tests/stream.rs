@@ -13,7 +13,7 @@ use kubelet_logs::Io;
 use kubelet_logs::auth::Stdin;
 use kubelet_logs::clock::Clock;
 use kubelet_logs::config::Env;
-use kubelet_logs::interrupt::Interrupt;
+use kubelet_logs::interrupt::{Closing, Interrupt};
 use kubelet_logs::time::Timestamp;
 use tokio::net::unix;
 
@@ -64,6 +64,7 @@ fn cluster() -> Cluster {
         Node::new("large", Mode::QUERY_ON).reader(Reader::Script(large)),
         Node::new("lingering", Mode::QUERY_ON).reader(Reader::Script(lingering)),
         Node::new("node-a", Mode::QUERY_ON),
+        Node::new("node-b", Mode::QUERY_ON),
     ])
     .start()
 }
@@ -232,6 +233,22 @@ fn a_reader_that_has_enough_is_no_error() {
         drop(reader);
         let (code, stderr) = ended(command(&kubeconfig, args).stdout(writer).spawn().expect("the binary runs"));
         assert_eq!((code, stderr.as_str()), (0, ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_ends_a_log_in_which_nothing_happens() {
+    let cluster = cluster();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for args in [&["node-a", "-f", "--tail", "3"][..], &["node-a,node-b", "-f", "--tail", "3"], &["lingering"]] {
+        let mut child = spawn(&kubeconfig, args);
+        let mut stdout = child.stdout.take().expect("a pipe");
+        stdout.read_exact(&mut [0; 100]).expect("a beginning");
+        // Nothing is written from here on: that would tell it, too.
+        drop(stdout);
+        let (code, stderr) = ended(child);
+        assert_eq!(code, 0, "{args:?}: {stderr}");
+        assert!(!stderr.contains("error"), "{args:?}: {stderr}");
     }
 }
 
@@ -422,6 +439,7 @@ fn on_a_terminal(kubeconfig: &Path, args: &[&str]) -> String {
     let io = Io {
         stdout: Box::new(screen.clone()),
         stdout_is_terminal: true,
+        stdout_closing: Closing::default(),
         stderr_is_terminal: false,
         stderr: Box::new(errors.clone()),
         stdin: Stdin::Other,

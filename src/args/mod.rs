@@ -4,6 +4,7 @@ pub mod command;
 pub mod nodes;
 pub mod options;
 pub mod kubectl;
+pub mod selector;
 pub mod flag;
 pub mod flags;
 pub mod suggest;

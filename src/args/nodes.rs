@@ -99,7 +99,8 @@ impl Nodes {
         words.join(" ")
     }
 
-    fn is_narrowed(&self) -> bool {
+    /// Whether more than names and patterns of names chooses.
+    pub fn is_narrowed(&self) -> bool {
         !self.selector.is_empty() || !self.roles.is_empty() || !self.field_selector.is_empty()
     }
 }

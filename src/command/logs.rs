@@ -1,10 +1,9 @@
 //! `logs NODE…`: prints nodes' logs.
 
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::args::nodes::in_shard;
 use crate::args::{Format as Said, Nodes, Options, PodName};
@@ -16,9 +15,10 @@ use crate::format::jsonl::Jsonl;
 use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
 use crate::format::{Format, color};
+use crate::interrupt::Closing;
 use crate::kube::node::Metadata;
 use crate::kube::{Client, node, pod};
-use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Use, collect};
+use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Until, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
 use crate::logs::roster::Roster;
@@ -26,6 +26,7 @@ use crate::logs::source::local::{self, Local, Unpack};
 use crate::logs::unit::KUBELET;
 use crate::notice::Notices;
 use crate::output::Output;
+use crate::output::file::Late;
 use crate::time::go_duration;
 
 /// Nodes read at the same time unless said.
@@ -35,6 +36,7 @@ const AT_ONCE: usize = 64;
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
     // What was said is checked before anything is connected.
     let plan = plan(options, context.clock, &context.notices)?;
+    let deadline = options.timeout.map(|limit| context.clock.instant() + limit);
     let cluster = match options.from.is_empty() {
         true => match context.cluster(options).await? {
             Ok(cluster) => Some(cluster),
@@ -42,7 +44,6 @@ pub async fn run(options: &Options, context: &mut Context, output: &mut Output) 
         },
         false => None,
     };
-    let clock = context.clock;
     let mut file = match &options.write {
         Some(path) => Some(file(path, options, context)?),
         None => None,
@@ -50,18 +51,19 @@ pub async fn run(options: &Options, context: &mut Context, output: &mut Output) 
     let output = file.as_mut().unwrap_or(output);
     let single = options.nodes.one().is_some() || options.from.len() == 1;
     let notices = if single { context.notices.clone() } else { context.notices.gathering() };
-    let reading = read(options, cluster.as_ref(), plan, context, &notices, output);
-    let ended = match clock.within(options.timeout, reading).await {
-        Some(outcome) => outcome,
-        None => Err(out_of_time(options.timeout.unwrap_or_default())),
-    };
+    let ended = read(options, cluster.as_ref(), plan, context, &notices, output, deadline).await;
     notices.status("");
     notices.tell_gathered();
-    let written = file.map_or(Ok(()), |mut file| file.finish());
+    let written = file.map_or(Ok(()), |mut file| {
+        if matches!(ended, Ok(Outcome::DONE)) {
+            file.settle_empty();
+        }
+        file.finish()
+    });
     ended.and_then(|outcome| written.map(|()| outcome))
 }
 
-/// The file of `-w`, empty.
+/// The file of `-w`.
 fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
     let mut name = path.to_string_lossy().into_owned();
     if name.contains(SHARD) {
@@ -70,9 +72,23 @@ fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
         })?;
         name = name.replace(SHARD, &index.to_string());
     }
+    if let Some(unknown) = placeholder(&name) {
+        return Err(Error::usage(format!("{unknown} in the name of --write stands for nothing"))
+            .hint(format!("{SHARD} is the number of a --shard; there is no other")));
+    }
     let path = if name == path.to_string_lossy() { path.to_owned() } else { name.into() };
-    let file = File::create(&path).doing(Kind::Failed, || format!("writing {}", path.display()))?;
-    Ok(Output::new(Box::new(file), false))
+    let shown = path.display().to_string();
+    let file = Late::new(path).doing(Kind::Failed, || format!("writing {shown}"))?;
+    Ok(Output::new(Box::new(file), false).named(shown))
+}
+
+/// What looks like the name of something, in braces.
+fn placeholder(name: &str) -> Option<&str> {
+    let from = name.find('{')?;
+    let rest = name.get(from..)?;
+    let inside = rest.get(1..rest.find('}')?)?;
+    let is_word = !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_lowercase());
+    if is_word { rest.get(..inside.len() + 2) } else { placeholder(rest.get(1..)?) }
 }
 
 /// What stands for the shard's number in the name of a file.
@@ -102,11 +118,14 @@ async fn read(
     context: &mut Context,
     notices: &Notices,
     output: &mut Output,
+    deadline: Option<Instant>,
 ) -> Result<Outcome> {
+    let clock = context.clock;
     let mut interrupt = context.interrupt.clone();
-    let (nodes, roster, origin) = tokio::select! {
+    let (Found { nodes, unknown, roster }, origin) = tokio::select! {
         biased;
         signal = interrupt.signal() => return Ok(Outcome { exit: signal.exit_code() }),
+        () = clock.until(deadline) => return Err(out_of_time(options.timeout.unwrap_or_default())),
         found = look(options, cluster, &mut plan, context) => found?,
     };
     let single = options.nodes.one().is_some() || options.from.len() == 1;
@@ -158,8 +177,8 @@ async fn read(
     };
     let on_terminal = output.is_terminal();
     let plan = Arc::new(plan);
-    let means = Means { origin, notices: notices.clone(), clock: context.clock };
-    let (began, started) = (context.clock.now(), context.clock.instant());
+    let means = Means { origin, notices: notices.clone(), clock };
+    let (began, started) = (clock.now(), clock.instant());
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
@@ -178,11 +197,14 @@ async fn read(
             Format::Document(Document::new(output, &nodes, style, notation, about, began))
         }
     };
-    let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { "files" }, &nodes);
+    let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { FILES }, &nodes);
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
-    let lanes = Lanes { nodes: nodes.clone(), roster, most: most_followed(options) };
+    let lanes = Lanes { nodes: nodes.clone(), unknown, roster, most: most_followed(options) };
     let mut shows_status = usage.tick.is_some();
-    let end = collect(&plan, lanes, usage, &means, &mut context.interrupt, |step| {
+    // A file is never closed from outside.
+    let closing = if options.write.is_some() { &Closing::default() } else { &context.closing };
+    let until = Until { interrupt: &mut context.interrupt, deadline, closing };
+    let end = collect(&plan, lanes, usage, &means, until, |step| {
         let flow = match step {
             Step::Joined(_, name) => {
                 format.joined(name);
@@ -195,7 +217,7 @@ async fn read(
                     notices.status("");
                     shows_status = false;
                 }
-                tally.bytes += event.bytes();
+                tally.heard(node, event.bytes());
                 let flow = format.event(node, mask.event(node, event));
                 if flow.is_continue() && format.is_cut(node) {
                     return Then::EndLane;
@@ -211,8 +233,16 @@ async fn read(
                 }
                 if failed && options.fail_fast { ControlFlow::Break(()) } else { flow }
             }
+            Step::Unfinished(node) => {
+                tally.unfinished.push(node);
+                let why = match options.timeout {
+                    Some(limit) if deadline.is_some_and(|at| at <= clock.instant()) => out_of_time(limit),
+                    _ => Error::new(Kind::Partial, "the run ended before the log did"),
+                };
+                format.ended(node, Err(&why))
+            }
             Step::Idle(progress) => {
-                let so_far = context.clock.instant().saturating_duration_since(started);
+                let so_far = clock.instant().saturating_duration_since(started);
                 if shows_status && so_far >= STATUS_AFTER {
                     notices.status(&status(progress, tally.nodes.len(), so_far));
                 }
@@ -222,7 +252,7 @@ async fn read(
         if flow.is_break() { Then::Stop } else { Then::GoOn }
     })
     .await;
-    let took = context.clock.instant().saturating_duration_since(started);
+    let took = clock.instant().saturating_duration_since(started);
     let cut = format.finish(took);
     let flushed = output.flush();
     notices.status("");
@@ -234,6 +264,7 @@ async fn read(
     }
     notices.tell_gathered();
     if let End::Interrupted(signal) = end {
+        tally.unfinished.clear();
         if !single {
             tally.sum_up(notices, took);
         }
@@ -245,6 +276,9 @@ async fn read(
         let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
         let place = if let [node] = &*nodes { node.clone() } else { format!("{} {}", nodes.len(), tally.of) };
         notices.note(format_args!("{place}: nothing matched{from}{to}"));
+    }
+    if matches!(end, End::OutOfTime) {
+        return tally.out_of_time(options, single, notices, took);
     }
     tally.outcome(single, notices, took)
 }
@@ -274,6 +308,9 @@ fn amount(bytes: u64) -> String {
     }
 }
 
+/// What logs on this machine are called.
+const FILES: &str = "files";
+
 /// How the nodes fared.
 struct Tally {
     /// What they are: nodes, or files.
@@ -288,12 +325,33 @@ struct Tally {
     remedies: Vec<String>,
     /// What came of their logs.
     bytes: u64,
+    /// Those of which something came, where it matters; and those that were not read to their ends.
+    heard: Vec<bool>,
+    unfinished: Vec<usize>,
 }
 
 impl Tally {
     fn new(of: &'static str, nodes: &[String]) -> Self {
         let nodes = nodes.to_vec();
-        Tally { of, nodes, anything: 0, failures: Vec::new(), told: 0, remedies: Vec::new(), bytes: 0 }
+        Tally {
+            of,
+            heard: vec![false; nodes.len()],
+            nodes,
+            anything: 0,
+            failures: Vec::new(),
+            told: 0,
+            remedies: Vec::new(),
+            bytes: 0,
+            unfinished: Vec::new(),
+        }
+    }
+
+    /// So much has come of a node.
+    fn heard(&mut self, node: usize, bytes: u64) {
+        self.bytes += bytes;
+        if let Some(heard) = self.heard.get_mut(node) {
+            *heard = true;
+        }
     }
 
     fn count(&mut self, node: usize, how: Result<bool>) {
@@ -307,7 +365,11 @@ impl Tally {
     fn outcome(mut self, single: bool, notices: &Notices, took: Duration) -> Result<Outcome> {
         if single {
             return match self.failures.pop() {
-                Some((node, error)) => Err(error.within(self.nodes.get(node).cloned().unwrap_or_default())),
+                Some((node, error)) => {
+                    let name = self.nodes.get(node).map_or("", String::as_str);
+                    let says_it = self.of == FILES && error.chain().contains(name);
+                    Err(if says_it { error } else { error.within(name) })
+                }
                 None => Ok(Outcome::DONE),
             };
         }
@@ -327,10 +389,59 @@ impl Tally {
         Ok(Outcome { exit: exit.exit_code() })
     }
 
-    /// Tells the failures that were not told yet, each remedy once.
+    /// The end of a run whose time was over: those that hung are named, so that the next run can do without them.
+    fn out_of_time(
+        mut self,
+        options: &Options,
+        single: bool,
+        notices: &Notices,
+        took: Duration,
+    ) -> Result<Outcome> {
+        let error = out_of_time(options.timeout.unwrap_or_default());
+        let mut words = error.to_string();
+        let (late, silent): (Vec<usize>, Vec<usize>) =
+            self.unfinished.iter().partition(|node| self.heard.get(**node).is_some_and(|heard| *heard));
+        for (nodes, how) in [(silent, "had not answered"), (late, "had not come to the end")] {
+            // Those that are followed have no end.
+            let endless = options.follow && how.ends_with("end");
+            if !nodes.is_empty() && !single && !endless {
+                let names: Vec<&str> = nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
+                words.push_str(&format!("; {how}: {}", named(&names)));
+            }
+        }
+        let mut error = Error::new(error.kind(), words);
+        if self.bytes > 0 {
+            error = error.hint("what was printed is incomplete");
+        }
+        self.failures.sort_by_key(|(node, _)| *node);
+        self.tell(notices);
+        notices.error(&error);
+        if !single {
+            self.sum_up(notices, took);
+        }
+        Ok(Outcome { exit: error.kind().exit_code() })
+    }
+
+    /// Tells the failures that were not told yet, those that are alike together, and each remedy once.
     fn tell(&mut self, notices: &Notices) {
+        let mut told: Vec<Alike<'_>> = Vec::new();
         for (node, error) in self.failures.iter().skip(self.told) {
-            notices.error_alone_of(self.nodes.get(*node).map_or("", String::as_str), error);
+            let name = self.nodes.get(*node).map_or("", String::as_str);
+            let words = without_audit_id(&without_name(&error.chain(), name));
+            match told.iter_mut().find(|alike| alike.words == words) {
+                Some(alike) => alike.names.push(name),
+                None => told.push(Alike { words, names: vec![name], error }),
+            }
+        }
+        for Alike { names, error, .. } in told {
+            let words = error.chain();
+            match &*names {
+                // What can't be read here says so by its name.
+                [name] if self.of == FILES && words.contains(name) => notices.error_alone(&words),
+                [name] => notices.error_alone(&format!("{name}: {words}")),
+                [first, ..] => notices.error_alone(&format!("{}: {}", named(&names), without_name(&words, first))),
+                [] => {}
+            }
             if let Some(remedy) = error.remedy()
                 && !self.remedies.iter().any(|known| known == remedy)
             {
@@ -345,6 +456,10 @@ impl Tally {
         let (all, of, bytes) = (self.nodes.len(), self.of, amount(self.bytes));
         let took = go_duration(Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
         match self.failures.len() {
+            _ if !self.unfinished.is_empty() => {
+                let whole = all - self.failures.len() - self.unfinished.len();
+                notices.note(format_args!("{whole} of {all} {of} read to the end, {bytes} in {took}"));
+            }
             0 => notices.note(format_args!("{all} {of} gave {bytes} in {took}")),
             failed if failed == all => notices.note(format_args!("{failed} of {all} {of} failed in {took}")),
             failed => {
@@ -354,19 +469,68 @@ impl Tally {
     }
 }
 
+/// Failures that differ in nothing but whose they are.
+struct Alike<'a> {
+    words: String,
+    names: Vec<&'a str>,
+    /// The first of them.
+    error: &'a Error,
+}
+
+/// Words with `NODE` for a node's name.
+fn without_name(words: &str, name: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let mut generic = String::new();
+    let mut rest = words;
+    while let Some(at) = rest.find(name).filter(|_| !name.is_empty()) {
+        let (before, found) = rest.split_at(at);
+        let after = found.get(name.len()..).unwrap_or_default();
+        let is_whole = !before.ends_with(is_part) && !after.starts_with(is_part);
+        generic.push_str(before);
+        generic.push_str(if is_whole { "NODE" } else { name });
+        rest = after;
+    }
+    generic + rest
+}
+
+/// Words without the id that a server gives each request.
+fn without_audit_id(words: &str) -> String {
+    match words.split_once(" (audit id ") {
+        Some((before, after)) => format!("{before}{}", after.split_once(')').map_or("", |(_, rest)| rest)),
+        None => words.to_owned(),
+    }
+}
+
+/// Names in a sentence: the first ones.
+fn named(names: &[&str]) -> String {
+    const NAMED: usize = 20;
+    match names.get(..NAMED) {
+        Some(first) if names.len() > NAMED => format!("{} and {} more", first.join(", "), names.len() - NAMED),
+        _ => names.join(", "),
+    }
+}
+
+/// What is read.
+struct Found {
+    nodes: Vec<String>,
+    /// How many at the end of `nodes` the cluster does not have.
+    unknown: usize,
+    roster: Option<Roster>,
+}
+
 /// What is read, by name, and where.
 async fn look(
     options: &Options,
     cluster: Option<&Cluster>,
     plan: &mut Plan,
     context: &Context,
-) -> Result<(Vec<String>, Option<Roster>, Origin)> {
+) -> Result<(Found, Origin)> {
     let Some(cluster) = cluster else {
-        let (names, origin) = open(options, plan, context).await;
-        return Ok((names, None, origin));
+        let (nodes, origin) = open(options, plan, context).await;
+        return Ok((Found { nodes, unknown: 0, roster: None }, origin));
     };
-    let (nodes, roster) = prepare(options, cluster, plan, context).await?;
-    Ok((nodes, roster, Origin::Cluster(Arc::clone(&cluster.client))))
+    let found = prepare(options, cluster, plan, context).await?;
+    Ok((found, Origin::Cluster(Arc::clone(&cluster.client))))
 }
 
 /// What has to be asked of the API before nodes are read: which ones, and what the pod is called.
@@ -375,7 +539,7 @@ async fn prepare(
     cluster: &Cluster,
     plan: &mut Plan,
     context: &Context,
-) -> Result<(Vec<String>, Option<Roster>)> {
+) -> Result<Found> {
     if let Some(pod) = &options.about {
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
         plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
@@ -396,9 +560,10 @@ async fn prepare(
         if options.follow && few {
             plan.last = Some(FEW);
         }
-        return Ok((check_followed(of_shard(said.names.clone()), options)?, None));
+        let nodes = check_followed(of_shard(said.names.clone()), options)?;
+        return Ok(Found { nodes, unknown: 0, roster: None });
     }
-    let (nodes, version) = chosen(said, &cluster.client, &context.notices).await?;
+    let Chosen { nodes, unknown, version } = chosen(said, &cluster.client, &context.notices).await?;
     if few {
         plan.last = Some(FEW);
         context.notices.note(format_args!(
@@ -406,7 +571,7 @@ async fn prepare(
             nodes.len()
         ));
     }
-    let nodes = check_followed(of_shard(nodes), options)?;
+    let mut nodes = check_followed(of_shard(nodes), options)?;
     let roster = options.follow.then(|| {
         let watch = node::watch(Arc::clone(&cluster.client), &said.selector, &said.field_selector, version);
         let said = said.clone();
@@ -415,7 +580,9 @@ async fn prepare(
         });
         Roster::new(watch, &nodes, is_meant, context.clock, context.notices.clone())
     });
-    Ok((nodes, roster))
+    // They are read like the others, and the server says what is wrong with them.
+    nodes.extend(unknown.iter().cloned());
+    Ok(Found { nodes, unknown: unknown.len(), roster })
 }
 
 fn admits(said: &Nodes, node: &Metadata) -> bool {
@@ -456,8 +623,17 @@ async fn open(options: &Options, plan: &mut Plan, context: &Context) -> (Vec<Str
 /// Entries a node where a selector chooses and nothing says how many: kubectl's number.
 const FEW: u64 = 10;
 
-/// The nodes that are meant, by name, and from which version on to watch them.
-async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<(Vec<String>, String)> {
+/// The nodes that are meant.
+struct Chosen {
+    nodes: Vec<String>,
+    /// Names that were said, and that no node has.
+    unknown: Vec<String>,
+    /// From which version on to watch them.
+    version: String,
+}
+
+/// Looks which nodes are meant.
+async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<Chosen> {
     let listed = node::matching(client, &said.selector, &said.field_selector).await;
     let listed = listed.map_err(|error| error.within("listing nodes"))?;
     let mut names: Vec<String> =
@@ -467,10 +643,16 @@ async fn chosen(said: &Nodes, client: &Client, notices: &Notices) -> Result<(Vec
         let error = Error::new(Kind::NotFound, format!("no node matches {}", said.said()));
         return Err(error.hint("`kubectl get nodes --show-labels` shows names, roles and labels"));
     }
-    for name in said.names.iter().filter(|name| !names.contains(name)) {
-        notices.note(format_args!("{name} is left out: no such node matches {}", said.said()));
+    let missing = said.names.iter().filter(|name| !names.contains(name));
+    let mut unknown: Vec<String> = missing.cloned().collect();
+    if said.is_narrowed() && !unknown.is_empty() {
+        // Whether a selector leaves a node out or there is none tells only the list of all.
+        let all = node::names(client).await.map_err(|error| error.within("listing nodes"))?;
+        for name in unknown.extract_if(.., |name| all.contains(name)) {
+            notices.note(format_args!("{name} is left out: it does not match {}", said.said()));
+        }
     }
-    Ok((names, listed.version))
+    Ok(Chosen { nodes: names, unknown, version: listed.version })
 }
 
 /// What kubelet lines call a pod. One that is gone or may not be read is known by its name alone.

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Protocol, Proxy, Roots, Trust};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Closing, Interrupt};
 use crate::kube::{self, Client};
 use crate::notice::Notices;
 
@@ -31,6 +31,8 @@ pub struct Context {
     pub stdin: Stdin,
     /// Hears of signals.
     pub interrupt: Interrupt,
+    /// Hears of it when nobody reads stdout any more.
+    pub closing: Closing,
 }
 
 /// Bodies read side by side where nobody knows how many.
@@ -112,6 +114,5 @@ impl Context {
 
 /// Ends a run that lasts longer than `--timeout`.
 pub(crate) fn out_of_time(limit: Duration) -> Error {
-    let words = format!("the run took longer than --timeout {}", crate::time::go_duration(limit));
-    Error::new(Kind::Partial, words).hint("what was printed is incomplete")
+    Error::new(Kind::Partial, format!("the run took longer than --timeout {}", crate::time::go_duration(limit)))
 }

@@ -10,18 +10,28 @@ use crate::sanitize;
 
 /// Nodes named in a row; of more it says how many.
 const NAMED: usize = 3;
+/// The same, of those that failed.
+const FAILED: usize = 20;
 
 /// Collects a digest and prints it at the end.
 pub struct Table<'o> {
     output: &'o mut Output,
     nodes: &'o [String],
     digest: Digest,
+    /// Nodes of which not all was read.
+    failed: Vec<usize>,
 }
 
 impl<'o> Table<'o> {
     /// For these nodes.
     pub fn new(output: &'o mut Output, nodes: &'o [String]) -> Self {
-        Table { output, nodes, digest: Digest::default() }
+        Table { output, nodes, digest: Digest::default(), failed: Vec::new() }
+    }
+
+    /// A node has ended, and all of it was read or not.
+    pub fn ended(&mut self, node: usize, whole: bool) -> ControlFlow<()> {
+        self.failed.extend((!whole).then_some(node));
+        ControlFlow::Continue(())
     }
 
     /// What has come of the node at this place in the list.
@@ -34,14 +44,21 @@ impl<'o> Table<'o> {
 
     /// Prints it.
     pub fn finish(self) {
-        let Table { output, nodes, digest } = self;
+        let Table { output, nodes, digest, mut failed } = self;
         if digest.lines() == 0 {
             return;
         }
         let lines = digest.lines();
         let rows = digest.rows();
-        let of = if rows.len() == 1 { "template" } else { "templates" };
-        let _ = output.text(&format!("{lines} entries of {} nodes, {} {of}\n", nodes.len(), rows.len()));
+        let entries = if lines == 1 { "entry" } else { "entries" };
+        let templates = if rows.len() == 1 { "template" } else { "templates" };
+        failed.sort_unstable();
+        let all = format!("{} {}", nodes.len(), if nodes.len() == 1 { "node" } else { "nodes" });
+        let of = match failed.len() {
+            0 => all,
+            count => format!("{} of {all} (failed: {})", nodes.len() - count, names(&failed, nodes, FAILED)),
+        };
+        let _ = output.text(&format!("{lines} {entries} of {of}, {} {templates}\n", rows.len()));
         let shown: Vec<[String; 5]> = rows.iter().map(|row| cells(row, nodes)).collect();
         let heads = ["COUNT", "SEVERITY", "FIRST", "LAST", "NODES"].map(str::to_owned);
         let mut widths = [0; 5];
@@ -74,15 +91,20 @@ fn cells(row: &Row, nodes: &[String]) -> [String; 5] {
         })
     };
     let of: Vec<usize> = row.nodes().collect();
-    let named: Vec<&str> = of.iter().take(NAMED).filter_map(|node| nodes.get(*node)).map(String::as_str).collect();
-    let more = if of.len() > NAMED { format!(" +{}", of.len() - NAMED) } else { String::new() };
     [
         row.count.to_string(),
         severity.to_owned(),
         at(|span| span.0),
         at(|span| span.1),
-        format!("{}{more}", named.join(",")),
+        names(&of, nodes, NAMED),
     ]
+}
+
+/// The first names, and how many more there are.
+fn names(of: &[usize], nodes: &[String], most: usize) -> String {
+    let named: Vec<&str> = of.iter().take(most).filter_map(|node| nodes.get(*node)).map(String::as_str).collect();
+    let more = if of.len() > most { format!(" +{}", of.len() - most) } else { String::new() };
+    format!("{}{more}", named.join(","))
 }
 
 fn line(cells: &[String; 5], widths: &[usize; 5], template: &str) -> String {
@@ -135,5 +157,25 @@ COUNT  SEVERITY  FIRST                 LAST                  NODES              
     1  info      2026-11-21T03:00:00Z  2026-11-21T03:00:00Z  node-1                   b.go:22 started in *
 ";
         assert_eq!(sink.text(), expected);
+    }
+
+    #[test]
+    fn what_failed_is_not_counted_as_covered() {
+        let first = |failed: &[usize], nodes: &[&str]| {
+            let sink = Sink::default();
+            let mut output = Output::new(Box::new(sink.clone()), false);
+            let nodes: Vec<String> = nodes.iter().map(|name| (*name).to_owned()).collect();
+            let mut table = Table::new(&mut output, &nodes);
+            let text = Bytes::from_static(b"x\n");
+            let _ = table.event(0, Event::Lines(vec![Line { at: None, head: None, text, entry: None }]));
+            for node in failed {
+                let _ = table.ended(*node, false);
+            }
+            table.finish();
+            output.finish().unwrap();
+            sink.text().lines().next().unwrap().to_owned()
+        };
+        assert_eq!(first(&[], &["a"]), "1 entry of 1 node, 1 template");
+        assert_eq!(first(&[2, 1], &["a", "b", "c"]), "1 entry of 1 of 3 nodes (failed: b,c), 1 template");
     }
 }

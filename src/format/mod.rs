@@ -58,7 +58,8 @@ impl Format<'_> {
     /// A node has ended, and all of it was given.
     pub fn ended(&mut self, node: usize, how: Result<(), &Error>) -> ControlFlow<()> {
         match self {
-            Format::Text(_) | Format::Jsonl(_) | Format::Digest(_) => ControlFlow::Continue(()),
+            Format::Text(_) | Format::Jsonl(_) => ControlFlow::Continue(()),
+            Format::Digest(table) => table.ended(node, how.is_ok()),
             Format::Document(document) => document.ended(node, how),
         }
     }

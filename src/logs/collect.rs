@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::interrupt::{Interrupt, Signal};
+use crate::interrupt::{Closing, Interrupt, Signal};
 use crate::kube::Client;
 use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
@@ -51,10 +51,23 @@ const LACKS: u32 = 6;
 pub enum End {
     /// Every lane has ended.
     Done,
-    /// The closure wanted no more.
+    /// The closure wanted no more, or nobody reads what it writes.
     Stopped,
     /// A signal came.
     Interrupted(Signal),
+    /// Its time was over.
+    OutOfTime,
+}
+
+/// What ends the collecting before all lanes have.
+#[derive(Debug)]
+pub struct Until<'a> {
+    /// A signal.
+    pub interrupt: &'a mut Interrupt,
+    /// This instant.
+    pub deadline: Option<Instant>,
+    /// Whoever reads goes away.
+    pub closing: &'a Closing,
 }
 
 /// What the closure is given. Lanes are known by the place of their node in the list.
@@ -66,6 +79,8 @@ pub enum Step<'a> {
     Event(usize, Event),
     /// This lane has ended, and all of it was given: whether there was anything, or how it failed.
     Ended(usize, Result<bool, Error>),
+    /// The collecting ends before this lane does; what had come of it was given.
+    Unfinished(usize),
     /// Nothing more is at hand: a good time to flush.
     Idle(Progress),
 }
@@ -116,6 +131,8 @@ pub struct Use {
 pub struct Lanes {
     /// Those of the beginning.
     pub nodes: Vec<String>,
+    /// How many of them, at the end of the list, are in no list of the cluster's: they are not said to have gone.
+    pub unknown: usize,
     /// Hears of others that come, and of those that go, where they are followed.
     pub roster: Option<Roster>,
     /// How many may be followed.
@@ -153,16 +170,17 @@ pub enum Origin {
     Here(Arc<[Slot]>),
 }
 
-/// Reads these nodes to their ends, until a signal, or until the closure wants no more.
+/// Reads these nodes to their ends, until something else ends it, or until the closure wants no more.
 pub async fn collect(
     plan: &Arc<Plan>,
     lanes: Lanes,
     usage: Use,
     means: &Means,
-    interrupt: &mut Interrupt,
+    until: Until<'_>,
     mut each: impl FnMut(Step<'_>) -> Then,
 ) -> End {
     let mut collector = Collector::new(plan, lanes, usage, means);
+    let mut closes = std::pin::pin!(until.closing.happens());
     loop {
         while let Some(taken) = collector.next() {
             if collector.give(taken, &mut each).is_break() {
@@ -176,19 +194,21 @@ pub async fn collect(
             return End::Stopped;
         }
         let tick = usage.tick.map(|tick| means.clock.instant() + tick);
-        let wake = [collector.wake, collector.tell, tick].into_iter().flatten().min();
+        let wake = [collector.wake, collector.tell, tick, until.deadline].into_iter().flatten().min();
         tokio::select! {
             biased;
-            signal = interrupt.signal() => {
-                // What has come is whole lines: they go out.
-                for taken in collector.rest() {
-                    if collector.give(taken, &mut each).is_break() {
-                        break;
-                    }
-                }
+            signal = until.interrupt.signal() => {
+                collector.give_rest(&mut each);
                 return End::Interrupted(signal);
             }
-            () = means.clock.until(wake), if wake.is_some() => collector.tell_gathered(),
+            () = &mut closes => return End::Stopped,
+            () = means.clock.until(wake), if wake.is_some() => {
+                if until.deadline.is_some_and(|at| at <= means.clock.instant()) {
+                    collector.give_rest(&mut each);
+                    return End::OutOfTime;
+                }
+                collector.tell_gathered();
+            }
             told = collector.told.recv() => {
                 if let Some((lane, told)) = told {
                     collector.take(lane, told);
@@ -218,6 +238,8 @@ struct Collector<'a> {
     means: &'a Means,
     roster: Option<Roster>,
     most: usize,
+    /// Lanes of nodes that there were in the beginning.
+    listed: usize,
     tasks: JoinSet<()>,
     sender: mpsc::UnboundedSender<(usize, Told)>,
     told: mpsc::UnboundedReceiver<(usize, Told)>,
@@ -252,6 +274,7 @@ enum Taken {
     Joined(usize),
     Event(usize, Event),
     Ended(usize, Result<bool, Error>),
+    Unfinished(usize),
 }
 
 struct Lane {
@@ -290,7 +313,7 @@ impl Lane {
 impl<'a> Collector<'a> {
     fn new(plan: &'a Arc<Plan>, lanes: Lanes, usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
-        let Lanes { nodes, roster, most } = lanes;
+        let Lanes { nodes, unknown, roster, most } = lanes;
         let bounded = plan.last.is_some() && plan.follow.is_none();
         let share = match usage.order {
             // The last N come at once when all is read: nothing would make room for them.
@@ -305,6 +328,7 @@ impl<'a> Collector<'a> {
             means,
             roster,
             most,
+            listed: nodes.len() - unknown.min(nodes.len()),
             tasks: JoinSet::new(),
             sender,
             told,
@@ -373,6 +397,7 @@ impl<'a> Collector<'a> {
             },
             Taken::Event(number, event) => (number, Step::Event(number, event)),
             Taken::Ended(number, how) => (number, Step::Ended(number, how)),
+            Taken::Unfinished(number) => (number, Step::Unfinished(number)),
         };
         match each(step) {
             Then::GoOn => {}
@@ -495,7 +520,11 @@ impl<'a> Collector<'a> {
             }
             (Told::Live, _) => self.merge.set_patience(number, Patience::Lasts(PATIENCE)),
             // The server may say so before it tells of the change.
-            (Told::Ended(Err(error)), _) if self.roster.is_some() && is_gone(&error, self.nodes.get(number)) => {
+            (Told::Ended(Err(error)), _)
+                if self.roster.is_some()
+                    && (number < self.listed || lane.from.is_some())
+                    && is_gone(&error, self.nodes.get(number)) =>
+            {
                 self.went(number);
             }
             (Told::Ended(how), _) => self.close(number, how),
@@ -575,22 +604,34 @@ impl<'a> Collector<'a> {
         self.told_ended == self.lanes.len() && !may_come
     }
 
-    /// All that has come, in order, whatever may still be missing between.
-    fn rest(&mut self) -> Vec<Taken> {
+    /// Gives all that has come, in order, whatever may still be missing between: it is whole lines.
+    fn give_rest(&mut self, each: &mut impl FnMut(Step<'_>) -> Then) {
         self.tasks.abort_all();
         self.take_all();
         for number in 0..self.lanes.len() {
             self.merge.close(number);
         }
-        let mut steps = Vec::new();
-        while self.turn < self.lanes.len() {
-            match self.next() {
-                Some(step) => steps.push(step),
-                None if self.usage.order == Order::Sequential => self.turn += 1,
-                None => break,
+        // One after another, a lane is at its end before the next begins.
+        while self.usage.order == Order::Sequential && self.turn < self.lanes.len() {
+            let step = self.next_in_turn().unwrap_or_else(|| {
+                self.turn += 1;
+                Taken::Unfinished(self.turn - 1)
+            });
+            if self.give(step, each).is_break() {
+                return;
             }
         }
-        steps
+        while let Some(step) = self.next() {
+            if self.give(step, each).is_break() {
+                return;
+            }
+        }
+        let unfinished = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.is_over).map(|(number, _)| number);
+        for number in unfinished.collect::<Vec<_>>() {
+            if self.usage.order != Order::Sequential && self.give(Taken::Unfinished(number), each).is_break() {
+                return;
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kubelet_logs::Io;
 use kubelet_logs::auth::Stdin;
 use kubelet_logs::config::Env;
-use kubelet_logs::interrupt::Interrupt;
+use kubelet_logs::interrupt::{Closing, Interrupt};
 
 use super::{start, written};
 use crate::cluster::{Fault, User, What};
@@ -42,6 +42,7 @@ fn on_a_terminal(kubeconfig: &Path, args: &[&str], both: bool) -> (String, Strin
     let io = Io {
         stdout: Box::new(stdout.clone()),
         stdout_is_terminal: both,
+        stdout_closing: Closing::default(),
         stderr: Box::new(stderr.clone()),
         stderr_is_terminal: true,
         stdin: Stdin::Other,

@@ -5,6 +5,7 @@ use super::LOGS;
 use super::tests::{refused, said};
 use crate::args::flag::{Flag, Given, Group, Set, Value};
 use crate::args::nodes::Shard;
+use crate::args::selector;
 use crate::error::{Error, Result};
 
 pub(super) const FLAGS: &[&Flag] =
@@ -47,7 +48,7 @@ static SELECTOR: Flag = Flag {
     ],
     excludes: &["from"],
     set: Set::Option(|options, given| {
-        options.nodes.selector = selector(given)?;
+        options.nodes.selector = selected(given, selector::labels)?;
         Ok(())
     }),
 };
@@ -57,6 +58,7 @@ fn selector_of_labels() {
     assert_eq!(said(&["-l", "a in (b,c),!d"]).nodes.selector, "a in (b,c),!d");
     assert_eq!(said(&["--selector=pool=gpu"]).nodes.selector, "pool=gpu");
     refused(&["-l", ""]);
+    refused(&["-l", "pool in (gpu"]);
 }
 
 static ROLE: Flag = Flag {
@@ -105,7 +107,7 @@ static FIELD_SELECTOR: Flag = Flag {
     help: &["Reads from the nodes whose fields match: for nodes servers know metadata.name and spec.unschedulable."],
     excludes: &["from"],
     set: Set::Option(|options, given| {
-        options.nodes.field_selector = selector(given)?;
+        options.nodes.field_selector = selected(given, selector::fields)?;
         Ok(())
     }),
 };
@@ -115,6 +117,7 @@ fn field_selector() {
     let said = said(&["--field-selector", "spec.unschedulable=true"]);
     assert_eq!(said.nodes.field_selector, "spec.unschedulable=true");
     refused(&["--field-selector="]);
+    refused(&["--field-selector=foo=bar"]);
 }
 
 static SHARD: Flag = Flag {
@@ -217,11 +220,11 @@ fn fail_fast() {
     assert!(said(&["a,b", "--fail-fast"]).fail_fast && !said(&["a,b"]).fail_fast);
 }
 
-/// A selector as the server takes it; it is the server that reads it.
-fn selector(given: &Given<'_>) -> Result<String> {
+/// A selector as the server takes it.
+fn selected(given: &Given<'_>, check: fn(&str) -> Result<()>) -> Result<String> {
     match given.text()?.trim() {
         "" => Err(Error::usage("the selector is empty").hint("--all-nodes chooses every node")),
-        text => Ok(text.to_owned()),
+        text => check(text).map(|()| text.to_owned()),
     }
 }
 
