@@ -171,7 +171,6 @@ fn the_previous_run_is_the_one_before_the_newest() {
         run(&kubeconfig, [node, "-p", "-u", "nosuch"]).expect(5, &["no log of unit nosuch"]);
         run(&kubeconfig, [node, "-p", "-u", "sshd"]).expect(5, &["sshd"]);
     }
-    run(&kubeconfig, ["volatile", "-p"]).expect(5, &["--previous takes the node's journal", "holds no journal"]);
 }
 
 #[test]
@@ -206,6 +205,26 @@ fn the_kernels_messages_are_those_of_the_last_boot() {
         assert!(!ran.text().contains("\"unit\":\"kubelet\""), "{}", ran.text());
     }
     run(&kubeconfig, ["volatile", "-k"]).expect(5, &["--dmesg takes the node's journal", "holds no journal"]);
+}
+
+#[test]
+fn identifiers_choose_as_journalctl_chooses() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for node in WITH_JOURNAL {
+        for (args, oracle) in [
+            (&["-t", "systemd"][..], &["-t", "systemd"][..]),
+            (&["-t", "systemd,containerd"], &["-t", "systemd", "-t", "containerd"]),
+            (&["-t", "kernel", "-t", "kubelet", "--tail", "7"], &["-t", "kernel", "-t", "kubelet", "-n", "7"]),
+            (&["-t", "systemd", "-u", "kubelet"], &["-t", "systemd", "-u", "kubelet"]),
+            (&["-t", "systemd", "-t", "kernel", "-b", "-1"], &["-t", "systemd", "-t", "kernel", "-b", "-1"]),
+        ] {
+            if let Some(expected) = journalctl(&cluster, node, oracle) {
+                assert!(expected.lines().count() > 2, "{oracle:?}");
+                same(&run(&kubeconfig, [node].iter().chain(args)), &expected);
+            }
+        }
+    }
 }
 
 #[test]

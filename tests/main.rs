@@ -29,3 +29,5 @@ mod distro;
 mod rotated;
 mod from;
 mod boots;
+mod previous;
+mod units;

@@ -174,7 +174,9 @@ impl Said {
         let asked = match boot {
             _ if self.options.list_boots => Some("--list-boots"),
             _ if self.options.dmesg => Some("--dmesg"),
-            _ if self.options.previous && self.options.paths.is_empty() => Some("--previous"),
+            _ if self.options.previous && self.options.paths.is_empty() && *source == SourceChoice::File => {
+                Some("--previous")
+            }
             // The kubelet's query takes a number.
             Some(Boot::Back(_)) if *source == SourceChoice::Query => None,
             Some(_) => Some("--boot"),

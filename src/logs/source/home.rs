@@ -82,6 +82,32 @@ pub async fn read(
     found.map(Taken::Found)
 }
 
+/// Reads the run before the last of a unit, or of whatever runs the kubelet, through the query.
+pub(super) async fn read_previous(
+    node: &Node<'_>,
+    unit: Option<&str>,
+    boot: Option<u32>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Taken> {
+    let unit = match unit {
+        Some(unit) => unit,
+        None => {
+            let home = now(node, filter).await?;
+            if home.holds == Holds::Supervisor {
+                return Ok(Taken::Supervised(home));
+            }
+            if home.unit != KUBELET {
+                choose(node.machine(), home, &format!("unit {}", home.unit), filter);
+            }
+            home.unit
+        }
+    };
+    let units = [unit.to_owned()];
+    Query::new(node, &units).texts(Texts::Left).boot(boot).read_previous(want, filter, out).await.map(Taken::Found)
+}
+
 /// What runs the kubelet now, as far as the journal shows it: what is to be followed.
 pub(super) async fn now(node: &Node<'_>, filter: &Filter) -> Flow<&'static Home> {
     let [kubelet, ..] = &unit::HOMES;

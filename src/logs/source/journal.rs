@@ -218,7 +218,11 @@ impl<'a> Remote<'a> {
     async fn fetch(&mut self, needs: Vec<Need>) -> Flow<()> {
         let needs = self.named(needs);
         if self.journal.is_held() {
-            let (fetched, listed) = tokio::join!(self.place.fetch(needs), self.place.names());
+            let (fetched, listed) = if self.place.is_followed() {
+                (self.place.fetch(needs).await, self.place.names().await)
+            } else {
+                tokio::join!(self.place.fetch(needs), self.place.names())
+            };
             // What was archived since the first listing is not among its names, unless that was noticed while reading.
             let names = listed?.map_err(|missing| Error::new(Kind::Failed, missing.words()))?;
             self.journal.update(names.iter().map(String::as_str));

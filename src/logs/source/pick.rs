@@ -69,6 +69,12 @@ pub enum Instead {
 }
 
 impl What<'_> {
+    /// Whether it is the run before the last of a unit, in a boot that the query can name: it tells that, if less surely.
+    fn is_previous_of_query(&self) -> bool {
+        let named = matches!(self.boot, Some(Boot::Nth(_) | Boot::Id(_)));
+        self.instance == Instance::Previous && self.instead.is_none() && !named
+    }
+
     /// What is wanted that only the journal tells, as it was asked for.
     pub(super) fn of_journal_alone(&self) -> Option<&'static str> {
         match self {
@@ -126,7 +132,10 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
             Err(missing) if journal == Journal::Alone => return Err(missing.into()),
             // Text files know of no boots and runs.
             Err(NotThere::Unit(error)) if alone.is_some() || what.boot.is_some() => return Err(error.into()),
-            Err(NotThere::Journal(error)) if let Some(asked) = alone => {
+            Err(NotThere::Journal(error))
+                if let Some(asked) =
+                    alone.filter(|_| !what.is_previous_of_query() || !filter.identifiers.is_empty()) =>
+            {
                 let words = format!("{asked} takes the node's journal, which can't be read");
                 return Err(Error::new(Kind::NotFound, words).because(error).into());
             }
@@ -154,7 +163,12 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
             };
             let mut kubelet = [KUBELET.to_owned()];
             let mut followed: Option<Query<'_>> = None;
+            let previous = what.instance == Instance::Previous;
             let taken = match wanted {
+                _ if previous => {
+                    let unit = what.units.first().map(String::as_str);
+                    home::read_previous(node, unit, back, want, filter, out).await?
+                }
                 Wanted::Units(units) => {
                     let query = followed.insert(Query::new(node, units).texts(texts).boot(back));
                     Taken::Found(query.read(want, filter, out).await?)
@@ -197,15 +211,23 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     }
                     return Ok(anything);
                 }
-                Found::Listing(_) if what.boot.is_some() && what.choice == SourceChoice::Auto => {
-                    let words = "--boot takes the node's journal or the kubelet's log query, and there is neither";
+                Found::Listing(_) if (what.boot.is_some() || previous) && what.choice == SourceChoice::Auto => {
+                    let asked = if previous { "--previous" } else { "--boot" };
+                    let words =
+                        format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
                     return Err(Error::new(Kind::NotFound, words).hint(QUERY_OFF).into());
+                }
+                Found::TextFile(unit) if previous => {
+                    let words = format!("{unit} is a text file, which tells no runs");
+                    return Err(Error::usage(words).hint("-p --path FILE reads a file's newest rotation").into());
                 }
                 Found::TextFile(unit) if what.boot.is_some() => {
                     let words = format!("{unit} is a text file, which tells no boots");
                     return Err(Error::usage(words).hint("leave --boot out, and give a time with --since").into());
                 }
-                Found::Absent(unit) if what.boot.is_some() => return Err(text::no_unit(node.name, &unit).into()),
+                Found::Absent(unit) if what.boot.is_some() || previous => {
+                    return Err(text::no_unit(node.name, &unit).into());
+                }
                 Found::Listing(_) if what.choice == SourceChoice::Query => {
                     let words = "the kubelet offers no log query (it listed /var/log instead)";
                     return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
@@ -382,6 +404,10 @@ async fn read_supervised(
 }
 
 fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {
+    if what.instance == Instance::Previous && what.units.len() > 1 {
+        let words = "the query tells the run before the last of one unit at a time";
+        return Err(Error::usage(words).hint("ask for each unit by itself").into());
+    }
     if !filter.identifiers.is_empty() {
         return Err(Error::usage("--identifier can't be asked of the query source")
             .hint("the query selects by unit: use -u; or read a syslog file with --source file")

@@ -30,8 +30,10 @@ use crate::time::Timestamp;
 mod follow;
 mod stream;
 mod lookup;
+mod previous;
 
 pub use lookup::Newest;
+use previous::Span;
 use stream::Stream;
 
 /// The kubelet refuses more.
@@ -88,6 +90,8 @@ pub struct Query<'a> {
     boot: Option<u32>,
     /// Where the log that was read ended.
     trail: Trail,
+    /// The only part of an answer that is wanted.
+    span: Option<Span>,
 }
 
 /// What becomes of a unit that is a text file.
@@ -138,7 +142,7 @@ impl<'a> Query<'a> {
     /// For these units, without `.service`: at most four.
     pub fn new(node: &'a Node<'a>, units: &'a [String]) -> Self {
         let (texts, trail) = (Texts::default(), Trail::default());
-        Query { node, units, offset: None, newest: None, texts, boot: None, trail }
+        Query { node, units, offset: None, newest: None, texts, boot: None, trail, span: None }
     }
 
     /// With text files treated like this.
@@ -364,7 +368,7 @@ impl<'a> Query<'a> {
             Ok(stream) => stream,
             Err(listing) => return Ok(Passed::Listing(listing)),
         };
-        let first = stream.next(self).await?;
+        let first = self.next_of(&mut stream).await?;
         let head = first.as_deref().and_then(Head::of);
         if self.texts == Texts::Left && head.is_some_and(|head| !is_journals(&head)) {
             return Ok(Passed::Text);
@@ -383,7 +387,7 @@ impl<'a> Query<'a> {
                 if let Some(out) = &mut out {
                     out.bytes(piece).await?;
                 }
-                next = stream.next(self).await?;
+                next = self.next_of(&mut stream).await?;
             }
             self.note(stream.head());
             let end = stream.end();
@@ -409,7 +413,7 @@ impl<'a> Query<'a> {
             if let Some(out) = &mut out {
                 out.lines(sieve.ready()).await?;
             }
-            next = stream.next(self).await?;
+            next = self.next_of(&mut stream).await?;
         }
         sieve.finish();
         let end = if past { End::Whole } else { stream.end() };
@@ -549,6 +553,7 @@ impl<'a> Query<'a> {
             texts: Texts::Read,
             boot: None,
             trail: Trail::default(),
+            span: None,
         };
         let parameters = Parameters { tail: Some(50), ..Parameters::default() };
         let mut offset = None;

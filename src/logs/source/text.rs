@@ -149,6 +149,18 @@ pub(super) async fn read(
     let tell = || {
         node.notices.note(format_args!("{}: reading /var/log/{}{among} ({why})", node.name, paths.join(", /var/log/")));
     };
+    // What the journal has never heard of is waited for only where a file has.
+    if node.follow.is_some()
+        && known == Known::NoUnit
+        && !shared.is_empty()
+        && let Some(log) = logs.last()
+    {
+        let until_now = Node { follow: None, ..node.clone() };
+        let mut theirs = Filter { identifiers: filter.identifiers.clone(), ..Filter::default() };
+        if log.last(&until_now, 1, want, &mut theirs).await?.lines.is_empty() {
+            return Err(no_log(node, wanted.names(), entries, known).into());
+        }
+    }
     // Whether a file of many programs' lines has any of these shows only when it was read; the error tells it then.
     let uncertain = !shared.is_empty() && node.follow.is_none();
     if !uncertain {

@@ -22,6 +22,11 @@ use super::find::{self, Missing};
 /// Bytes that may be fetched for one node's log: a journal's usual limit is a tenth of it.
 const BUDGET: u64 = 64 << 30;
 
+/// Files of a node that are asked at the same time: one that has hundreds would be asked for as many at once.
+const AT_ONCE: usize = 8;
+/// The same while it is followed: requests at the same time, too. Many run so for long.
+const AT_ONCE_FOLLOWED: usize = 2;
+
 /// The largest header known, in bytes.
 const HEADER: u64 = 272;
 
@@ -68,6 +73,7 @@ impl<'a> Place<'a> {
             ranges: Limits::MOST_RANGES,
             budget: BUDGET,
             silence: node.server_limit + node.server_limit / 2,
+            parallel: if node.follow.is_some() { 1 } else { Limits::default().parallel },
             ..Limits::default()
         };
         Place::Node { node, folder, ranges: Ranges::new(limits) }
@@ -90,6 +96,11 @@ impl<'a> Place<'a> {
             }
             Place::Here(_) => "journalctl -D or --file can read it",
         }
+    }
+
+    /// Whether no more than two requests may be under way.
+    pub(super) fn is_followed(&self) -> bool {
+        matches!(self, Place::Node { node, .. } if node.follow.is_some())
     }
 
     /// The names of the files that there are now.
@@ -205,17 +216,29 @@ async fn fetch_all(
         let fetched = node.client.ranges(ranges, &url, wanted).await;
         (need, fetched.map(Answer::from))
     };
-    let mut running: Vec<_> = needs.into_iter().map(|need| Box::pin(fetch(need))).collect();
+    let at_once = if node.follow.is_some() { AT_ONCE_FOLLOWED } else { AT_ONCE };
+    let mut waiting = needs.into_iter();
+    let mut running = Vec::new();
     let mut done = Vec::new();
     poll_fn(move |context| {
-        running.retain_mut(|one| match one.as_mut().poll(context) {
-            Poll::Ready(fetched) => {
-                done.push(fetched);
-                false
+        loop {
+            running
+                .extend(waiting.by_ref().take(at_once.saturating_sub(running.len())).map(|need| Box::pin(fetch(need))));
+            let before = done.len();
+            running.retain_mut(|one| match one.as_mut().poll(context) {
+                Poll::Ready(fetched) => {
+                    done.push(fetched);
+                    false
+                }
+                Poll::Pending => true,
+            });
+            match () {
+                () if running.is_empty() && waiting.len() == 0 => return Poll::Ready(std::mem::take(&mut done)),
+                () if done.len() == before => return Poll::Pending,
+                // There is room for those that wait.
+                () => {}
             }
-            Poll::Pending => true,
-        });
-        if running.is_empty() { Poll::Ready(std::mem::take(&mut done)) } else { Poll::Pending }
+        }
     })
     .await
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, full_name, short_precise};
+use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
@@ -22,8 +22,10 @@ use crate::logs::source::{Machine, Node, Want};
 use crate::logs::unit::{Holds, Home, KUBELET};
 use crate::time::Timestamp;
 
+mod absent;
 mod follow;
 
+use absent::Unseen;
 use follow::AtBoot;
 
 /// What the journal had.
@@ -106,6 +108,9 @@ pub async fn read_from(
         },
     };
     let mut reading = Reading::new(&mut remote, boot, want, filter);
+    if let Wanted::Units(units) = wanted {
+        reading.unseen = Unseen::of(units);
+    }
     let mut anything = reading.run(entries, out).await?;
     let newest = reading.newest;
     let found = match (wanted, part.instance) {
@@ -114,9 +119,12 @@ pub async fn read_from(
         }
         _ => None,
     };
-    if let Some(pace) = follow
-        && !matches!(found, Some(Found::Supervised(_)))
-    {
+    let (found, absent) = match found {
+        Some(found) => (found, None),
+        None if part.instance == Instance::Previous => (Found::Log { anything }, None),
+        None => reading.look_for_units(wanted, anything, follow.is_some()).await?,
+    };
+    if let (Some(pace), Found::Log { .. }, None) = (follow, &found, &absent) {
         // The kernel's messages are this boot's only as long as nothing else is said.
         let at_boot = match boot {
             Some(boot) if part.boot.is_some() => AtBoot::End(boot.id),
@@ -126,13 +134,12 @@ pub async fn read_from(
         anything |= out.has_spoken();
     }
     reading.conclude();
-    let found = match found {
-        Some(found) => found,
-        None if anything || want.last == Some(0) || part.instance == Instance::Previous => Found::Log { anything },
-        None => remote.absent(wanted, filter).await?,
-    };
     remote.check_whole()?;
-    Ok(found)
+    match (found, absent) {
+        (_, Some(error)) => Err(error.into()),
+        (Found::Log { anything: before }, None) => Ok(Found::Log { anything: anything || before }),
+        (found, None) => Ok(found),
+    }
 }
 
 /// The entries of these units, of the kernel, or of the kubelet; `None` for those of all.
@@ -162,6 +169,8 @@ struct Reading<'r, 'a, 'f> {
     boot: Option<Id>,
     /// When the newest entry that was met was taken, wanted or not.
     newest: Option<Timestamp>,
+    /// Of several units those that no entry was of yet.
+    unseen: Unseen,
     /// Entries that journald dropped.
     suppressed: u64,
     /// What is read, and the same of whatever boot.
@@ -185,6 +194,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             within,
             boot: None,
             newest: None,
+            unseen: Unseen::default(),
             suppressed: 0,
             matches: Matches::all(),
             of_any_boot: Matches::all(),
@@ -334,6 +344,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
     fn wanted(&mut self, entry: Arc<Entry>, kubelet: &mut Option<KubeletLines>) -> Option<Line> {
         let taken = timestamp(entry.position.realtime);
         self.newest = self.newest.max(Some(taken));
+        self.unseen.see(&entry);
         if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED) {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
@@ -500,33 +511,5 @@ impl Remote<'_> {
         };
         let pid = entry.field(b"_PID").and_then(|pid| std::str::from_utf8(pid).ok());
         Ok(pid.map(|pid| AnyOf::process(KUBELET, pid, entry.position.boot)))
-    }
-
-    /// Nothing was wanted: is there such a unit at all?
-    async fn absent(&mut self, wanted: Wanted<'_>, filter: &Filter) -> Flow<Found> {
-        let units: Vec<String> = match wanted {
-            _ if !filter.identifiers.is_empty() => return Ok(Found::Log { anything: false }),
-            Wanted::Kernel => return Ok(Found::Log { anything: false }),
-            Wanted::Kubelet => vec![KUBELET.to_owned()],
-            Wanted::Units(units) => units.to_vec(),
-        };
-        let values = units.iter().flat_map(|unit| {
-            let full = full_name(unit);
-            ["_SYSTEMD_UNIT", "UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT", "_SYSTEMD_SLICE"]
-                .map(|field| format!("{field}={full}").into_bytes())
-        });
-        let mut values: Vec<Vec<u8>> = values.collect();
-        if matches!(wanted, Wanted::Kubelet) {
-            values.push(format!("SYSLOG_IDENTIFIER={KUBELET}").into_bytes());
-        }
-        let known = self.find(values).await?;
-        let absent = units.iter().find(|unit| {
-            let full = full_name(unit);
-            !known.iter().any(|value| value.value() == full.as_bytes() || matches!(wanted, Wanted::Kubelet))
-        });
-        Ok(match absent {
-            Some(unit) => Found::Absent(unit.clone()),
-            None => Found::Log { anything: false },
-        })
     }
 }

@@ -1,0 +1,103 @@
+//! Units that a journal does not know.
+
+use super::{Found, Reading};
+use crate::error::{Error, Kind};
+use crate::journal::{AnyOf, Entry, Matches, full_name};
+use crate::logs::filter::Filter;
+use crate::logs::outlet::Flow;
+use crate::logs::source::journal::Remote;
+use crate::logs::source::text::Wanted;
+use crate::logs::unit::KUBELET;
+
+/// What makes an entry one of a unit's, as `journalctl -u` has it.
+const FIELDS: [&str; 5] = ["_SYSTEMD_UNIT", "UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT", "_SYSTEMD_SLICE"];
+
+/// Units that no entry was of yet, with their suffixes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unseen(Vec<String>);
+
+impl Unseen {
+    pub(super) fn of(units: &[String]) -> Unseen {
+        Unseen(units.iter().map(|unit| full_name(unit)).collect())
+    }
+
+    pub(super) fn see(&mut self, entry: &Entry) {
+        if !self.0.is_empty() {
+            self.0.retain(|unit| !FIELDS.iter().any(|name| entry.field(name.as_bytes()) == Some(unit.as_bytes())));
+        }
+    }
+}
+
+impl Reading<'_, '_, '_> {
+    /// Whether there are such units at all, where no entry showed it; of several, what to say once the others were printed.
+    pub(super) async fn look_for_units(
+        &mut self,
+        wanted: Wanted<'_>,
+        anything: bool,
+        followed: bool,
+    ) -> Flow<(Found, Option<Error>)> {
+        let unseen = std::mem::take(&mut self.unseen).0;
+        let told = match wanted {
+            _ if self.has_identifiers => true,
+            Wanted::Units(_) => unseen.is_empty(),
+            Wanted::Kubelet | Wanted::Kernel => anything || self.want.last == Some(0),
+        };
+        if told {
+            return Ok((Found::Log { anything }, None));
+        }
+        // What is followed goes on from what was read.
+        let read = followed.then(|| self.remote.put_aside());
+        let found =
+            if anything { self.missing(unseen).await? } else { (self.remote.absent(wanted, self.filter).await?, None) };
+        if let (Some(read), Found::Log { .. }) = (read, &found.0) {
+            self.remote.fetched.clear();
+            self.remote.journal = read;
+        }
+        Ok(found)
+    }
+
+    /// Which of these no entry is of: the newest of each is looked for, which for one that is there opens few files.
+    async fn missing(&mut self, units: Vec<String>) -> Flow<(Found, Option<Error>)> {
+        let mut missing = Vec::new();
+        for unit in units {
+            if self.remote.newest(Matches::all().and(AnyOf::unit(&unit))).await?.is_none() {
+                missing.push(unit.strip_suffix(".service").map_or(unit.clone(), str::to_owned));
+            }
+        }
+        let error = (!missing.is_empty()).then(|| {
+            let words = format!("the node's journal does not know {}; the others were printed", missing.join(", "));
+            Error::new(Kind::NotFound, words)
+                .hint("ask for it by itself: a single unit is looked for in the files under /var/log as well")
+        });
+        Ok((Found::Log { anything: true }, error))
+    }
+}
+
+impl Remote<'_> {
+    /// Nothing was wanted: is there such a unit at all?
+    pub(super) async fn absent(&mut self, wanted: Wanted<'_>, filter: &Filter) -> Flow<Found> {
+        let units: Vec<String> = match wanted {
+            _ if !filter.identifiers.is_empty() => return Ok(Found::Log { anything: false }),
+            Wanted::Kernel => return Ok(Found::Log { anything: false }),
+            Wanted::Kubelet => vec![KUBELET.to_owned()],
+            Wanted::Units(units) => units.to_vec(),
+        };
+        let values = units.iter().flat_map(|unit| {
+            let full = full_name(unit);
+            FIELDS.map(|field| format!("{field}={full}").into_bytes())
+        });
+        let mut values: Vec<Vec<u8>> = values.collect();
+        if matches!(wanted, Wanted::Kubelet) {
+            values.push(format!("SYSLOG_IDENTIFIER={KUBELET}").into_bytes());
+        }
+        let known = self.find(values).await?;
+        let absent = units.iter().find(|unit| {
+            let full = full_name(unit);
+            !known.iter().any(|value| value.value() == full.as_bytes() || matches!(wanted, Wanted::Kubelet))
+        });
+        Ok(match absent {
+            Some(unit) => Found::Absent(unit.clone()),
+            None => Found::Log { anything: false },
+        })
+    }
+}

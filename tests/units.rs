@@ -1,0 +1,87 @@
+//! Units that a node's journal does not know, alone and among others; and how many requests a node has to bear.
+
+use std::time::Duration;
+
+use crate::cluster::journal::growing::Growing;
+use crate::cluster::{Cluster, Fault, Mode, Node, Setup, User, What};
+use crate::support::run;
+
+const START: i64 = 1_700_000_000_000_000;
+
+fn start() -> Cluster {
+    Setup::new(vec![Node::new("on", Mode::QUERY_ON), Node::new("off", Mode::QUERY_OFF)]).start()
+}
+
+#[test]
+fn a_unit_that_is_missing_among_several_is_told_behind_the_others() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let one = run(&kubeconfig, ["on", "-u", "containerd", "--tail", "1"]);
+    assert!(!one.expect(0, &[]).text().is_empty());
+    for choice in
+        [&["on"][..], &["off"], &["on", "--source=journal"], &["off", "--source=journal"], &["on", "--source=query"]]
+    {
+        for units in ["containerd,nosuch", "nosuch,containerd"] {
+            let ran = run(&kubeconfig, choice.iter().chain(&["-u", units, "--tail", "1"]));
+            assert_eq!((ran.code, ran.text()), (5, one.text()), "{choice:?} {units}: {}", ran.stderr);
+            assert!(ran.stderr.contains("error: ") && ran.stderr.contains("nosuch"), "{choice:?}: {}", ran.stderr);
+            assert!(!ran.stderr.contains("not know containerd"), "{}", ran.stderr);
+        }
+        // One that is there, and has none of the last lines; and one whose lines are not wanted.
+        let both = run(&kubeconfig, choice.iter().chain(&["-u", "svc-7,kubelet", "--tail", "1"]));
+        assert_eq!((both.expect(0, &[]).text().lines().count(), &*both.stderr), (1, ""), "{choice:?}");
+        run(&kubeconfig, choice.iter().chain(&["-u", "svc-7,kubelet", "-g", "Started kubelet"])).expect(0, &[]);
+    }
+}
+
+#[test]
+fn a_unit_that_is_nowhere_is_not_waited_for() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for node in ["on", "off"] {
+        for more in [&[][..], &["--tail=0"], &["--source=journal"], &["--source=journal", "--since=1h"]] {
+            let ask = |follow: &[&str]| {
+                let always = [node, "-u", "nosuch", "--timeout=60s"];
+                run(&kubeconfig, always.iter().chain(follow).chain(more))
+            };
+            ask(&[]).expect(5, &["no log of unit nosuch"]);
+            ask(&["-f"]).expect(5, &["no log of unit nosuch"]);
+        }
+        let ran = run(&kubeconfig, [node, "-f", "-u", "containerd,nosuch", "--tail=1", "--timeout=60s"]);
+        assert_eq!((ran.code, ran.text().lines().count()), (5, 1), "{}", ran.stderr);
+        // What is a text file alone is read from there, and ends with its window.
+        let text = [node, "-u", "kubelet.log", "--tail=3", "--until=2024-01-01"];
+        let once = run(&kubeconfig, text);
+        assert!(!once.expect(0, &["/var/log/kubelet.log"]).text().is_empty());
+        let followed = run(&kubeconfig, text.iter().chain(&["-f", "--timeout=60s"]));
+        assert_eq!(followed.expect(0, &["/var/log/kubelet.log"]).text(), once.text());
+    }
+}
+
+#[test]
+fn a_journal_of_many_files_is_not_asked_for_all_at_once() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut journal = Growing::new(root.path(), START);
+    for number in 0..30 {
+        journal.append("kubelet", &format!("entry {number}"));
+        journal.rotate();
+    }
+    journal.append("kubelet", "the last");
+    for (args, most) in [
+        (&["--list-boots"][..], 8),
+        (&["-u", "kubelet"], 8),
+        (&["-u", "nosuch,kubelet"], 8),
+        (&["-f", "-u", "kubelet", "--tail=-1", "--until=2024-01-01"], 2),
+        (&["-f", "-u", "other,kubelet", "--tail=-1", "--until=2024-01-01"], 2),
+    ] {
+        let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
+        // Long enough for those that are asked at once to be there at once.
+        cluster.inject(Fault::new(What::Delay(Duration::from_millis(20))).path("/journal/"));
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        let ran = run(&kubeconfig, ["node-a", "--timeout=60s"].iter().chain(args));
+        assert!(matches!(ran.code, 0 | 5), "{args:?}: {}", ran.stderr);
+        assert!(!ran.stdout.is_empty(), "{args:?}: {}", ran.stderr);
+        let at_once = cluster.most_at_once().1;
+        assert!((2..=most).contains(&at_once), "{args:?}: {at_once} at once");
+    }
+}
