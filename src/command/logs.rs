@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::args::nodes::in_shard;
-use crate::args::{Format as Said, Nodes, Options, PodName};
+use crate::args::{Format as Said, Input, Nodes, Options, PodName};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::digest::Table;
@@ -275,12 +275,21 @@ async fn read(
         let from = since.map(|at| format!(" from {}", at.rfc3339())).unwrap_or_default();
         let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
         let place = if let [node] = &*nodes { node.clone() } else { format!("{} {}", nodes.len(), tally.of) };
-        notices.note(format_args!("{place}: nothing matched{from}{to}"));
+        let empty = if !options.from.is_empty() && is_empty(&options.from) { ": it is empty" } else { "" };
+        notices.note(format_args!("{place}: nothing matched{from}{to}{empty}"));
     }
     if matches!(end, End::OutOfTime) {
         return tally.out_of_time(options, single, notices, took);
     }
     tally.outcome(single, notices, took)
+}
+
+/// Whether these are files without anything in them.
+fn is_empty(inputs: &[Input]) -> bool {
+    inputs.iter().all(|input| match input {
+        Input::Path(path) => path.metadata().is_ok_and(|file| file.is_file() && file.len() == 0),
+        Input::Stdin => false,
+    })
 }
 
 /// How often the status is written anew, and from when on.
