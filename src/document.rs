@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde_json::Value;
 
 /// Reads one JSON document; white space alone may follow it.
@@ -217,6 +219,12 @@ impl<'de> Visitor<'de> for Put<'_> {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
         self.give("a string", |slot| slot.text(value))
+    }
+
+    // serde_yaml's name for a value with a tag of its own, such as `!mine x`, which Go reads as if it had none.
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<(), A::Error> {
+        let (IgnoredAny, value) = tagged.variant()?;
+        value.newtype_variant_seed(self)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {

@@ -3,7 +3,7 @@
 //! Masked is what shows by its form that it is a secret: bearer tokens, JSON Web Tokens, bootstrap tokens of kubeadm,
 //! passwords in URLs, user and password of basic authentication, registry credentials as Docker's config has them, keys and
 //! signatures of clouds, private keys in PEM (also over several lines), tokens of GitHub, GitLab, Slack and OpenShift, and the
-//! values of names such as `password` and `client_secret`. A secret that looks like any other word, is written in a form of its
+//! values of names such as `password` and `client_secret`, and the data of Secrets in JSON or YAML. A secret that looks like any other word, is written in a form of its
 //! own, is encoded once more, or is cut in two is not found. Of text that is masked wrongly, names and numbers of lines stay.
 
 use std::borrow::Cow;
@@ -25,6 +25,8 @@ const MOST_KEY_LINES: usize = 400;
 pub struct Redactor {
     /// Lines of a private key that may still come.
     key_lines: usize,
+    /// How far a `data:` is indented whose values may still come.
+    data: Option<usize>,
 }
 
 impl Redactor {
@@ -55,6 +57,8 @@ impl Redactor {
     fn secrets(&mut self, line: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         self.keys(line, &mut found);
+        self.data(line, &mut found);
+        secret_data(line, &mut found);
         let lower = line.to_ascii_lowercase();
         named(line, &lower, &mut found);
         schemes(line, &lower, &mut found);
@@ -70,6 +74,28 @@ impl Redactor {
             }
         }
         apart
+    }
+
+    /// Values in base64 below `data:`, as YAML has a Secret: its kind may stand only behind them.
+    fn data(&mut self, line: &[u8], found: &mut Vec<Range<usize>>) {
+        let text = line.trim_ascii_end();
+        let indent = text.iter().take_while(|byte| **byte == b' ').count();
+        if matches!(&text[indent..], b"data:" | b"stringData:") {
+            self.data = Some(indent);
+            return;
+        }
+        let Some(outer) = self.data.filter(|outer| text.is_empty() || indent > *outer) else {
+            self.data = None;
+            return;
+        };
+        let key = &text[indent..];
+        if let Some(colon) = position(key, b": ").filter(|_| indent > outer)
+            && let Some(value) = value(line, indent + colon, false).filter(|value| value.end <= text.len())
+            && value.len() >= 8
+            && STANDARD.decode(&line[value.clone()]).is_ok()
+        {
+            found.push(value);
+        }
     }
 
     /// Private keys in PEM, in one line or over many.
@@ -244,6 +270,35 @@ fn value(line: &[u8], end: usize, is_option: bool) -> Option<Range<usize>> {
         inside = end + 1;
     }
     Some(start..start + line[start..].trim_ascii_end().len())
+}
+
+/// Values of a Secret's data in JSON, all on one line, perhaps within a string.
+fn secret_data(line: &[u8], found: &mut Vec<Range<usize>>) {
+    let skip = |at: usize, bytes: &[u8]| at + line[at..].iter().take_while(|byte| bytes.contains(byte)).count();
+    let mut kinds = memchr::memmem::find_iter(line, b"Secret");
+    let is_kind = |at: usize| {
+        let name = line[..at].trim_ascii_end();
+        let name = &name[..name.iter().rposition(|byte| !b"\\\": ".contains(byte)).map_or(0, |last| last + 1)];
+        name.ends_with(b"kind") && line.get(at + 6).is_some_and(|byte| b"\\\"".contains(byte))
+    };
+    if !kinds.any(is_kind) {
+        return;
+    }
+    for name in [&b"\"data"[..], b"\"stringData"] {
+        for at in memchr::memmem::find_iter(line, name) {
+            let mut at = skip(at + name.len(), b"\\\": ");
+            if line.get(at) != Some(&b'{') {
+                continue;
+            }
+            while line.get(at).is_some_and(|byte| b"{,".contains(byte)) {
+                let key = skip(at + 1, b"\\\" ");
+                let length = line[key..].iter().position(|byte| b"\\\"".contains(byte));
+                let Some(value) = length.and_then(|length| value(line, key + length, false)) else { break };
+                at = skip(value.end, b"\\\" ");
+                found.push(value);
+            }
+        }
+    }
 }
 
 /// Headers, and the schemes that stand in them: `Bearer TOKEN`, `Basic BASE64`.
@@ -429,6 +484,26 @@ mod tests {
             assert_eq!(masked(line), expected);
             assert_eq!(masked(expected), expected, "what is masked stays masked");
         }
+    }
+
+    #[test]
+    fn the_data_of_a_secret_is_masked() {
+        let json = r#"{"kind":"Secret","data":{"a":"aHVudGVyMg==","b-c": "eA=="},"stringData":{"d":"two \"words\""},"metadata":{"name":"n"}}"#;
+        let hidden = r#"{"kind":"Secret","data":{"a":"(redacted)","b-c": "(redacted)"},"stringData":{"d":"(redacted)"},"metadata":{"name":"n"}}"#;
+        assert_eq!(masked(json), hidden);
+        assert_eq!(masked(&json.replace("two \\\"words\\\"", "w").replace('"', "\\\"")), hidden.replace('"', "\\\""));
+        let other = json.replace("Secret", "ConfigMap");
+        assert_eq!(masked(&other), other);
+        for open in
+            [r#"{"kind":"Secret","data":{"a":"x"#, r#"{"kind":"Secret","data":{"#, r#""kind": "Secret" "data": {"a"#]
+        {
+            assert!(masked(open).len() >= open.len(), "{open}");
+        }
+        let yaml = "apiVersion: v1\ndata:\n  a: aHVudGVyMg==\n\n  'b': 'aHVudGVyMg=='\n  word: plain\nkind: Secret\n  c: aHVudGVyMg==\n";
+        assert_eq!(
+            masked(yaml),
+            "apiVersion: v1\ndata:\n  a: (redacted)\n\n  'b': '(redacted)'\n  word: plain\nkind: Secret\n  c: aHVudGVyMg==\n"
+        );
     }
 
     #[test]

@@ -14,10 +14,11 @@ use crate::support::{Ran, run};
 const ZONES: [(&str, i64); 3] = [("UTC0", 0), ("EST5", -18_000), ("IST-5:30", 19_800)];
 
 /// Those whose unit holds other lines as well.
-const MIXED: [Distribution; 5] = [
+const MIXED: [Distribution; 6] = [
     Distribution::K3sServer,
     Distribution::K3sAgent,
     Distribution::K0sWorker,
+    Distribution::K0sController,
     Distribution::MicroK8s,
     Distribution::MicroShift,
 ];
@@ -90,6 +91,20 @@ fn of_a_unit_that_holds_everything_only_the_kubelets_lines_are_shown() {
             same(&stamped, &format!("{} {}", rfc3339(last.at), last.shown(&last.journal)));
         }
     }
+}
+
+#[test]
+fn the_snap_of_a_kubelet_is_shown_whole() {
+    let (end, snap) = (ago(5), Distribution::KubeletSnap);
+    let cluster = Setup::new(vec![Node::new("snap", Mode::QUERY_ON).units(&[(snap, end)])]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let lines = snap.written(end, 0);
+    for args in [&[][..], &["--tail", "100"], &["--since", "1h"], &["-f", "--until-time", &rfc3339(ago(0))]] {
+        let ran = run(&kubeconfig, ["snap"].iter().chain(args));
+        same(&ran, &shown(&lines));
+        ran.expect(0, &["snap runs the kubelet snap: showing unit snap.kubelet.daemon"]);
+    }
+    same(&run(&kubeconfig, ["snap", "-u", "snap.kubelet.daemon"]), &shown(&lines));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn breaks(size: usize) -> Vec<What> {
     let mut breaks = vec![What::CutAfter(0), What::LyingLength(1000)];
     if size > 40 {
         // A kubelet that was killed: no last chunk, or RST_STREAM. Inside a time, and inside a line.
-        breaks.extend([What::CutAfter(10), What::CutAfter(size * 2 / 3), What::ResetAfter(size / 3 | 1)]);
+        breaks.extend([What::CutAfter(10), What::CutAfter(size * 2 / 3), What::ResetAfter((size / 3) | 1)]);
     }
     breaks
 }
@@ -274,6 +274,8 @@ fn gzip_that_ends_early_or_is_damaged_is_told() {
         tail.expect(3, &["gzip data ends early"]);
         assert!(tail.stdout.is_empty(), "not the file's last lines");
         cluster.heal();
+        let follow = ask(&kubeconfig, &[&args[..], &["-f"]].concat());
+        follow.expect(2, &["kubelet.log-20231113.gz is compressed", "can't be followed", "hint:"]);
         let root = cluster.var_log("node-a");
         std::fs::write(root.join("no.gz"), "plain text\n").expect("a file");
         ask(&kubeconfig, &["node-a", "--path", "no.gz"]).expect(1, &["unpacking no.gz", "--no-decompress"]);

@@ -136,7 +136,11 @@ fn a_file_is_followed_across_rotations_and_every_break() {
     for round in 0..rounds {
         match random(4) {
             0 => log.rotate(),
-            1 => cluster.inject(Fault::new(breaks()[(round % 6) as usize].clone()).path("kubelet.log").first(1)),
+            1 => {
+                let fault = Fault::new(breaks()[(round % 6) as usize].clone()).path("kubelet.log").first(1);
+                // The next one may come before this one strikes.
+                cluster.inject(fault.perhaps());
+            }
             2 => {
                 // The beginning of a line, and the rest of it later.
                 let line = log.line("halves");
@@ -228,7 +232,7 @@ fn a_journal_is_followed_across_rotations() {
         left -= 1;
         match random(3) {
             0 => live.rotate(),
-            1 => cluster.inject(Fault::new(breaks()[(left % 6) as usize].clone()).path("journal").first(1)),
+            1 => cluster.inject(Fault::new(breaks()[(left % 6) as usize].clone()).path("journal").first(1).perhaps()),
             _ => {}
         }
         live.append(5 + random(20));
@@ -311,7 +315,7 @@ fn the_query_is_followed_without_loss_or_repeat() {
     let mut following = Following::start(&kubeconfig, &["node-a", "--source=query", "--tail=4"]);
     following.wait_for(&format!("entry {last}"));
     for number in 0..4 {
-        cluster.inject(Fault::new(breaks()[number].clone()).path("sinceTime").first(1));
+        cluster.inject(Fault::new(breaks()[number].clone()).path("sinceTime").first(1).perhaps());
         let last = write(3 + number);
         following.wait_for(&format!("entry {last}"));
     }

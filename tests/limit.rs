@@ -283,6 +283,21 @@ fn an_answer_cut_at_the_limit_is_continued_whatever_was_asked() {
     }
 }
 
+/// Says nothing for most of the time it has.
+fn late(args: &[String]) -> Vec<Step> {
+    let wait = if args[0] == "--field" { Duration::ZERO } else { LIMIT * 2 / 3 };
+    vec![Step::Wait(wait), Step::Print(journalctl(0, args))]
+}
+
+#[test]
+fn a_first_byte_that_comes_late_but_in_time_is_waited_for() {
+    let cluster = start(in_every_mode(vec![node("late", 0, late)]));
+    let whole = journalctl(0, &["--unit=kubelet".to_owned()]);
+    for (args, ran) in each(&cluster, every("late").iter().map(|name| words(name, &[])).collect()) {
+        same(&args, &ran, &whole);
+    }
+}
+
 /// Prints all, and then goes on looking for more; with a start it comes to its end.
 fn lingering(args: &[String]) -> Vec<Step> {
     let text = journalctl(0, args);
@@ -469,6 +484,33 @@ fn a_journal_that_ends_inside_a_line_is_continued_wherever_it_ends() {
     for ends in ends.chunks(8) {
         for (args, ran) in each(&cluster, ends.iter().map(|end| words(&format!("n{end}"), &[])).collect()) {
             same(&args, &ran, &whole);
+        }
+    }
+}
+
+#[test]
+fn a_boot_that_breaks_off_is_continued_in_that_boot() {
+    // Hours each: where the last of a boot stood is asked for with an hour to spare.
+    let mut long = log().clone();
+    long.boots.insert(0, "0d".repeat(16));
+    let count = long.entries.len();
+    for (number, entry) in long.entries.iter_mut().enumerate() {
+        entry.boot = [2 * count / 5, 3 * count / 5].iter().filter(|from| number >= **from).count();
+    }
+    let log: &'static Recording = Box::leak(Box::new(long));
+    let nodes = WITH_QUERY.map(|(name, mode)| Node::new(name, mode).reader(Reader::Made(log)));
+    let cluster = Setup::new(nodes.map(|node| Node { files: Files::Bare, ..node }).to_vec()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let most = (count - count / 10).to_string();
+    for (name, _) in WITH_QUERY {
+        for (args, path) in
+            [(&["--tail", &most][..], "boot=-1"), (&["--tail", &most], "boot=-2"), (&["-b", "-1"], "boot=-1")]
+        {
+            let args = [&[name, "--source=query"], args].concat();
+            let whole = run(&kubeconfig, &args).expect(0, &[]).stdout.clone();
+            cluster.inject(Fault::new(What::CutAfter(10_000)).path(path).first(1));
+            same(&words(name, &args), &run(&kubeconfig, &args), &whole);
+            cluster.heal();
         }
     }
 }

@@ -357,6 +357,48 @@ fn what_goes_wrong_is_said_and_never_printed_as_a_log() {
 }
 
 #[test]
+fn a_missing_unit_among_several_is_named_behind_what_there_is() {
+    let files = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: String| std::fs::write(files.path().join(name), text).expect("a file");
+    let line = |number: i64| format!("I1121 03:07:12.{number:06}     974 x.go:1] \"line\" number={number}\n");
+    let (own, syslog) = (|name: &str| format!("{name} {}", line(1)), "Nov 21 03:07:12 n sshd[1]: Accepted\n");
+    write("kubelet.log", (0..40).map(line).collect());
+    write("containerd.log", own("time"));
+    let bare = Node::new("files", Mode::QUERY_OFF).files(files.path());
+    let shared = tempfile::tempdir().expect("a directory");
+    std::fs::write(shared.path().join("messages"), syslog).expect("a file");
+    let shared = Node::new("shared", Mode::QUERY_OFF).files(shared.path());
+    let cluster = Setup::new(vec![Node::new("on", Mode::QUERY_ON), bare, shared]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let ask = |args: &[&str]| run(&kubeconfig, args);
+    for (node, source) in [("on", "--source=query"), ("files", "--source=file"), ("files", "--source=auto")] {
+        for more in [&[][..], &["--tail", "3"], &["--tail", "400"], &["-g", "number=3|volume"]] {
+            let there = ask(&[&[node, source, "-u", "kubelet"], more].concat());
+            assert!(!there.expect(0, &[]).stdout.is_empty());
+            for units in ["nosuch,kubelet", "kubelet,nosuch"] {
+                let ran = ask(&[&[node, source, "-u", units], more].concat());
+                assert_eq!(
+                    (ran.code, ran.text()),
+                    (5, there.text()),
+                    "{node} {source} {units} {more:?}: {}",
+                    ran.stderr
+                );
+                assert!(ran.stderr.contains("nosuch") && !ran.stderr.contains("NODE"), "{}", ran.stderr);
+            }
+        }
+    }
+    // Among many programs' lines, too; and of what is nowhere nothing else is said.
+    let ran = ask(&["shared", "-u", "nosuch,sshd"]);
+    assert_eq!((ran.code, ran.text()), (5, syslog), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no log of nosuch") && ran.stderr.contains("ls shared"), "{}", ran.stderr);
+    for (node, words) in [("shared", "error: shared: no log of nosuch"), ("on", "error: on: no log of unit nosuch")] {
+        let ran = ask(&[node, "-u", "nosuch"]);
+        ran.expect(5, &[words, &format!("kubectl kubelet-logs ls {node}")]);
+        assert!(!ran.stderr.contains("note:") && !ran.stderr.contains("NODE"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_node_without_query_and_file_gets_an_honest_answer() {
     let empty = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(empty.path().join("journal")).expect("a directory");

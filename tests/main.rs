@@ -14,6 +14,7 @@ mod follow;
 mod fuzzing;
 mod formats;
 mod logs;
+mod odd;
 mod oidc;
 mod plugin;
 mod proxies;

@@ -1,11 +1,11 @@
 //! Credential plugins, and files, that do not end by themselves.
 
 use std::fs;
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::cluster::{Key, Mode, Node, Setup, User};
+use crate::cluster::{Cluster, Key, Mode, Node, Setup, User};
 use crate::support::{program, ran, skipped};
 
 fn kubeconfig(directory: &Path, script: &str) -> std::path::PathBuf {
@@ -157,5 +157,68 @@ fn a_shells_pipes_are_files_as_for_kubectl() {
         ran(command.output().expect("bash runs")).expect(0, &[]);
         let last = cluster.requests().pop().expect("a request");
         assert_eq!(last.user, "admin", "{nth}");
+    }
+}
+
+/// Runs with a terminal on which the admin's token is typed; `None` where none can be made.
+fn typed(cluster: &Cluster, mode: &str) -> Option<(bool, String)> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let answer =
+        r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"'$x'"}}"#;
+    fs::write(directory.path().join("ask"), format!("printf Token: >&2; read -r x || exit 5; echo '{answer}'\n"))
+        .expect("a script");
+    let text = format!(
+        "current-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: '{}', insecure-skip-tls-verify: true}}}}]\n\
+         users: [{{name: u, user: {{exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: {mode}, \
+         command: /bin/sh, args: ['{}/ask']}}}}}}]\n",
+        cluster.url(),
+        directory.path().display()
+    );
+    fs::write(directory.path().join("config"), text).expect("a kubeconfig");
+    let binary = env!("CARGO_BIN_EXE_kubectl-kubelet_logs");
+    let run = format!("'{binary}' --kubeconfig '{}/config' node-a --path empty.log", directory.path().display());
+    let mut command = Command::new("script");
+    command.args(["-qec", &run, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let mut keyboard = child.stdin.take().expect("its stdin");
+    keyboard.write_all(format!("{}\n", User::Admin.token()).as_bytes()).expect("a terminal");
+    let mut screen = String::new();
+    child.stdout.take().expect("its stdout").read_to_string(&mut screen).expect("text");
+    drop(keyboard);
+    Some((child.wait().expect("an end").success(), screen))
+}
+
+#[test]
+fn one_that_asks_on_a_terminal_may_or_may_not() {
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_ON)]).start();
+    for (mode, asks) in [("Always", true), ("IfAvailable", true), ("Never", false)] {
+        let before = cluster.requests().len();
+        let Some((good, screen)) = typed(&cluster, mode) else {
+            return skipped("a plugin that asks on a terminal: there is no program `script`");
+        };
+        assert_eq!((good, screen.contains("Token:")), (asks, true), "{mode}: {screen}");
+        assert_eq!(screen.contains("failed with exit code 5"), !asks, "{mode}: {screen}");
+        let users: Vec<String> = cluster.requests().split_off(before).into_iter().map(|asked| asked.user).collect();
+        assert_eq!(users.iter().any(|user| user == "admin"), asks, "{mode}: {users:?}");
+    }
+}
+
+#[test]
+fn what_one_says_on_stderr_is_its_own_affair_and_said_once() {
+    for script in [
+        "echo s3cr3t-word >&2; exit 1",
+        "echo s3cr3t-word >&2; echo s3cr3t-other; echo {",
+        "echo s3cr3t-word >&2; echo s3cr3t",
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = kubeconfig(directory.path(), script);
+        for verbosity in ["0", "10"] {
+            let mut command = program();
+            command.args(["node-a", "--path", "a.log", "-v", verbosity, "--kubeconfig"]).arg(&config);
+            let ran = ran(command.output().expect("the binary runs"));
+            ran.expect(4, &["s3cr3t-word\n"]);
+            assert_eq!(ran.stderr.matches("s3cr3t").count(), 1, "{}", ran.stderr);
+        }
     }
 }

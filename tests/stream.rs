@@ -125,14 +125,16 @@ fn memory_does_not_grow_with_the_log() {
 /// How wide each line of [`history`] is, and how far apart they were written.
 const WIDTH: usize = 256;
 const APART: i64 = 3_000_000;
+/// How long it is.
+const LONG: usize = 28 * MEGABYTE;
 
-/// Sixteen megabytes of a kubelet's log of the last days, and the instant of its first line.
+/// As many megabytes of a kubelet's log of the last days as a reader of 300 kB a second takes a minute and a half for, and the instant of its first line.
 fn history() -> &'static (Bytes, i64) {
     static TEXT: OnceLock<(Bytes, i64)> = OnceLock::new();
     TEXT.get_or_init(|| {
-        let lines = (16 * MEGABYTE / WIDTH) as i64;
+        let lines = (LONG / WIDTH) as i64;
         let from = Clock::System.now().as_micros() - (lines + 100) * APART;
-        let mut text = Vec::with_capacity(16 * MEGABYTE);
+        let mut text = Vec::with_capacity(LONG);
         for number in 0..lines {
             let at = Timestamp::from_micros(from + number * APART).rfc3339().to_string();
             const MONTHS: [&str; 12] =
@@ -170,33 +172,41 @@ fn historian(args: &[String]) -> Vec<Step> {
     vec![Step::Print(text.slice((first as usize * WIDTH).min(text.len())..))]
 }
 
-#[test]
-fn a_slow_reader_gets_all_of_a_log_that_the_kubelet_does_not_wait_for() {
-    const LIMIT: Duration = Duration::from_secs(1);
+/// The slowest reader there can be: it takes no byte of an answer before the kubelet has lost its patience with it, so that
+/// each answer brings what fits into the buffers on the way and nothing else.
+fn reads_slowly(more: &[&str]) {
     let node = Node::new("node-a", Mode::QUERY_ON).reader(Reader::Script(historian));
-    let cluster = Setup::new(vec![node]).query_limit(LIMIT).start();
+    let cluster = Setup::new(vec![node]).query_limit(Duration::from_secs(1)).start();
     let (text, _) = history();
-    let mut child = spawn(&cluster.kubeconfig(User::Admin), &["node-a", "--server-limit", "1s"]);
+    let args = [&["node-a", "-u", "kubelet", "--source=query", "--server-limit", "1s"], more].concat();
+    let mut child = spawn(&cluster.kubeconfig(User::Admin), &args);
     let mut stdout = child.stdout.take().expect("a pipe");
-    let (mut read, mut buffer, mut answers, mut pauses) = (0, vec![0; 64 << 10], 0, 0);
+    let (mut read, mut buffer, mut asked) = (0, vec![0; 16 << 10], 0);
     loop {
-        let requests = cluster.requests().iter().filter(|request| request.target.contains("query=")).count();
-        if requests > answers && pauses < 3 {
-            // Nothing is taken of this answer until the kubelet's patience must be at its end.
-            std::thread::park_timeout(LIMIT + LIMIT / 2);
-            pauses += 1;
+        let queries = cluster.requests().iter().filter(|request| request.target.contains("query=")).count();
+        if queries > asked {
+            asked = queries;
+            cluster.wait_for_ends("node-a", asked);
         }
-        answers = requests;
         let more = stdout.read(&mut buffer).expect("more");
         if more == 0 {
             break;
         }
-        assert!(text[read..].starts_with(&buffer[..more]), "what comes at {read} is not what follows");
+        assert!(text[read..].starts_with(&buffer[..more]), "{args:?}: what comes at {read} is not what follows");
         read += more;
     }
     let (code, stderr) = ended(child);
-    assert_eq!((code, read), (0, text.len()), "{stderr}");
-    assert!(answers > 3, "the kubelet waited, so nothing was shown: asked {answers} times");
+    assert_eq!((code, read), (0, text.len()), "{args:?}: {stderr}");
+    assert!(asked > 3, "{args:?}: the kubelet waited, so nothing was shown: asked {asked} times");
+}
+
+#[test]
+fn a_slow_reader_gets_all_of_a_log_that_the_kubelet_does_not_wait_for() {
+    std::thread::scope(|scope| {
+        for more in [&[][..], &["-e", "nowhere"], &["--timezone", "UTC", "-g", "number="]] {
+            scope.spawn(move || reads_slowly(more));
+        }
+    });
 }
 
 #[test]

@@ -412,7 +412,8 @@ impl Tally {
             self.unfinished.iter().partition(|node| self.heard.get(**node).is_some_and(|heard| *heard));
         for (nodes, how) in [(silent, "had not answered"), (late, "had not come to the end")] {
             // Those that are followed have no end.
-            if !nodes.is_empty() && !single && !(options.follow && how.ends_with("end")) {
+            let endless = options.follow && how.ends_with("end");
+            if !nodes.is_empty() && !single && !endless {
                 let names: Vec<&str> = nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
                 words.push_str(&format!("; {how}: {}", named(&names)));
             }

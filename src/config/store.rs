@@ -170,13 +170,34 @@ fn replace(file: &Path, old: &[u8], new: &[u8]) -> io::Result<()> {
         return Err(io::Error::new(PermissionDenied, "it is read-only"));
     }
     let beside = Beside::of(file);
-    match beside.write(new, &metadata).and_then(|()| fs::rename(&beside.0, file)) {
-        // It can be written only where it is: mounted by itself, of another owner, under several names.
+    let moved = match has_more(&open) {
+        true => Err(io::Error::from(CrossesDevices)),
+        false => beside.write(new, &metadata),
+    };
+    match moved.and_then(|()| fs::rename(&beside.0, file)) {
+        // It can be written only where it is: mounted by itself, of another owner, under several names, with an access list.
         Err(error) if matches!(error.kind(), PermissionDenied | ResourceBusy | CrossesDevices) => {
             write_over(open, old, new)
         }
         done => done,
     }
+}
+
+/// Whether it has attributes that a new file would not have: an access list, say.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn has_more(file: &File) -> bool {
+    // What systems give to every file.
+    const USUAL: [&[u8]; 3] = [b"security.selinux", b"com.apple.provenance", b"com.apple.quarantine"];
+    let mut names = [0; 1024];
+    match rustix::fs::flistxattr(file, &mut names) {
+        Ok(length) => names[..length].split(|byte| *byte == 0).any(|name| !name.is_empty() && !USUAL.contains(&name)),
+        Err(error) => error == rustix::io::Errno::RANGE,
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn has_more(_: &File) -> bool {
+    false
 }
 
 /// The new file until it has its name.
@@ -321,6 +342,21 @@ mod tests {
         assert!(
             std::fs::read_to_string(&one).unwrap().starts_with(&TEXT.replace("i1", "\"i1\"").replace("r1", "\"r1\""))
         );
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_with_attributes_of_its_own_keeps_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        std::fs::write(&file, TEXT).unwrap();
+        // Not every file system has them.
+        if rustix::fs::setxattr(&file, "user.note", b"kept", rustix::fs::XattrFlags::empty()).is_ok() {
+            save(&file, &tokens("i1", "r1"), &tokens("id-two", "refresh-two")).unwrap();
+            let mut value = [0; 9];
+            let length = rustix::fs::getxattr(&file, "user.note", &mut value).unwrap();
+            assert_eq!((&value[..length], std::fs::read_to_string(&file).unwrap()), (&b"kept"[..], expected()));
+        }
     }
 
     #[test]

@@ -246,8 +246,8 @@ impl Journal {
                 && let Some(known) = member.header()
                 && Header::parse(bytes).is_ok_and(|header| header.file_id != known.file_id)
             {
-                // The rest of the answer is of that other file.
-                self.rotate(file);
+                // The rest of the answer is of that other file. Two archives have one name only if they were empty.
+                self.gone(file);
                 return;
             }
             match &mut member.state {

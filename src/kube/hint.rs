@@ -27,7 +27,7 @@ pub(super) fn for_refusal(refusal: &Refusal) -> Option<String> {
         }
         429 => Some("the API server is busy and holds requests back; try again later, or ask fewer nodes at once".into()),
         500 if words.contains("no preferred addresses found") => {
-            Some("the node has no address the API server can use: kubectl get node NAME -o wide".into())
+            Some("the node has no address the API server can use: kubectl get nodes -o wide shows which it has".into())
         }
         _ if words.contains("no such host") => {
             Some("the API server can't resolve the node's host name; the node object's addresses may be wrong".into())

@@ -29,6 +29,8 @@ use crate::time::Timestamp;
 /// Bytes of all lanes together that may wait for a slow reader or for each other, and the bounds of one lane's share.
 const HELD: usize = 16 << 20;
 const SHARE: (usize, usize) = (16 << 10, 512 << 10);
+/// Bytes given back at once to a lane of which more waits.
+const OWED: usize = 8 << 10;
 /// Entries given in one step.
 const BATCH: usize = 1024;
 /// Lanes that read at the same time at the most. Their answers stay open while others are waited for, and an API server
@@ -277,6 +279,8 @@ enum Taken {
 
 struct Lane {
     credit: Credit,
+    /// What it gets back soon.
+    owed: usize,
     /// What waits for the lane's turn.
     waiting: VecDeque<Event>,
     ended: Option<Result<bool, Error>>,
@@ -291,7 +295,8 @@ struct Lane {
 
 impl Lane {
     fn new(credit: Credit, from: Option<Timestamp>) -> Self {
-        Lane { credit, waiting: VecDeque::new(), ended: None, begun: false, is_over: false, task: None, from }
+        let waiting = VecDeque::new();
+        Lane { credit, owed: 0, waiting, ended: None, begun: false, is_over: false, task: None, from }
     }
 
     /// What waits next, paid back.
@@ -563,14 +568,18 @@ impl<'a> Collector<'a> {
             return Some(step);
         }
         let mut lines: Vec<Line> = Vec::new();
-        let next = self.merge.pop(self.means.clock.instant(), BATCH, |line| lines.push(line));
+        let next = self.merge.pop(|| self.means.clock.instant(), BATCH, |line| lines.push(line));
         self.wake = match next {
             Next::Wait(until) => until,
             Next::Run(_) | Next::End => None,
         };
         let Next::Run(number) = next else { return None };
-        let credit = &self.lanes[number].credit;
-        credit.give_back(lines.iter().map(|line| credit.cost_of(line)).sum());
+        let lane = &mut self.lanes[number];
+        lane.owed += lines.iter().map(|line| lane.credit.cost_of(line)).sum::<usize>();
+        // Lanes take turns line by line, and each giving back may wake one: several lines' worth at a time.
+        if lane.owed >= OWED || self.merge.waiting(number) == 0 {
+            lane.credit.give_back(std::mem::take(&mut lane.owed));
+        }
         self.note_if_over(number);
         Some(Taken::Event(number, Event::Lines(lines)))
     }

@@ -55,8 +55,8 @@ pub struct Filter {
     pub saw_time: bool,
     /// Whether there was any entry.
     pub saw_entry: bool,
-    /// Whether any entry was written by one of `identifiers`.
-    pub saw_identifier: bool,
+    /// By which of `identifiers` any entry was written: a bit each, in their order.
+    pub seen_identifiers: u64,
     /// Whether any entry was a supervisor's whose kubelet logs elsewhere.
     pub saw_supervisor: bool,
     /// How many entries in a row lay past the window's end.
@@ -72,6 +72,11 @@ impl Filter {
     /// Whether only a window of time is wanted.
     pub fn has_window(&self) -> bool {
         self.since.is_some() || self.until.is_some()
+    }
+
+    /// Whether any entry was written by one of `identifiers`.
+    pub fn saw_identifier(&self) -> bool {
+        self.seen_identifiers != 0
     }
 
     /// Whether any condition looks beyond the time.
@@ -91,10 +96,10 @@ impl Filter {
         if !self.identifiers.is_empty() {
             let (from, to) = line.head.map_or((0, 0), |head| head.identifier);
             let identifier = line.text.get(from..to).unwrap_or_default();
-            if !self.identifiers.iter().any(|wanted| wanted.as_bytes() == identifier) {
+            let Some(place) = self.identifiers.iter().position(|wanted| wanted.as_bytes() == identifier) else {
                 return Verdict::Drop;
-            }
-            self.saw_identifier = true;
+            };
+            self.seen_identifiers |= 1 << (place % 64);
         }
         if let Some(at) = line.at {
             if let Some(until) = self.until

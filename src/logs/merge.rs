@@ -105,8 +105,9 @@ impl Merge {
         self.lanes.get(number).map_or(0, |lane| lane.waiting.len())
     }
 
-    /// Gives the lines that come next as long as they are of one lane, at most `most` of them.
-    pub fn pop(&mut self, now: Instant, most: usize, mut each: impl FnMut(Line)) -> Next {
+    /// Gives the lines that come next as long as they are of one lane, at most `most` of them. The time is asked for only
+    /// where it matters.
+    pub fn pop(&mut self, now: impl FnOnce() -> Instant, most: usize, mut each: impl FnMut(Line)) -> Next {
         let Some(&Reverse((_, number))) = self.heads.peek() else {
             return if self.empty == 0 { Next::End } else { Next::Wait(None) };
         };
@@ -115,7 +116,7 @@ impl Merge {
         if self.empty > 0 {
             since = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since);
             let Some(since) = since else { return Next::Wait(None) };
-            if let Some(until) = self.held_until(since, now) {
+            if let Some(until) = self.held_until(since, now()) {
                 return Next::Wait(until);
             }
         }
@@ -177,7 +178,7 @@ mod tests {
         let mut words = Vec::new();
         loop {
             let mut run = Vec::new();
-            match merge.pop(now, usize::MAX, |line| run.push(String::from_utf8(line.text.to_vec()).unwrap())) {
+            match merge.pop(|| now, usize::MAX, |line| run.push(String::from_utf8(line.text.to_vec()).unwrap())) {
                 Next::Run(lane) => words.extend(run.into_iter().map(|text| format!("{lane}{text}"))),
                 end => return (words.join(" "), end),
             }
@@ -268,7 +269,7 @@ mod tests {
             loop {
                 let most = 1 + random(4) as usize;
                 let mut run = Vec::new();
-                match merge.pop(now, most, |line| run.push(line.at.unwrap().as_micros())) {
+                match merge.pop(|| now, most, |line| run.push(line.at.unwrap().as_micros())) {
                     Next::Run(lane) => {
                         assert!(run.len() <= most);
                         got.extend(run.into_iter().map(|at| (at, lane)));

@@ -89,7 +89,7 @@ pub(crate) fn measure_merge(
 ) -> io::Result<Verdict> {
     let title = format!("Files of {MERGED} nodes, merged by time into a pipe");
     let mut figures = Figures::new(title, &["wall s", "CPU s", "peak MB"]);
-    let mut verdict = Verdict::Met;
+    let mut first = Vec::new();
     for times in [1, 10] {
         let size = effort.merged * times;
         let logs: Vec<_> = (0..LOGS).map(|nth| folder.join(format!("{times}-{nth}"))).collect();
@@ -103,25 +103,35 @@ pub(crate) fn measure_merge(
         let place = folder.join(format!("config-{times}"));
         let access = access(&cluster, &place, Credential::Token)?;
         let all = size * MERGED as u64;
-        for peer in peers {
+        for (nth, peer) in peers.iter().enumerate() {
             let args = ["--all-nodes", "--tail", "-1", "-q", "--path", LOG];
-            let run = measure::run_into(&mut peer.run(&access, &args), Sink::Pipe)?;
-            check(run.bytes, all, &peer.name)?;
-            let cpu = run.cpu.as_secs_f64();
-            let cells = vec![format!("{:.1}", run.wall.as_secs_f64()), format!("{cpu:.1}"), megabytes(run.peak)];
-            // A rate as its inverse, so that less is better here, too.
-            let held = vec![
-                Held { unit: "MB", value: mega(run.peak), most: 96.0, how: Bound::Must },
-                Held { unit: "s CPU for 250 MB", value: cpu / (all as f64 / 250e6), most: 1.0, how: Bound::Must },
-            ];
+            let mut samples = Samples::default();
+            // The long ones take long enough to be measured once.
+            for _ in 0..if times == 1 { RUNS } else { 1 } {
+                let run = measure::run_into(&mut peer.run(&access, &args), Sink::Pipe)?;
+                check(run.bytes, all, &peer.name)?;
+                samples.add(&run);
+                samples.peaked(run.peak);
+            }
+            let (wall, cpu) = (samples.wall_ms()[1] / 1e3, samples.cpu_ms()[1] / 1e3);
+            let cells = vec![format!("{wall:.1}"), format!("{cpu:.1}"), megabytes(samples.peak)];
+            let mut held = vec![Held { unit: "MB", value: mega(samples.peak), most: 96.0, how: Bound::Must }];
+            if times == 1 {
+                first.push(mega(samples.peak));
+                // A rate as its inverse, so that less is better here, too; of several runs.
+                let value = cpu / (all as f64 / 250e6);
+                held.push(Held { unit: "s CPU for 250 MB", value, most: 1.0, how: Bound::Must });
+            } else if let Some(first) = first.get(nth) {
+                let value = mega(samples.peak) / first;
+                held.push(Held { unit: "of the memory for a tenth", value, most: 1.2, how: Bound::Must });
+            }
             figures.row(format!("{}: {} MB each", peer.name, size / 1_000_000), cells, held);
         }
         for log in &logs {
             fs::remove_dir_all(log)?;
         }
     }
-    verdict = verdict.and(figures.print(out)?);
-    Ok(verdict)
+    figures.print(out)
 }
 
 /// A kubelet's file of this size, over most of a day; each seed has times of its own.

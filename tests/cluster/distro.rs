@@ -16,6 +16,8 @@ pub(crate) enum Distribution {
     K3sServer,
     K3sAgent,
     K0sWorker,
+    K0sController,
+    KubeletSnap,
     MicroK8s,
     MicroShift,
     Rke2Server,
@@ -59,6 +61,8 @@ impl Distribution {
             Distribution::K3sServer => "k3s",
             Distribution::K3sAgent => "k3s-agent",
             Distribution::K0sWorker => "k0sworker",
+            Distribution::K0sController => "k0scontroller",
+            Distribution::KubeletSnap => "snap.kubelet.daemon",
             Distribution::MicroK8s => "snap.microk8s.daemon-kubelite",
             Distribution::MicroShift => "microshift",
             Distribution::Rke2Server => "rke2-server",
@@ -68,10 +72,14 @@ impl Distribution {
 
     fn fixture(self) -> &'static str {
         match self {
-            Distribution::Kubelet => include_str!("../../fixtures/logs/distributions/kubelet.log"),
+            Distribution::Kubelet | Distribution::KubeletSnap => {
+                include_str!("../../fixtures/logs/distributions/kubelet.log")
+            }
             Distribution::K3sServer => include_str!("../../fixtures/logs/distributions/k3s-server.log"),
             Distribution::K3sAgent => include_str!("../../fixtures/logs/distributions/k3s-agent.log"),
-            Distribution::K0sWorker => include_str!("../../fixtures/logs/distributions/k0s.log"),
+            Distribution::K0sWorker | Distribution::K0sController => {
+                include_str!("../../fixtures/logs/distributions/k0s.log")
+            }
             Distribution::MicroK8s => include_str!("../../fixtures/logs/distributions/microk8s.log"),
             Distribution::MicroShift => include_str!("../../fixtures/logs/distributions/microshift.log"),
             Distribution::Rke2Server | Distribution::Rke2Agent => {
@@ -91,6 +99,10 @@ impl Distribution {
                 let at = first + number * 1_000_000;
                 let (part, rest) = line.split_once('\t').expect("a part and a line");
                 let (writer, message) = rest.split_once(": ").expect("a writer and a message");
+                let writer = match self {
+                    Distribution::KubeletSnap => writer.replace("kubelet[", "kubelet.daemon["),
+                    _ => writer.to_owned(),
+                };
                 let local = Civil::from_seconds(at / 1_000_000 + offset);
                 let micros = at % 1_000_000;
                 let clock = |civil: &Civil| format!("{:02}:{:02}:{:02}", civil.hour, civil.minute, civil.second);
@@ -100,7 +112,7 @@ impl Distribution {
                 let inner = message.replace("@K", &klog).replace("@R", &format!("{}T{}Z", date(&utc), clock(&utc)));
                 let bare = match (self, part) {
                     (_, "systemd") => inner.clone(),
-                    (Distribution::K0sWorker, part) => {
+                    (Distribution::K0sWorker | Distribution::K0sController, part) => {
                         let component =
                             if part == "k0s" { String::new() } else { format!(" component={part} stream=stderr") };
                         let time = format!("{} {}", date(&utc), clock(&utc));

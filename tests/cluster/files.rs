@@ -68,11 +68,11 @@ impl Server<'_> {
             _ => {}
         }
         if !metadata.is_dir() {
-            return self.content(&target, &metadata, headers);
+            return self.content(&target, headers);
         }
         let index = target.join("index.html");
         match fs::metadata(&index) {
-            Ok(metadata) if metadata.is_file() => self.content(&index, &metadata, headers),
+            Ok(metadata) if metadata.is_file() => self.content(&index, headers),
             _ => self.list(&target, &metadata, headers),
         }
     }
@@ -120,10 +120,19 @@ impl Server<'_> {
         listing
     }
 
-    fn content(&self, path: &Path, metadata: &Metadata, headers: &HeaderMap) -> Answer {
-        let Ok(mut file) = File::open(path) else { return go_error(StatusCode::FORBIDDEN, "403 Forbidden") };
+    fn content(&self, path: &Path, headers: &HeaderMap) -> Answer {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            // Renamed since it was looked at.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return go_error(StatusCode::NOT_FOUND, "404 page not found");
+            }
+            Err(_) => return go_error(StatusCode::FORBIDDEN, "403 Forbidden"),
+        };
+        // What was opened may be another file by now than what was looked at.
+        let Ok(metadata) = file.metadata() else { return go_error(StatusCode::FORBIDDEN, "403 Forbidden") };
         let size = metadata.len();
-        let modified = modified(metadata);
+        let modified = modified(&metadata);
         let kind = content_type(path, self.mime, self.go, &mut file);
         let header = |name: HeaderName| headers.get(name).map(|value| value.as_bytes());
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -115,6 +115,29 @@ pub(crate) struct Kubelet {
     pub(crate) reader: Reader,
     /// How long one query may take: 30 s at real kubelets.
     pub(crate) limit: Duration,
+    pub(crate) ended: Ended,
+}
+
+/// How many queries have come to their end, whether all was written or the time was over.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    count: Mutex<usize>,
+    more: Condvar,
+}
+
+impl Ended {
+    fn one(&self) {
+        *self.count.lock().expect("no panic while counting") += 1;
+        self.more.notify_all();
+    }
+
+    /// Waits until it is so many; panics after a minute.
+    pub(crate) fn wait(&self, least: usize) {
+        let count = self.count.lock().expect("no panic while counting");
+        let waited = self.more.wait_timeout_while(count, Duration::from_secs(60), |count| *count < least);
+        let (count, late) = waited.expect("no panic while counting");
+        assert!(!late.timed_out(), "waited for the end of {least} queries, of {} only", *count);
+    }
 }
 
 /// A request as the kubelet gets it.
@@ -353,6 +376,11 @@ impl Kubelet {
 
     /// Writes the answer to a query into `out`, within the limit.
     async fn copy(self: Arc<Self>, query: Query, rules: QueryRules, out: mpsc::Sender<io::Result<Bytes>>) {
+        self.copy_in_time(query, rules, out).await;
+        self.ended.one();
+    }
+
+    async fn copy_in_time(&self, query: Query, rules: QueryRules, out: mpsc::Sender<io::Result<Bytes>>) {
         let mut over = std::pin::pin!(tokio::time::sleep(self.limit));
         let mut known = Vec::new();
         let mut probe = self.read(&["--field".to_owned(), "_SYSTEMD_UNIT".to_owned()]);

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cluster::{Cluster, Credential, Distribution, Health, Journal, Key, Mode, Node, Setup, User};
+use cluster::{Cluster, Credential, Distribution, Fault, Health, Journal, Key, Mode, Node, Setup, User, What};
 
 const USAGE: &str = "usage: cluster --dir DIR [--nodes N] [--zone TZ] [--every-mode] [--dns]
 
@@ -92,6 +92,11 @@ fn run(options: &Options) -> std::io::Result<()> {
             Node::new("hung", Mode::QUERY_ON).health(Health::Hung),
             Node::new("no-address", Mode::QUERY_ON).health(Health::NoAddresses),
             Node::new("wrong-ca", Mode::QUERY_ON).health(Health::WrongCa),
+            Node::new("plain-http", Mode::QUERY_ON).health(Health::PlainHttp),
+            Node::new("unresolvable", Mode::QUERY_ON).health(Health::Unresolvable),
+            Node::new("link-local", Mode::QUERY_ON).health(Health::LinkLocal),
+            Node::new("slow", Mode::QUERY_ON),
+            Node::new("killed", Mode::QUERY_ON),
         ]);
         let now = kubelet_logs::clock::Clock::System.now().as_micros();
         nodes.extend(
@@ -99,6 +104,8 @@ fn run(options: &Options) -> std::io::Result<()> {
                 ("k3s", Distribution::K3sServer),
                 ("k3s-agent", Distribution::K3sAgent),
                 ("k0s", Distribution::K0sWorker),
+                ("k0s-controller", Distribution::K0sController),
+                ("kubelet-snap", Distribution::KubeletSnap),
                 ("microk8s", Distribution::MicroK8s),
                 ("microshift", Distribution::MicroShift),
                 ("rke2", Distribution::Rke2Server),
@@ -111,7 +118,12 @@ fn run(options: &Options) -> std::io::Result<()> {
     if options.dns {
         dns::serve()?;
     }
-    let cluster = Cluster::start(Setup::new(nodes));
+    // Each answer of the one comes in drops; the first of the other breaks off, as when a kubelet is killed.
+    let drops = What::Drip(16 << 10, std::time::Duration::from_millis(100));
+    let setup = Setup::new(nodes)
+        .fault(Fault::new(drops).node("slow").path("/proxy/logs/").perhaps())
+        .fault(Fault::new(What::CutAfter(50_000)).node("killed").path("/proxy/logs/").first(1).perhaps());
+    let cluster = Cluster::start(setup);
     let users = [
         (User::Admin, Credential::Certificate(Key::EcPkcs8)),
         (User::NoProxy, Credential::Token),

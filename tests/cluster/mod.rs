@@ -345,6 +345,11 @@ impl Cluster {
         self.record.wait(count, fits)
     }
 
+    /// Waits until so many queries of a node's kubelet have ended, whether it was done or its time was over.
+    pub(crate) fn wait_for_ends(&self, node: &str, least: usize) {
+        self.api.member(node).expect("a node of this cluster").kubelet.ended.wait(least);
+    }
+
     /// How many connections were made.
     pub(crate) fn connections(&self) -> usize {
         self.record.connections()
@@ -463,6 +468,7 @@ fn kubelet(setup: &Setup, node: &Node, place: &Path) -> (Arc<Kubelet>, Option<St
         journal_directory,
         reader: if matches!(node.reader, Reader::Auto) { setup.reader } else { node.reader },
         limit: setup.query_limit,
+        ended: kubelet::Ended::default(),
     };
     (Arc::new(kubelet), machine_id)
 }

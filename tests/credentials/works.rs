@@ -91,6 +91,16 @@ pub(super) const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        rule: "tags of one's own are passed over",
+        config: Some(
+            "current-context: !mine x\ncontexts: !list [!one {name: !n x, context: {cluster: c, user: u}}]\n\
+             clusters: [{name: c, cluster: !m {server: \"@URL@\", certificate-authority-data: !data @CA@}}]\n\
+             users: [{name: !custom u, user: {token: !t @ADMIN@}}, {name: v, user: !u {token: x}}]\n",
+        ),
+        seen: &[User(ADMIN)],
+        ..ROW
+    },
+    Row {
         rule: "a %YAML directive of 1.1",
         config: Some(concat!("%YAML 1.1 # old\n---\n", config!("token: @ADMIN@"))),
         seen: &[User(ADMIN)],

@@ -52,16 +52,21 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         what: "a proxy variable: Go takes LocalHost, in capitals, for another host than localhost",
         fits: |&Difference { case, theirs, ours, .. }| {
-            case.mentions("//LocalHost")
-                && theirs.proxy.as_ref().is_some_and(|asked| asked.contains("LocalHost"))
-                && ours.proxy.is_none()
+            ["LocalHost", "LOCALHOST"].iter().any(|name| {
+                case.mentions(&format!("//{name}"))
+                    && theirs.proxy.as_ref().is_some_and(|asked| asked.contains(name))
+                    && ours.proxy.is_none()
+            })
         },
     },
     Known {
         what: "plain words that YAML 1.1 calls booleans and numbers (yes, 012) may be names; kubectl refuses the file",
         fits: |&Difference { case, theirs, their_words: words, .. }| {
             let kind = words.contains("cannot unmarshal bool into") || words.contains("cannot unmarshal number into");
-            theirs.end == End::Refused && kind && words.contains(" of type string") && case.has_odd_scalar()
+            theirs.end == End::Refused
+                && kind
+                && words.contains(" of type string")
+                && (case.has_odd_scalar() || words.contains("AuthProviderConfig"))
         },
     },
     Known {
@@ -99,11 +104,19 @@ pub(super) const KNOWN: &[Known] = &[
                 "holds an encrypted private key",
                 "holds a broken PEM block",
             ];
-            matches!(theirs.end, End::Unreachable | End::Refused | End::Distrust)
+            matches!(theirs.end, End::Unreachable | End::Refused | End::Distrust | End::Credentials)
                 && matches!(ours.end, End::Refused | End::Credentials)
                 && reasons.iter().any(|reason| words.contains(reason))
                 && theirs.request.is_none()
                 && is_silent(ours)
+        },
+    },
+    Known {
+        what: "what stands behind the path of server is dropped, from what a plugin is told, too",
+        fits: |&Difference { theirs, ours, .. }| {
+            let server = |seen: &Seen| Some(seen.told.as_ref()?.pointer("/spec/cluster/server")?.as_str()?.to_owned());
+            let (Some(their), Some(our)) = (server(theirs), server(ours)) else { return false };
+            their.contains('?') && their.split('?').next() == Some(our.as_str()) && theirs.request == ours.request
         },
     },
     Known {

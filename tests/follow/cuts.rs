@@ -12,7 +12,7 @@ use kubelet_logs::time::Timestamp;
 use super::run::Following;
 use super::{Log, random, same};
 use crate::cluster::journal::growing::Growing;
-use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What};
+use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Recorded, Setup, Step, User, What};
 
 /// How many cuts of each source, over these logs side by side.
 fn cuts() -> u64 {
@@ -67,11 +67,20 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
     let kinds = breaks(0).len() as u64 + L::WAYS;
     for round in 0..cuts().div_ceil(LOGS) {
         let kind = (round * LOGS + seed) % kinds;
-        match breaks(random(300) as usize).get(kind as usize) {
+        match breaks([random(60), random(400)][round as usize % 2] as usize).get(kind as usize) {
             Some((name, faults)) => {
+                let fits = |asked: &Recorded| asked.target.contains(L::PATH);
                 for (what, count) in faults {
-                    cluster.inject(Fault::new(what.clone()).path(L::PATH).first(*count));
+                    let fault = Fault::new(what.clone()).path(L::PATH).first(*count);
+                    // A body may be shorter than the place where it was to be cut.
+                    let cut = matches!(what, What::ResetAfter(_) | What::CutAfter(_) | What::EndAfterPause(..));
+                    cluster.inject(if cut { fault.perhaps() } else { fault });
                 }
+                // The next ones are made when these are past; requests may be under way already.
+                let before = cluster.requests().iter().filter(|asked| fits(asked)).count();
+                log.append(1);
+                let all = faults.iter().map(|(_, count)| *count).max().unwrap_or(0);
+                cluster.wait_for(before + all + 2, fits);
                 *done.entry(name).or_default() += 1;
             }
             None => {
@@ -86,9 +95,9 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
             following.wait_for(log.lines().last().expect("a line"));
         }
     }
-    cluster.heal();
     log.append(1);
     following.wait_for(log.lines().last().expect("a line"));
+    cluster.heal();
     let (code, lines, said) = following.interrupt();
     assert_eq!(code, 130, "{said}");
     let lines: Vec<String> = lines.into_iter().filter(|line| !line.starts_with("-- ")).collect();

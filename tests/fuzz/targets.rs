@@ -523,7 +523,7 @@ fn quoting(input: &[u8]) -> u64 {
 /// Lines stay lines, whole or one by one; what is masked is shown, and stays masked.
 fn redact(input: &[u8]) -> u64 {
     let masked = Redactor::default().mask(input).into_owned();
-    if input.len() % 2 == 0 {
+    if input.len().is_multiple_of(2) {
         let (mut redactor, lines) = (Redactor::default(), input.split_inclusive(|byte| *byte == b'\n'));
         let pieces: Vec<u8> = lines.flat_map(|line| redactor.mask(line).into_owned()).collect();
         assert_eq!(masked, pieces);
@@ -780,6 +780,7 @@ fn secrets() -> Vec<Vec<u8>> {
     let key = ["-----BEGIN PRIVATE ", "KEY-----\nMIIEow\n  AQEA+/9x==\n-----END PRIVATE ", "KEY-----\nx\n"].concat();
     texts(&[
         &key,
+        "data:\n  a: aHVudGVyMg==\nkind: Secret\n{\"kind\":\"Secret\",\"data\":{\"a\":\"eA==\",\"b\":\"eA==\"}}\n",
         "Authorization: Bearer abc.def\nBasic YWRtaW46aHVudGVyMg== {\"auth\":\"dXNlcjpwYXNz\"}\n",
         "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4IiwiZXhwIjoxfQ.c2ln abcdef.0123456789abcdef http://u:p@h:1/x?sig=0123456789abcdef&b\n",
         "--password \"a\\\"b\" --token=abcdefgh1 DB_PASSWORD='x' [\"--password\",\"y\"] AccountKey=a==;b\nCookie: a=b\n",

@@ -29,7 +29,9 @@ impl Journal {
             };
         }
         self.query.order = Order::OldestFirst;
-        (self.query.limit, self.query.expect, self.query.before) = (None, None, None);
+        (self.query.limit, self.query.expect) = (None, None);
+        // What comes behind what was read is known by its file: a clock may have been set back.
+        (self.query.before, self.query.after) = (None, None);
         (self.rounds, self.given, self.inquiry) = (0, 0, None);
         self.abreast = 2;
     }
@@ -221,6 +223,10 @@ impl Journal {
     fn tell_gaps(&mut self, archived: Id) -> bool {
         let of = |member: &Member| member.state.header().is_some_and(|header| header.file_id == archived);
         let Some(mut last) = self.files.iter().find(|member| of(member)) else { return true };
+        // The first file of all, as long as nothing was written to it.
+        if last.state.header().is_some_and(|header| header.tail_seqnum == 0) {
+            return true;
+        }
         let mut missing = Vec::new();
         let mut first = true;
         while let Some(header) = last.state.header() {
@@ -313,6 +319,9 @@ impl Journal {
         }
         let successor = FileId(self.files.len());
         if successor.0 >= self.limits.files.saturating_mul(2) {
+            if std::mem::replace(&mut self.told, true) {
+                return;
+            }
             self.notices.push_back(Notice::TooManyFiles { left_out: 1 });
             return;
         }

@@ -35,9 +35,7 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
     };
     match answer.status {
         200 if is_listing(&answer) => {
-            let html = expect_listing(answer).await?.body.collect(LONGEST).await;
-            let html = html.map_err(|cut| Error::new(Kind::Partial, format!("listing {shown}: {cut}")))?;
-            Ok(parse(&String::from_utf8_lossy(&html)))
+            entries(answer, &shown).await
         }
         200 if answer.content_type().starts_with("text/html") => {
             let words = format!("{shown} holds an index.html, which the kubelet shows instead of a listing");
@@ -65,6 +63,16 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
         }
         _ => Err(status::error_of(answer).await.into()),
     }
+}
+
+/// The entries of an answer that is a listing; all of them, or it is an error.
+pub(super) async fn entries(answer: Response, shown: &str) -> Flow<Vec<Entry>> {
+    let cut = |why: String| Error::new(Kind::Partial, format!("listing {shown}: {why}"));
+    let html = expect_listing(answer).await?.body.collect(LONGEST).await.map_err(|ended| cut(ended.to_string()))?;
+    if !html.trim_ascii_end().ends_with(b"</pre>") {
+        return Err(cut("the listing has no end".to_owned()).into());
+    }
+    Ok(parse(&String::from_utf8_lossy(&html)))
 }
 
 /// Whether an answer is a listing: text/html without `Accept-Ranges` (an HTML file has that header).

@@ -266,7 +266,7 @@ async fn read_text(
     }
     let anything = text.read(machine, zone, want, filter, out).await?;
     check_time_was_seen(filter, &shown)?;
-    if !anything && filter.saw_entry && !said && !filter.identifiers.is_empty() && !filter.saw_identifier {
+    if !anything && filter.saw_entry && !said && !filter.identifiers.is_empty() && !filter.saw_identifier() {
         let words = format!("no line of {shown} is of {}", wanted.names());
         let hint = "name the file itself and leave -u out: all of it is printed then";
         return Err(Error::new(Kind::NotFound, words).hint(hint).into());

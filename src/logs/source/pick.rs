@@ -114,6 +114,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let mut journal = match what.choice {
         SourceChoice::Journal => Journal::Alone,
         SourceChoice::Auto if alone.is_some() || what.boot.is_some() => Journal::First,
+        SourceChoice::Auto if what.units.len() > MOST_UNITS => Journal::First,
         SourceChoice::Auto if node.follow.is_some() || is_part(want, filter) => Journal::First,
         SourceChoice::Auto => Journal::Later,
         SourceChoice::Query | SourceChoice::File => Journal::Never,
@@ -204,12 +205,14 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     let words = format!("{unit} is a text file, which tells no boots");
                     return Err(Error::usage(words).hint("leave --boot out, and give a time with --since").into());
                 }
-                Found::Absent(unit) if what.boot.is_some() => return Err(text::no_unit(&unit).into()),
+                Found::Absent(unit) if what.boot.is_some() => return Err(text::no_unit(node.name, &unit).into()),
                 Found::Listing(_) if what.choice == SourceChoice::Query => {
                     let words = "the kubelet offers no log query (it listed /var/log instead)";
                     return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
                 }
-                Found::Absent(unit) if what.choice == SourceChoice::Query => return Err(text::no_unit(&unit).into()),
+                Found::Absent(unit) if what.choice == SourceChoice::Query => {
+                    return Err(text::no_unit(node.name, &unit).into());
+                }
                 Found::Listing(html) => {
                     node.notices.verbose(4, || format!("{}: the query is off", node.name));
                     known = Known::QueryOff;
@@ -339,7 +342,7 @@ async fn from_journal<'a>(
         }
         journal::Found::Absent(unit) => {
             node.notices.verbose(4, || format!("{name}: no journal knows {unit}"));
-            Err(NotThere::Unit(text::no_unit(&unit)))
+            Err(NotThere::Unit(text::no_unit(node.name, &unit)))
         }
         journal::Found::Supervised(home) => Ok(read_supervised(node, home, what, want, filter, out).await?),
     })

@@ -183,6 +183,22 @@ impl<'a> Query<'a> {
                 self.pass(&parameters, want, filter, None, Some(out)).await?
             }
         };
+        if let (Passed::Log(Pass { end: End::Words(Words::FileWithOptions(names)), .. }), Some(_)) =
+            (&passed, want.last)
+        {
+            // With a missing one among them the end of the others was looked for no further.
+            let (missed, rest): (Vec<String>, Vec<String>) =
+                self.units.iter().cloned().partition(|unit| names.split_whitespace().any(|name| name == unit));
+            if !missed.is_empty()
+                && !rest.is_empty()
+                && let Found::Absent(unit) = Box::pin(Query::new(self.node, &missed).known()).await?
+            {
+                let mut query =
+                    Query { offset: self.offset, ..Query::new(self.node, &rest).texts(self.texts).boot(self.boot) };
+                let (lines, found) = Box::pin(query.gather(want, filter, out)).await?;
+                return Ok((lines, found.and_then(|_| Err(missing(&unit).into()))));
+            }
+        }
         let pass = match passed {
             Passed::Log(pass) => pass,
             Passed::Listing(listing) => return Ok((Vec::new(), Ok(Found::Listing(listing)))),

@@ -89,6 +89,11 @@ impl Log {
         Log { end: Some(end), ..self }
     }
 
+    /// Whether it is to be unpacked.
+    pub(super) fn is_packed(&self) -> bool {
+        self.packing == Packing::Gzip
+    }
+
     /// Its path under /var/log.
     pub fn path(&self) -> &str {
         &self.path

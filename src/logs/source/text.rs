@@ -111,14 +111,17 @@ pub(super) async fn read(
     }
     if let Some(first) = shared.first() {
         let Some(common) = folder.common() else {
+            let until_now = Node { follow: None, ..node.clone() };
+            read_logs(&until_now, &logs, want, filter, out).await?;
             return Err(no_log(node, shared.join(", "), entries, known).into());
         };
-        if let Some(log) = logs.first() {
-            let words = format!(
-                "{first} has no file of its own beside /var/log/{}; its lines may be among others in /var/log/{common}",
-                log.path()
-            );
-            return Err(Error::usage(words).hint("is the name right? then ask for each unit by itself").into());
+        if !logs.is_empty() {
+            // What there is, and then what there is not.
+            let until_now = Node { follow: None, ..node.clone() };
+            read_logs(&until_now, &logs, want, filter, out).await?;
+            let words = format!("no log of unit {first}: it has no file of its own, as the others have");
+            let hint = format!("its lines may be among others in /var/log/{common}: -u {first} alone looks there");
+            return Err(Error::new(Kind::NotFound, words).hint(hint).into());
         }
         match wanted {
             Wanted::Kubelet => {
@@ -152,17 +155,22 @@ pub(super) async fn read(
         tell();
     }
     let anything = read_logs(node, &logs, want, filter, out).await?;
-    if uncertain && (anything || filter.saw_identifier) {
+    if uncertain && (anything || filter.saw_identifier()) {
         tell();
     }
     // Known nowhere, or only filtered away?
-    if !anything && !shared.is_empty() && !filter.saw_identifier {
+    if !anything && !shared.is_empty() && !filter.saw_identifier() {
         if filter.saw_supervisor
             && let Some(home) = HOMES.iter().find(|home| home.holds == Holds::Supervisor)
         {
             return Err(home::out_of_reach(node.machine(), home).into());
         }
         return Err(no_log(node, wanted.names(), entries, known).into());
+    }
+    // Of several, which were seen?
+    let unseen = shared.iter().enumerate().find(|(place, _)| filter.seen_identifiers & 1 << (place % 64) == 0);
+    if let (Wanted::Units(_), Some((_, unit))) = (wanted, unseen) {
+        return Err(no_log(node, unit.clone(), entries, known).into());
     }
     check_severity_was_seen(filter)?;
     Ok(anything)
@@ -221,6 +229,11 @@ async fn follow_logs(
 ) -> Flow<bool> {
     let (mut followed, mut up_to) = (Vec::new(), Vec::new());
     for log in logs {
+        if log.is_packed() {
+            let words =
+                format!("/var/log/{} is compressed: nothing is added to it, so it can't be followed", log.path());
+            return Err(Error::usage(words).hint("leave --follow out").into());
+        }
         let file = Followed::to_its_end(node, log.path()).await?;
         up_to.push(log.clone().up_to(file.offset()));
         followed.push(file);
@@ -312,17 +325,17 @@ impl Folder<'_> {
     }
 }
 
-pub(super) fn no_unit(unit: &str) -> Error {
+pub(super) fn no_unit(node: &str, unit: &str) -> Error {
     Error::new(
         Kind::NotFound,
         format!("no log of unit {unit}: the node's journal does not know it, and /var/log has no file of that name"),
     )
-    .hint("unit names are those of `systemctl list-units`; files are listed by: kubectl kubelet-logs ls NODE")
+    .hint(format!("unit names are those of `systemctl list-units`; see what there is: kubectl kubelet-logs ls {node}"))
 }
 
 fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Error {
     if known == Known::NoUnit {
-        return no_unit(&units);
+        return no_unit(node.name, &units);
     }
     let journal = entries.iter().any(|e| e.directory && e.name == "journal");
     let holds = if journal {

@@ -142,6 +142,8 @@ impl Growing {
         id[..8].copy_from_slice(&self.files.to_le_bytes());
         id[8..].copy_from_slice(&(self.at as u64).to_le_bytes());
         self.active = Active::new(id, self.row);
+        // The number of the last entry is handed down.
+        self.active.set(160, self.seqnum);
         self.active.write(&self.path());
     }
 

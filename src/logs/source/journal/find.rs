@@ -6,8 +6,8 @@ use crate::http::{Encoding, Request};
 use crate::journal::Name;
 use crate::kube::{node, path, status};
 use crate::logs::outlet::Flow;
-use crate::logs::source::listing::{Entry, LONGEST, is_listing, parse};
-use crate::logs::source::{Node, expect_listing};
+use crate::logs::source::listing::{Entry, entries, is_listing};
+use crate::logs::source::Node;
 
 /// Why there is no journal to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +93,7 @@ async fn list(node: &Node<'_>, folder: &str) -> Flow<Result<Vec<Entry>, Missing>
     let answer = node.get(Request::get(url).encoding(Encoding::Identity)).await?;
     match answer.status {
         200 if is_listing(&answer) => {
-            let html = expect_listing(answer).await?.body.collect(LONGEST).await;
-            let html = html
-                .map_err(|cut| crate::error::Error::new(Kind::Partial, format!("listing /var/log/{folder}: {cut}")))?;
-            Ok(Ok(parse(&String::from_utf8_lossy(&html))))
+            Ok(Ok(entries(answer, &format!("/var/log/{folder}")).await?))
         }
         // OpenShift's kubelets answer journal/ with all of the journal, as text: not read on.
         200 | 301 | 307 => Ok(Err(Missing::Folder)),

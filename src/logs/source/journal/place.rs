@@ -195,9 +195,9 @@ async fn fetch_all(
     let fetch = |(need, name): (Need, String)| async move {
         let url = path::logs_file(node.name, &format!("{folder}/{name}"));
         let (lead, rest) = match &*need.ranges {
-            // An answer that breaks off may be continued from the file's successor, which its header tells.
-            [first] if first.start == 0 && first.end > HEADER && is_active(&name) => {
-                (Some(0..HEADER), std::iter::once(HEADER..first.end).collect())
+            // An answer that breaks off may be continued from the file's successor, which its header tells; that is of one.
+            [first] if first.start == 0 && first.end >= HEADER && is_active(&name) => {
+                (Some(0..HEADER), std::iter::once(HEADER..first.end).filter(|rest| !rest.is_empty()).collect())
             }
             ranges => split(ranges),
         };

@@ -213,7 +213,8 @@ impl Stream {
                 self.reached = Some(at);
                 self.skip = Some(skip);
                 let pattern = self.parameters.pattern.clone();
-                Parameters { since: Some(at.saturating_sub(DISORDER)), pattern, ..Parameters::default() }
+                let since = Some(at.saturating_sub(DISORDER));
+                Parameters { since, pattern, boot: self.parameters.boot, tail: None }
             }
             (None, _) if self.trail.last().is_none() => {
                 self.skip = None;
