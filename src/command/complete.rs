@@ -17,7 +17,7 @@ pub async fn run(candidates: &Candidates, context: &Context, output: &mut Output
     let names = if candidates.contexts {
         // Nobody has to be asked.
         Some(config::contexts(&candidates.connection, &context.env))
-    } else if candidates.nodes { 
+    } else if candidates.nodes {
         context.clock.within(Some(PATIENCE), nodes(candidates, context)).await
     } else {
         None

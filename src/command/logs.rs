@@ -399,13 +399,7 @@ impl Tally {
     }
 
     /// The end of a run whose time was over: those that hung are named, so that the next run can do without them.
-    fn out_of_time(
-        mut self,
-        options: &Options,
-        single: bool,
-        notices: &Notices,
-        took: Duration,
-    ) -> Result<Outcome> {
+    fn out_of_time(mut self, options: &Options, single: bool, notices: &Notices, took: Duration) -> Result<Outcome> {
         let error = out_of_time(options.timeout.unwrap_or_default());
         let mut words = error.to_string();
         let (late, silent): (Vec<usize>, Vec<usize>) =
@@ -414,7 +408,8 @@ impl Tally {
             // Those that are followed have no end.
             let endless = options.follow && how.ends_with("end");
             if !nodes.is_empty() && !single && !endless {
-                let names: Vec<&str> = nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
+                let names: Vec<&str> =
+                    nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
                 words.push_str(&format!("; {how}: {}", named(&names)));
             }
         }
@@ -543,12 +538,7 @@ async fn look(
 }
 
 /// What has to be asked of the API before nodes are read: which ones, and what the pod is called.
-async fn prepare(
-    options: &Options,
-    cluster: &Cluster,
-    plan: &mut Plan,
-    context: &Context,
-) -> Result<Found> {
+async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context: &Context) -> Result<Found> {
     if let Some(pod) = &options.about {
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
         plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);
