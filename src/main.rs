@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use kubelet_logs::Io;
 use kubelet_logs::auth::Stdin;
 use kubelet_logs::config::Env;
 use kubelet_logs::interrupt::{self, Closing};
-use kubelet_logs::Io;
 
 fn main() -> ExitCode {
     #[cfg(unix)]

@@ -35,7 +35,15 @@ enum End {
 impl Output {
     /// To this writer, which must not buffer by itself; on a terminal, what steers it is neutralised.
     pub fn new(writer: Box<dyn Write + Send>, terminal: bool) -> Self {
-        Output { writer, name: "stdout".to_owned(), buffer: Vec::new(), terminal, at_line_start: true, quotes: false, end: None }
+        Output {
+            writer,
+            name: "stdout".to_owned(),
+            buffer: Vec::new(),
+            terminal,
+            at_line_start: true,
+            quotes: false,
+            end: None,
+        }
     }
 
     /// Called so where writing fails.

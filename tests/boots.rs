@@ -76,7 +76,8 @@ fn boots_are_listed_as_journalctl_lists_them() {
     }
     let two = run(&kubeconfig, ["on", "old", "--list-boots"]);
     same(&two, &format!("==> on <==\n{BOOTS}\n==> old <==\n{BOOTS}"));
-    run(&kubeconfig, ["volatile", "--list-boots"]).expect(5, &["/var/log holds no journal"]);
+    run(&kubeconfig, ["volatile", "--list-boots"])
+        .expect(5, &["/var/log holds no journal", "mkdir -p /var/log/journal"]);
     let globbed = run(&kubeconfig, ["o*", "--list-boots"]);
     assert!(!globbed.stderr.contains("--tail"), "a table is shown whole: {}", globbed.stderr);
 }
@@ -204,7 +205,23 @@ fn the_kernels_messages_are_those_of_the_last_boot() {
         let ran = run(&kubeconfig, [node, "-k", "-o", "jsonl", "--tail", "1"]);
         assert!(!ran.text().contains("\"unit\":\"kubelet\""), "{}", ran.text());
     }
-    run(&kubeconfig, ["volatile", "-k"]).expect(5, &["--dmesg takes the node's journal", "holds no journal"]);
+    let remedy = "mkdir -p /var/log/journal";
+    run(&kubeconfig, ["volatile", "-k"]).expect(5, &["--dmesg takes the node's journal", "holds no journal", remedy]);
+}
+
+#[test]
+fn where_no_journal_can_be_read_the_remedy_is_that_of_the_reason() {
+    let nodes =
+        [("handler-off", Mode::HANDLER_OFF), ("windows", Mode::WINDOWS)].map(|(name, mode)| Node::new(name, mode));
+    let cluster = Setup::new(nodes.to_vec()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let plain = run(&kubeconfig, ["handler-off"]).code;
+    for args in [["handler-off", "--list-boots"], ["handler-off", "-k"]] {
+        run(&kubeconfig, args).expect(plain, &["serves no files", "enableSystemLogHandler: true"]);
+    }
+    for args in [["windows", "--list-boots"], ["windows", "-k"]] {
+        run(&kubeconfig, args).expect(5, &["Windows nodes have no journal"]);
+    }
 }
 
 #[test]

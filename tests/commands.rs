@@ -95,6 +95,14 @@ fn kubectl_is_told_which_nodes_there_are() {
     assert_eq!(nodes, "node-a\nnode-b\nnode-d\n:4\n");
     let flags = complete(&["node-a", "--ta"], &kubeconfig);
     assert!(flags.starts_with("--tail") && flags.ends_with(":4\n"), "{flags}");
+    // Contexts are known without asking anybody.
+    let several = link.path().join("config");
+    let contexts = "contexts: [{name: prod-eu, context: {}}, {name: prod-us, context: {}}, {name: test, context: {}}]";
+    std::fs::write(&several, contexts).expect("a file");
+    assert_eq!(complete(&["node-a", "--context", "prod"], &several), "prod-eu\nprod-us\n:4\n");
+    assert_eq!(complete(&["--context=t"], &several), "test\n:4\n");
+    let refused = ran(program().env("KUBECONFIG", &several).args(["n", "--context", "prod-e"]).output().expect("runs"));
+    refused.expect(1, &["hint: did you mean \"prod-eu\"? there are: \"prod-eu\", "]);
     // Nobody to ask: no nodes, no noise.
     assert!(complete(&["node-"], Path::new("/dev/null/none")).ends_with(":4\n"));
 }

@@ -231,7 +231,8 @@ fn the_time_for_a_run_ends_it_with_all_that_is_whole_and_names_who_hung() {
     });
     // Not one that the API server gives up by itself.
     let hung = Node::new("hung", Mode::QUERY_OFF).health(Health::Hung);
-    let cluster = Setup { handshake_limit: Duration::from_secs(600), ..Setup::new(nodes.chain([hung]).collect()) }.start();
+    let cluster =
+        Setup { handshake_limit: Duration::from_secs(600), ..Setup::new(nodes.chain([hung]).collect()) }.start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
     // All at the same time: each of them waits.
     let formats = [&[][..], &["--no-merge"], &["-ojsonl"], &["-ojson"], &["-oyaml"], &["-odigest"]];
@@ -332,7 +333,9 @@ fn nodes_are_chosen_by_labels_roles_and_patterns() {
     assert_eq!(cluster.requests().len(), before, "servers are not asked for what can't be meant");
     run(&kubeconfig, ["--all-nodes", "cp-1"]).expect(2, &["--all-nodes, and yet a node is named: cp-1"]);
     // A name that no node has is an error, whatever chooses beside it; one that a selector leaves out is not.
-    for args in [&["worker-*", "node-zz"][..], &["worker-1,node-zz", "-l", "pool"], &["worker-2", "node-z[yz]", "node-zz"]] {
+    for args in
+        [&["worker-*", "node-zz"][..], &["worker-1,node-zz", "-l", "pool"], &["worker-2", "node-z[yz]", "node-zz"]]
+    {
         let ran = run(&kubeconfig, args.iter().chain(&["--prefix=always"]));
         ran.expect(3, &["error: node-zz: 404 Not Found: nodes \"node-zz\" not found", "nodes failed"]);
         assert!(ran.text().starts_with("worker-"), "{args:?}");

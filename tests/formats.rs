@@ -241,7 +241,7 @@ fn every_format_bears_bytes_that_are_no_text() {
         assert!(value["logs"] == text, "{format}");
     }
     let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", "digest", "-q"]);
-    assert!(ran.expect(0, &[]).text().starts_with("5 entries of 1 nodes, 5 templates\n"), "{}", ran.text());
+    assert!(ran.expect(0, &[]).text().starts_with("5 entries of 1 node, 5 templates\n"), "{}", ran.text());
     assert!(!ran.text().contains(['\0', '\u{1b}']));
 }
 

@@ -94,6 +94,17 @@ fn entries(ran: &Ran) -> String {
 const RESTARTS: &str = "restarts-header264.journal.gz";
 
 #[test]
+fn a_file_without_anything_in_it_is_said_to_be_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("k.log");
+    fs::write(&file, "").expect("a file");
+    run(["--from".as_ref(), file.as_os_str()]).expect(0, &["note: k.log: nothing matched: it is empty"]);
+    fs::write(&file, "I1121 03:07:12.123456 1 a.go:1] x\n").expect("a file");
+    let ran = run(["--from".as_ref(), file.as_os_str(), "-gy".as_ref()]);
+    assert!(!ran.expect(0, &["nothing matched"]).stderr.contains("empty"), "{}", ran.stderr);
+}
+
+#[test]
 fn what_is_not_there_is_named_once() {
     for args in [&["--from", "nosuch"][..], &["--from", "nosuch", "--from", "/dev/null"]] {
         let ran = run(args);

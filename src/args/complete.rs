@@ -21,6 +21,8 @@ pub struct Candidates {
     pub fixed: Vec<String>,
     /// Whether names of nodes belong here, too.
     pub nodes: bool,
+    /// Or those of contexts.
+    pub contexts: bool,
     /// What the word to complete begins with.
     pub prefix: String,
     /// cobra's: 0 lets the shell offer files, 4 does not.
@@ -30,11 +32,11 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// As shells and kubectl read it: a word a line, then a colon and the directive.
-    pub fn render(&self, nodes: &[String]) -> String {
+    /// As shells and kubectl read it: a word a line, then a colon and the directive. `names` are those that belong here.
+    pub fn render(&self, names: &[String]) -> String {
         let mut out = String::new();
-        let nodes = nodes.iter().filter(|_| self.nodes).map(String::as_str);
-        for word in self.fixed.iter().map(String::as_str).chain(nodes) {
+        let names = names.iter().filter(|_| self.nodes || self.contexts).map(String::as_str);
+        for word in self.fixed.iter().map(String::as_str).chain(names) {
             // Names come from a server: one with a line end would be several words.
             if word.starts_with(&self.prefix) && !word.contains(['\n', '\r']) {
                 out.push_str(word);
@@ -92,6 +94,7 @@ pub fn candidates(mut words: Vec<OsString>) -> Candidates {
     let mut found = Candidates {
         fixed: Vec::new(),
         nodes: false,
+        contexts: false,
         prefix: typed.clone(),
         directive: NO_FILES,
         connection: options.connection,
@@ -116,7 +119,7 @@ fn values(found: &mut Candidates, flag: &Flag) {
         Value::Switch => found.fixed = vec!["true".to_owned(), "false".to_owned()],
         Value::Choice(choices) => found.fixed = choices.iter().map(|choice| (*choice).to_owned()).collect(),
         Value::File(_) => found.directive = FILES,
-        Value::Text(_) => {}
+        Value::Text(_) => found.contexts = flag.long == "context",
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::args::{Candidates, Options};
 use crate::command::Context;
+use crate::config;
 use crate::error::Result;
 use crate::kube::node;
 use crate::output::Output;
@@ -13,8 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Prints candidates; a cluster that can't be asked adds none, and says nothing.
 pub async fn run(candidates: &Candidates, context: &Context, output: &mut Output) {
-    let names =
-        if candidates.nodes { context.clock.within(Some(PATIENCE), nodes(candidates, context)).await } else { None };
+    let names = if candidates.contexts {
+        // Nobody has to be asked.
+        Some(config::contexts(&candidates.connection, &context.env))
+    } else if candidates.nodes {
+        context.clock.within(Some(PATIENCE), nodes(candidates, context)).await
+    } else {
+        None
+    };
     let names = names.and_then(Result::ok).unwrap_or_default();
     let _ = output.text(&candidates.render(&names));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::args::nodes::in_shard;
-use crate::args::{Format as Said, Nodes, Options, PodName};
+use crate::args::{Format as Said, Input, Nodes, Options, PodName};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::digest::Table;
@@ -275,12 +275,21 @@ async fn read(
         let from = since.map(|at| format!(" from {}", at.rfc3339())).unwrap_or_default();
         let to = until.map(|at| format!(" up to {}", at.rfc3339())).unwrap_or_default();
         let place = if let [node] = &*nodes { node.clone() } else { format!("{} {}", nodes.len(), tally.of) };
-        notices.note(format_args!("{place}: nothing matched{from}{to}"));
+        let empty = if !options.from.is_empty() && is_empty(&options.from) { ": it is empty" } else { "" };
+        notices.note(format_args!("{place}: nothing matched{from}{to}{empty}"));
     }
     if matches!(end, End::OutOfTime) {
         return tally.out_of_time(options, single, notices, took);
     }
     tally.outcome(single, notices, took)
+}
+
+/// Whether these are files without anything in them.
+fn is_empty(inputs: &[Input]) -> bool {
+    inputs.iter().all(|input| match input {
+        Input::Path(path) => path.metadata().is_ok_and(|file| file.is_file() && file.len() == 0),
+        Input::Stdin => false,
+    })
 }
 
 /// How often the status is written anew, and from when on.
@@ -390,13 +399,7 @@ impl Tally {
     }
 
     /// The end of a run whose time was over: those that hung are named, so that the next run can do without them.
-    fn out_of_time(
-        mut self,
-        options: &Options,
-        single: bool,
-        notices: &Notices,
-        took: Duration,
-    ) -> Result<Outcome> {
+    fn out_of_time(mut self, options: &Options, single: bool, notices: &Notices, took: Duration) -> Result<Outcome> {
         let error = out_of_time(options.timeout.unwrap_or_default());
         let mut words = error.to_string();
         let (late, silent): (Vec<usize>, Vec<usize>) =
@@ -405,7 +408,8 @@ impl Tally {
             // Those that are followed have no end.
             let endless = options.follow && how.ends_with("end");
             if !nodes.is_empty() && !single && !endless {
-                let names: Vec<&str> = nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
+                let names: Vec<&str> =
+                    nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
                 words.push_str(&format!("; {how}: {}", named(&names)));
             }
         }
@@ -534,12 +538,7 @@ async fn look(
 }
 
 /// What has to be asked of the API before nodes are read: which ones, and what the pod is called.
-async fn prepare(
-    options: &Options,
-    cluster: &Cluster,
-    plan: &mut Plan,
-    context: &Context,
-) -> Result<Found> {
+async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context: &Context) -> Result<Found> {
     if let Some(pod) = &options.about {
         let namespace = pod.namespace.as_deref().unwrap_or(&cluster.namespace);
         plan.filter.pod = Some(pod_lines(&cluster.client, pod, namespace, context).await?);

@@ -27,7 +27,7 @@ pub use self::env::Env;
 pub use self::kuberc::PluginPolicy;
 pub use self::proxy::{Proxy, ProxyScheme};
 pub(crate) use self::resolve::MAX_PEM;
-pub use self::select::load;
+pub use self::select::{contexts, load};
 pub use self::server::{Scheme, Server};
 pub(crate) use self::store::{Store, Tokens};
 pub use self::wait::load_in_time;

@@ -10,6 +10,7 @@ use super::kubeconfig::{self, Entry, Kubeconfig};
 use super::resolve::MAX_PEM;
 use super::{Config, Env, pem, quoted, read_file};
 use crate::args::Connection;
+use crate::args::suggest::nearest;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
@@ -32,6 +33,11 @@ pub fn load(flags: &Connection, env: &Env) -> Result<Config> {
         .unwrap_or("default")
         .to_owned();
     choice.resolve(namespace, env)
+}
+
+/// The names of all contexts.
+pub fn contexts(flags: &Connection, env: &Env) -> Result<Vec<String>> {
+    Ok(kubeconfig::load(flags.kubeconfig.as_deref(), env)?.contexts.into_keys().collect())
 }
 
 /// The fields that count, still as written, each with words for where it stands.
@@ -225,10 +231,12 @@ fn absent<'a>(
     kind: &str,
     name: &str,
     source: &str,
-    others: impl Iterator<Item = &'a String>,
+    others: impl Iterator<Item = &'a String> + Clone,
     files: &Kubeconfig,
 ) -> Error {
     let place = if files.read.is_empty() { "any kubeconfig file".to_owned() } else { list(&files.read) };
+    let near = nearest(name, others.clone().map(String::as_str));
+    let near = near.map(|near| format!("did you mean {}? ", quoted(near))).unwrap_or_default();
     let mut names: Vec<String> = others.take(9).map(|name| quoted(name)).collect();
     if names.len() == 9 {
         names[8] = "…".into();
@@ -237,7 +245,7 @@ fn absent<'a>(
         .is_empty()
     {
         true => format!("no {kind} is defined there; name another file with --kubeconfig or KUBECONFIG"),
-        false => format!("there are: {}", names.join(", ")),
+        false => format!("{near}there are: {}", names.join(", ")),
     })
 }
 

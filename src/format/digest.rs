@@ -91,13 +91,7 @@ fn cells(row: &Row, nodes: &[String]) -> [String; 5] {
         })
     };
     let of: Vec<usize> = row.nodes().collect();
-    [
-        row.count.to_string(),
-        severity.to_owned(),
-        at(|span| span.0),
-        at(|span| span.1),
-        names(&of, nodes, NAMED),
-    ]
+    [row.count.to_string(), severity.to_owned(), at(|span| span.0), at(|span| span.1), names(&of, nodes, NAMED)]
 }
 
 /// The first names, and how many more there are.

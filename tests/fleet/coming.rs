@@ -230,6 +230,7 @@ fn a_node_that_its_requests_miss_first_is_gone_and_no_failure() {
     let asked = cluster.requests().iter().filter(|request| request.target.contains("/nodes/w2/")).count();
     cluster.wait_for(asked + 1, |request| request.target.contains("/nodes/w2/"));
     // The watch says so later; once is enough.
+    watched(&cluster, 2);
     cluster.heal();
     cluster.put(logs.node("w3"));
     run.said.wait_for("note: w2 is gone");

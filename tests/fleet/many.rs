@@ -1,6 +1,6 @@
 //! More nodes than are read at the same time, and what a server has to bear at the most.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use super::{Written, merged, same, start, written};
@@ -66,8 +66,8 @@ fn followed_nodes_are_looked_at_no_more_often_than_was_said() {
     let mut child = command.arg("--tail=-1").stdout(Stdio::piped()).spawn().expect("the binary runs");
     // Once all is printed, all of them are followed.
     let lines = merged(&written, 8).lines().count();
-    let printed = BufReader::new(child.stdout.take().expect("a pipe"));
-    assert_eq!(printed.lines().take(lines).filter(Result::is_ok).count(), lines);
+    let mut printed = BufReader::new(child.stdout.take().expect("a pipe"));
+    assert_eq!(printed.by_ref().lines().take(lines).filter(Result::is_ok).count(), lines);
     let clock = kubelet_logs::clock::Clock::System;
     let (began, before) = (clock.instant(), cluster.requests().len());
     let log = |target: &str| target.ends_with("/kubelet.log");

@@ -71,7 +71,14 @@ impl Following {
             });
             let env = Env::new(Vec::<(String, String)>::new());
             let clock = Clock::Hurried(HURRY);
-            let mut context = Context { env, clock, notices: notices.clone(), stdin: Stdin::Other, interrupt, closing: Default::default() };
+            let mut context = Context {
+                env,
+                clock,
+                notices: notices.clone(),
+                stdin: Stdin::Other,
+                interrupt,
+                closing: Default::default(),
+            };
             let mut output = Output::new(Box::new(Lines { sender, begun: Vec::new() }), false);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             match runtime.block_on(logs::run(&options, &mut context, &mut output)) {

@@ -137,7 +137,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     alone.filter(|_| !what.is_previous_of_query() || !filter.identifiers.is_empty()) =>
             {
                 let words = format!("{asked} takes the node's journal, which can't be read");
-                return Err(Error::new(Kind::NotFound, words).because(error).into());
+                return Err(Error::new(error.kind(), words).because(error).into());
             }
             // The query would ask the same journal.
             Err(NotThere::Unit(_)) => {
@@ -338,9 +338,23 @@ pub(super) async fn print_boots(remote: &mut Remote<'_>, out: &mut Outlet) -> Fl
 }
 
 fn no_journal(node: &Node<'_>, missing: &journal::Missing) -> Error {
-    let hint = format!("see what there is: kubectl kubelet-logs ls {}", node.name);
-    Error::new(Kind::NotFound, missing.words()).hint(hint)
+    let (kind, hint) = match missing {
+        journal::Missing::HandlerOff => (Kind::Failed, HANDLER_OFF.to_owned()),
+        journal::Missing::Folder => (Kind::NotFound, MEMORY.to_owned()),
+        journal::Missing::Windows | journal::Missing::Files(_) => {
+            (Kind::NotFound, format!("see what there is: kubectl kubelet-logs ls {}", node.name))
+        }
+    };
+    Error::new(kind, missing.words()).hint(hint)
 }
+
+/// What to paste where no file is served: as for any log of such a node.
+const HANDLER_OFF: &str = "the kubelet's configuration can have it serve them (then restart the kubelet):
+enableSystemLogHandler: true";
+
+/// What to do on a node whose journal is not on its disk.
+const MEMORY: &str = "one in memory can't be read from here; to keep it on disk from now on, on the node:
+mkdir -p /var/log/journal && journalctl --flush   # Storage=auto or persistent in journald.conf";
 
 /// Reads from the node's journal files.
 async fn from_journal<'a>(

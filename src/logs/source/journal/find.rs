@@ -16,6 +16,8 @@ pub enum Missing {
     Folder,
     /// The kubelet serves no files.
     HandlerOff,
+    /// Windows has none.
+    Windows,
     /// This folder is there, and no file in it is a journal's.
     Files(String),
 }
@@ -25,6 +27,7 @@ impl Missing {
     pub fn words(&self) -> String {
         match self {
             Missing::Folder => "/var/log holds no journal: journald keeps it in memory, or there is none".to_owned(),
+            Missing::Windows => "Windows nodes have no journal".to_owned(),
             Missing::HandlerOff => "the kubelet serves no files (enableSystemLogHandler is off)".to_owned(),
             Missing::Files(folder) => format!("/var/log/{folder} holds no journal file"),
         }
@@ -37,7 +40,7 @@ pub async fn find<'a>(node: &'a Node<'a>) -> Flow<Result<Remote<'a>, Missing>> {
     // whose name the node's object tells. Who may not read that has to look.
     let mut boot = None;
     let machine = match node::get(node.client, node.name).await {
-        Ok(object) if object.is_windows() => return Ok(Err(Missing::Folder)),
+        Ok(object) if object.is_windows() => return Ok(Err(Missing::Windows)),
         Ok(object) => {
             boot = object.status.node_info.boot_id.parse().ok();
             Some(object.status.node_info.machine_id).filter(|id| is_id(id))
