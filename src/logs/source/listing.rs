@@ -34,9 +34,7 @@ pub async fn list(node: &Node<'_>, directory: &str) -> Flow<Vec<Entry>> {
         Error::new(Kind::Usage, words).hint(hint)
     };
     match answer.status {
-        200 if is_listing(&answer) => {
-            entries(answer, &shown).await
-        }
+        200 if is_listing(&answer) => entries(answer, &shown).await,
         200 if answer.content_type().starts_with("text/html") => {
             let words = format!("{shown} holds an index.html, which the kubelet shows instead of a listing");
             let hint = format!("kubectl kubelet-logs {} --path {directory}/FILE reads a file in it", node.name);

@@ -6,8 +6,8 @@ use crate::http::{Encoding, Request};
 use crate::journal::Name;
 use crate::kube::{node, path, status};
 use crate::logs::outlet::Flow;
-use crate::logs::source::listing::{Entry, entries, is_listing};
 use crate::logs::source::Node;
+use crate::logs::source::listing::{Entry, entries, is_listing};
 
 /// Why there is no journal to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,9 +95,7 @@ async fn list(node: &Node<'_>, folder: &str) -> Flow<Result<Vec<Entry>, Missing>
     let url = path::logs_dir(node.name, folder);
     let answer = node.get(Request::get(url).encoding(Encoding::Identity)).await?;
     match answer.status {
-        200 if is_listing(&answer) => {
-            Ok(Ok(entries(answer, &format!("/var/log/{folder}")).await?))
-        }
+        200 if is_listing(&answer) => Ok(Ok(entries(answer, &format!("/var/log/{folder}")).await?)),
         // OpenShift's kubelets answer journal/ with all of the journal, as text: not read on.
         200 | 301 | 307 => Ok(Err(Missing::Folder)),
         404 | 405 => {
