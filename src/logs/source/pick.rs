@@ -340,12 +340,14 @@ pub(super) async fn print_boots(remote: &mut Remote<'_>, out: &mut Outlet) -> Fl
 fn no_journal(node: &Node<'_>, missing: &journal::Missing) -> Error {
     let (kind, hint) = match missing {
         journal::Missing::HandlerOff => (Kind::Failed, HANDLER_OFF.to_owned()),
-        journal::Missing::Folder => (Kind::NotFound, MEMORY.to_owned()),
-        journal::Missing::Windows | journal::Missing::Files(_) => {
-            (Kind::NotFound, format!("see what there is: kubectl kubelet-logs ls {}", node.name))
-        }
+        journal::Missing::Folder => (Kind::NotFound, format!("{MEMORY}\n{}", there_is(node))),
+        journal::Missing::Windows | journal::Missing::Files(_) => (Kind::NotFound, there_is(node)),
     };
     Error::new(kind, missing.words()).hint(hint)
+}
+
+fn there_is(node: &Node<'_>) -> String {
+    format!("see what there is: kubectl kubelet-logs ls {}", node.name)
 }
 
 /// What to paste where no file is served: as for any log of such a node.
