@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::cache::Cache;
@@ -64,6 +64,11 @@ pub(super) struct File {
     shared: RefCell<Shared>,
     /// How much is asked for around a DATA object of unknown length.
     pub(super) guess: Cell<u64>,
+    /// Whether it is written to while it is read.
+    growing: bool,
+    /// What is older than something that refers to it, and is to be fetched anew; and where that was found, each once.
+    stale: RefCell<Vec<Range<u64>>>,
+    refreshed: RefCell<HashSet<u64>>,
 }
 
 impl File {
@@ -77,12 +82,30 @@ impl File {
             ahead: RefCell::default(),
             shared: RefCell::default(),
             guess: Cell::new(GUESS),
+            growing: false,
+            stale: RefCell::default(),
+            refreshed: RefCell::default(),
         }
+    }
+
+    /// Of one that is written to while it is read, not all bytes are of the same age.
+    pub(super) fn growing(self, growing: bool) -> File {
+        File { growing, ..self }
+    }
+
+    /// Asks anew for bytes that must have been written since they were fetched; `false` if that was tried, or can't be.
+    pub(super) fn refresh(&self, range: Range<u64>) -> bool {
+        let new = self.growing && self.refreshed.borrow_mut().insert(range.start);
+        if new {
+            self.stale.borrow_mut().push(range);
+        }
+        new
     }
 
     pub(super) fn provide(&mut self, at: u64, bytes: &[u8], total: u64) {
         // It grows as it is written, and shrinks to what it holds when it is archived.
         self.total = total;
+        self.stale.take().into_iter().for_each(|range| self.cache.remove(range));
         self.cache.insert(at, bytes);
     }
 
@@ -90,13 +113,16 @@ impl File {
     pub(super) fn take_missing(&self) -> Vec<Range<u64>> {
         let mut wanted = self.missing.take();
         let ahead = self.ahead.take();
-        if wanted.is_empty() {
+        let stale = self.stale.borrow().clone();
+        if wanted.is_empty() && stale.is_empty() {
             return wanted;
         }
         wanted.extend(ahead);
+        let mut wanted: Vec<Range<u64>> =
+            wanted.into_iter().flat_map(|range| self.cache.gaps(range)).chain(stale).collect();
         wanted.sort_unstable_by_key(|range| range.start);
         let mut joined: Vec<Range<u64>> = Vec::with_capacity(wanted.len());
-        for range in wanted.into_iter().flat_map(|range| self.cache.gaps(range)) {
+        for range in wanted {
             match joined.last_mut() {
                 Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
                 _ => joined.push(range),
@@ -199,6 +225,10 @@ impl File {
         let head = kind.head(self.compact());
         let bytes = self.read(at, head, guess)?;
         let object = Object::parse(&bytes);
+        // There was nothing when it was fetched.
+        if object.kind == 0 && self.refresh(at..at.saturating_add(guess.max(head)).min(self.total)) {
+            return Err(Stop::Missing);
+        }
         if object.kind != kind as u8 {
             return corrupt(at, "an object of another kind is here");
         }

@@ -541,7 +541,7 @@ impl Journal {
                     return;
                 }
                 let Some(member) = self.files.get_mut(file.0) else { return };
-                let mut opened = File::new(header.clone(), total, sizes);
+                let mut opened = File::new(header.clone(), total, sizes).growing(member.live);
                 opened.provide(0, bytes, total);
                 member.state = State::Opened(Box::new(opened));
                 let name = member.name.clone();
