@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::cache::Cache;
@@ -27,6 +27,8 @@ const MOST_ITEMS: usize = 4096;
 /// However little may be kept, so much is asked for in one round, and however much, no more, in bytes.
 const LEAST_STEP: u64 = 128 << 10;
 const MOST_STEP: u64 = 2 << 20;
+/// What is still not written when it was fetched so often will not be.
+const MOST_REFRESHED: u8 = 4;
 /// Hash chains of more than this are loops.
 const MOST_HOPS: usize = 1000;
 
@@ -66,9 +68,9 @@ pub(super) struct File {
     pub(super) guess: Cell<u64>,
     /// Whether it is written to while it is read.
     growing: bool,
-    /// What is older than something that refers to it, and is to be fetched anew; and where that was found, each once.
+    /// What is older than something that refers to it, and is to be fetched anew; and how often that was so, by place.
     stale: RefCell<Vec<Range<u64>>>,
-    refreshed: RefCell<HashSet<u64>>,
+    refreshed: RefCell<HashMap<u64, u8>>,
 }
 
 impl File {
@@ -93,13 +95,16 @@ impl File {
         File { growing, ..self }
     }
 
-    /// Asks anew for bytes that must have been written since they were fetched; `false` if that was tried, or can't be.
+    /// Asks anew for bytes that must have been written since they were fetched; `false` if that can't be, or was of no use.
     pub(super) fn refresh(&self, range: Range<u64>) -> bool {
-        let new = self.growing && self.refreshed.borrow_mut().insert(range.start);
-        if new {
+        let mut refreshed = self.refreshed.borrow_mut();
+        let times = refreshed.entry(range.start).or_default();
+        let worthwhile = self.growing && *times < MOST_REFRESHED;
+        if worthwhile {
+            *times = times.saturating_add(1);
             self.stale.borrow_mut().push(range);
         }
-        new
+        worthwhile
     }
 
     pub(super) fn provide(&mut self, at: u64, bytes: &[u8], total: u64) {
@@ -153,6 +158,8 @@ impl File {
         // Old bytes of a growing file may have changed.
         self.settle();
         self.cache.clear();
+        self.stale.take();
+        self.refreshed.take();
         let (from, to) = (self.header.tail_object, header.tail_object.saturating_add(ADDED));
         self.header = header;
         // It grows as it is written, and shrinks to what it holds when it is archived.

@@ -172,10 +172,13 @@ impl Journal {
         let Some(other) = self.files.get_mut(nth) else { return false };
         let state = match std::mem::replace(&mut other.state, State::Lost) {
             State::Gone(state) => *state,
-            // The old name is its successor's.
-            state if following && other.live => {
-                (other.state, other.open_ended) = (State::Later, false);
-                self.rotated.push(id);
+            // It was renamed: the old name is its successor's, and the one it might have got is nobody's.
+            state if following && other.open_ended => {
+                if other.live {
+                    other.state = State::Later;
+                    self.rotated.push(id);
+                }
+                other.open_ended = false;
                 state
             }
             state => {
