@@ -97,12 +97,16 @@ impl File {
 
     /// Asks anew for bytes that must have been written since they were fetched; `false` if that can't be, or was of no use.
     pub(super) fn refresh(&self, range: Range<u64>) -> bool {
-        let mut refreshed = self.refreshed.borrow_mut();
+        let (mut refreshed, mut stale) = (self.refreshed.borrow_mut(), self.stale.borrow_mut());
+        if stale.contains(&range) {
+            // It was not to be had yet.
+            return true;
+        }
         let times = refreshed.entry(range.start).or_default();
         let worthwhile = self.growing && *times < MOST_REFRESHED;
         if worthwhile {
             *times = times.saturating_add(1);
-            self.stale.borrow_mut().push(range);
+            stale.push(range);
         }
         worthwhile
     }

@@ -154,9 +154,13 @@ impl Journal {
         if any {
             return true;
         }
-        for member in self.files.iter_mut().filter(|member| matches!(member.state, State::Later)) {
-            any = true;
-            member.state = if member.span.is_some() { State::Named } else { State::Unopened };
+        // What was listed before its predecessor was found renamed has to wait for that.
+        let ready: Vec<bool> = self.files.iter().map(|member| !self.comes_later(member)).collect();
+        for (member, ready) in self.files.iter_mut().zip(ready) {
+            if ready && matches!(member.state, State::Later) {
+                any = true;
+                member.state = if member.span.is_some() { State::Named } else { State::Unopened };
+            }
         }
         any
     }
