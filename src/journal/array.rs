@@ -143,6 +143,15 @@ impl Row {
                 return Ok(*array);
             }
         }
+        // The last one was fetched before it had a successor.
+        if let Some(last) = self.arrays.last().copied()
+            && self.next == 0
+            && file.refresh(last.at..last.at.saturating_add(24))
+        {
+            self.arrays.pop();
+            self.next = last.at;
+            return Err(Stop::Missing);
+        }
         corrupt(self.next, "an array of entries is missing")
     }
 
@@ -176,7 +185,13 @@ impl Row {
         let at = slot_at(array, index, stride);
         let bytes = file.read(at, stride, stride)?;
         let offset = if file.compact() { u32_at(&bytes, 0).into() } else { u64_at(&bytes, 0) };
-        if offset == 0 { corrupt(at, "an array ends early") } else { Ok(offset) }
+        // The array was fetched before the value that tells how many entries it has.
+        let end = self.len.min(array.start.saturating_add(array.room));
+        match offset {
+            0 if file.refresh(at..slot_at(array, end, stride)) => Err(Stop::Missing),
+            0 => corrupt(at, "an array ends early"),
+            _ => Ok(offset),
+        }
     }
 }
 

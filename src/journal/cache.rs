@@ -100,6 +100,18 @@ impl Cache {
         }
     }
 
+    /// Lets go of every piece that has any of these bytes.
+    pub(super) fn remove(&mut self, range: Range<u64>) {
+        let before = self.pieces.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
+        let touched =
+            self.pieces.range(before..range.end.max(before)).filter(|(at, piece)| piece.end(**at) > range.start);
+        for at in touched.map(|(at, _)| *at).collect::<Vec<u64>>() {
+            if let Some(piece) = self.pieces.remove(&at) {
+                self.bytes = self.bytes.saturating_sub(piece.bytes.len()).saturating_sub(OVERHEAD);
+            }
+        }
+    }
+
     /// Forgets all bytes.
     pub(super) fn clear(&mut self) {
         self.pieces.clear();
@@ -154,6 +166,8 @@ mod tests {
         cache.shrink(400);
         assert!(cache.read(0..100).is_some() && cache.read(200..300).is_some());
         assert_eq!(gaps(&cache, 0..300), [(100, 200)]);
+        cache.remove(150..250);
+        assert_eq!((gaps(&cache, 0..300), cache.bytes), (vec![(100, 300)], 100 + OVERHEAD));
         cache.clear();
         assert_eq!(gaps(&cache, 0..3), [(0, 3)]);
     }

@@ -27,6 +27,8 @@ const MOST_ITEMS: usize = 4096;
 /// However little may be kept, so much is asked for in one round, and however much, no more, in bytes.
 const LEAST_STEP: u64 = 128 << 10;
 const MOST_STEP: u64 = 2 << 20;
+/// What is still not written when it was fetched so often will not be.
+const MOST_REFRESHED: u8 = 4;
 /// Hash chains of more than this are loops.
 const MOST_HOPS: usize = 1000;
 
@@ -64,6 +66,11 @@ pub(super) struct File {
     shared: RefCell<Shared>,
     /// How much is asked for around a DATA object of unknown length.
     pub(super) guess: Cell<u64>,
+    /// Whether it is written to while it is read.
+    growing: bool,
+    /// What is older than something that refers to it, and is to be fetched anew; and how often that was so, by place.
+    stale: RefCell<Vec<Range<u64>>>,
+    refreshed: RefCell<HashMap<u64, u8>>,
 }
 
 impl File {
@@ -77,12 +84,37 @@ impl File {
             ahead: RefCell::default(),
             shared: RefCell::default(),
             guess: Cell::new(GUESS),
+            growing: false,
+            stale: RefCell::default(),
+            refreshed: RefCell::default(),
         }
+    }
+
+    /// Of one that is written to while it is read, not all bytes are of the same age.
+    pub(super) fn growing(self, growing: bool) -> File {
+        File { growing, ..self }
+    }
+
+    /// Asks anew for bytes that must have been written since they were fetched; `false` if that can't be, or was of no use.
+    pub(super) fn refresh(&self, range: Range<u64>) -> bool {
+        let (mut refreshed, mut stale) = (self.refreshed.borrow_mut(), self.stale.borrow_mut());
+        if stale.contains(&range) {
+            // It was not to be had yet.
+            return true;
+        }
+        let times = refreshed.entry(range.start).or_default();
+        let worthwhile = self.growing && *times < MOST_REFRESHED;
+        if worthwhile {
+            *times = times.saturating_add(1);
+            stale.push(range);
+        }
+        worthwhile
     }
 
     pub(super) fn provide(&mut self, at: u64, bytes: &[u8], total: u64) {
         // It grows as it is written, and shrinks to what it holds when it is archived.
         self.total = total;
+        self.stale.take().into_iter().for_each(|range| self.cache.remove(range));
         self.cache.insert(at, bytes);
     }
 
@@ -90,13 +122,16 @@ impl File {
     pub(super) fn take_missing(&self) -> Vec<Range<u64>> {
         let mut wanted = self.missing.take();
         let ahead = self.ahead.take();
-        if wanted.is_empty() {
+        let stale = self.stale.borrow().clone();
+        if wanted.is_empty() && stale.is_empty() {
             return wanted;
         }
         wanted.extend(ahead);
+        let mut wanted: Vec<Range<u64>> =
+            wanted.into_iter().flat_map(|range| self.cache.gaps(range)).chain(stale).collect();
         wanted.sort_unstable_by_key(|range| range.start);
         let mut joined: Vec<Range<u64>> = Vec::with_capacity(wanted.len());
-        for range in wanted.into_iter().flat_map(|range| self.cache.gaps(range)) {
+        for range in wanted {
             match joined.last_mut() {
                 Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
                 _ => joined.push(range),
@@ -127,6 +162,8 @@ impl File {
         // Old bytes of a growing file may have changed.
         self.settle();
         self.cache.clear();
+        self.stale.take();
+        self.refreshed.take();
         let (from, to) = (self.header.tail_object, header.tail_object.saturating_add(ADDED));
         self.header = header;
         // It grows as it is written, and shrinks to what it holds when it is archived.
@@ -199,6 +236,10 @@ impl File {
         let head = kind.head(self.compact());
         let bytes = self.read(at, head, guess)?;
         let object = Object::parse(&bytes);
+        // There was nothing when it was fetched.
+        if object.kind == 0 && self.refresh(at..at.saturating_add(guess.max(head)).min(self.total)) {
+            return Err(Stop::Missing);
+        }
         if object.kind != kind as u8 {
             return corrupt(at, "an object of another kind is here");
         }

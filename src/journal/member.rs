@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub(super) passed: bool,
     /// Whether it may have grown since its header was read: that was when it had the name of one that is written to.
     pub(super) open_ended: bool,
+    /// How often reading it failed in a row, and was begun again.
+    pub(super) failures: u8,
     /// Whether the last listing had its name.
     pub(super) listed: bool,
     pub(super) state: State,
@@ -86,7 +88,7 @@ impl Member {
         };
         // What is named by its first entry can wait; others may hold anything.
         let state = if span.is_some() { State::Named } else { State::Unopened };
-        Member { name, live, span, passed: false, open_ended: false, listed: true, state }
+        Member { name, live, span, passed: false, open_ended: false, failures: 0, listed: true, state }
     }
 
     /// Its header, as long as it can be read.
@@ -118,6 +120,28 @@ impl Member {
             State::Closed(closed) | State::Polling(closed) => State::Opened(Box::new(closed.file)),
             other => other,
         };
+    }
+
+    /// Sets a file aside that could not be read on, to be read again from where it was begun: it may have been written to at
+    /// that moment. Not for ever.
+    pub(super) fn try_again(&mut self) -> bool {
+        const MOST: u8 = 4;
+        if !self.open_ended || self.failures >= MOST {
+            return false;
+        }
+        match std::mem::replace(&mut self.state, State::Lost) {
+            State::Reading(reader) => {
+                let (file, entries, last) = reader.give_up();
+                let row = Row::of_file(&file);
+                self.failures = self.failures.saturating_add(1);
+                self.state = State::Closed(Box::new(Closed { file, row, entries, last }));
+                true
+            }
+            other => {
+                self.state = other;
+                false
+            }
+        }
     }
 
     /// Sets the file aside when all that was asked of it is read. One that nobody writes to keeps little but its header.

@@ -56,6 +56,8 @@ pub(super) struct Reader {
     begun: Begun,
     /// The boot of the last entry looked at.
     boot: Option<Id>,
+    /// The number of the last entry taken.
+    given: u64,
 }
 
 /// How the reading began.
@@ -65,6 +67,8 @@ enum Begun {
     Asked,
     /// With entries that were added later, all of them: their own fields tell which are wanted.
     Resumed {
+        /// The index of the first.
+        from: u64,
         /// The number of the last entry read.
         last: u64,
     },
@@ -125,6 +129,7 @@ impl Reader {
             waits: false,
             begun: Begun::Asked,
             boot: None,
+            given: 0,
         }
     }
 
@@ -134,7 +139,7 @@ impl Reader {
         let feed = Feed { row, low: index, high, ready: VecDeque::new(), last: None };
         let mut reader = Reader::new(file, &Query::default());
         reader.stage = Stage::Read(Vec::from([feed]));
-        reader.begun = Begun::Resumed { last };
+        reader.begun = Begun::Resumed { from: index, last };
         reader.size = BATCH;
         reader
     }
@@ -147,6 +152,7 @@ impl Reader {
     pub(super) fn take(&mut self) -> Option<Entry> {
         let entry = self.ready.pop_front()?;
         self.taken = self.taken.saturating_add(1);
+        self.given = entry.position.seqnum;
         Some(entry)
     }
 
@@ -180,7 +186,7 @@ impl Reader {
     pub(super) fn last_seqnum(&self) -> Option<u64> {
         match self.begun {
             Begun::Asked => self.last.seqnum(),
-            Begun::Resumed { last } => Some(last),
+            Begun::Resumed { last, .. } => Some(last),
         }
     }
 
@@ -192,6 +198,15 @@ impl Reader {
             _ => None,
         };
         (self.file, row)
+    }
+
+    /// The file, the index from which it was read, and the number of the last entry before what is to be read again.
+    pub(super) fn give_up(self) -> (File, u64, u64) {
+        match self.begun {
+            Begun::Asked => (self.file, 0, self.given),
+            // Those that were not wanted are looked at again.
+            Begun::Resumed { from, .. } => (self.file, from, self.given),
+        }
     }
 
     /// Goes no further: what is ready stays.
@@ -442,7 +457,7 @@ impl Reader {
             }
             let of_this_reading = match begun {
                 Begun::Asked => last.is_none_or(|last| stamp.seqnum <= last),
-                Begun::Resumed { last } => stamp.seqnum > last,
+                Begun::Resumed { last, .. } => stamp.seqnum > last,
             };
             newest = newest.max(stamp.seqnum);
             boot = Some(stamp.boot);
@@ -463,11 +478,11 @@ impl Reader {
             }
         }
         self.boot = boot.filter(|_| begun != Begun::Asked);
-        if let Begun::Resumed { last } = begun
+        if let Begun::Resumed { from, last } = begun
             && self.batch.is_empty()
         {
             // Only now are all before it given.
-            self.begun = Begun::Resumed { last: last.max(newest) };
+            self.begun = Begun::Resumed { from, last: last.max(newest) };
         }
         if past {
             // What is left lies beyond the query's beginning.

@@ -406,13 +406,19 @@ impl Journal {
             if reader.ready() == 0
                 && let Err(Stop::Corrupt(why)) = reader.advance(&self.query)
             {
+                if self.following && member.try_again() {
+                    continue;
+                }
+                let State::Reading(reader) = &mut member.state else { continue };
                 reader.stop();
                 self.notices.push_back(Notice::FileSkipped { file: FileId(file), why });
             }
+            let State::Reading(reader) = &mut member.state else { continue };
             self.boot = reader.boot().or(self.boot);
             let skipped = reader.take_skipped().into_iter();
             self.notices.extend(skipped.map(|why| Notice::EntrySkipped { file: FileId(file), why }));
             if reader.ready() == 0 && reader.is_done() {
+                member.failures = 0;
                 member.close();
             }
         }
@@ -541,7 +547,7 @@ impl Journal {
                     return;
                 }
                 let Some(member) = self.files.get_mut(file.0) else { return };
-                let mut opened = File::new(header.clone(), total, sizes);
+                let mut opened = File::new(header.clone(), total, sizes).growing(member.live);
                 opened.provide(0, bytes, total);
                 member.state = State::Opened(Box::new(opened));
                 let name = member.name.clone();

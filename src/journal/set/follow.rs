@@ -154,9 +154,13 @@ impl Journal {
         if any {
             return true;
         }
-        for member in self.files.iter_mut().filter(|member| matches!(member.state, State::Later)) {
-            any = true;
-            member.state = if member.span.is_some() { State::Named } else { State::Unopened };
+        // What was listed before its predecessor was found renamed has to wait for that.
+        let ready: Vec<bool> = self.files.iter().map(|member| !self.comes_later(member)).collect();
+        for (member, ready) in self.files.iter_mut().zip(ready) {
+            if ready && matches!(member.state, State::Later) {
+                any = true;
+                member.state = if member.span.is_some() { State::Named } else { State::Unopened };
+            }
         }
         any
     }
@@ -172,10 +176,13 @@ impl Journal {
         let Some(other) = self.files.get_mut(nth) else { return false };
         let state = match std::mem::replace(&mut other.state, State::Lost) {
             State::Gone(state) => *state,
-            // The old name is its successor's.
-            state if following && other.live => {
-                (other.state, other.open_ended) = (State::Later, false);
-                self.rotated.push(id);
+            // It was renamed: the old name is its successor's, and the one it might have got is nobody's.
+            state if following && other.open_ended => {
+                if other.live {
+                    other.state = State::Later;
+                    self.rotated.push(id);
+                }
+                other.open_ended = false;
                 state
             }
             state => {
