@@ -14,7 +14,8 @@ use crate::journal::reader::Reader;
 
 impl Journal {
     /// Asks for what was written since the entries were asked for, or since this was last called: the matches stay, and
-    /// every entry is given once. To be called at [`Step::End`](crate::journal::Step::End), or where a need could not be met: then reading goes on.
+    /// every entry is given once. To be called at [`Step::End`](crate::journal::Step::End), or where a need could not be met:
+    /// then reading goes on.
     pub fn poll(&mut self) {
         if !std::mem::replace(&mut self.following, true) {
             self.begin_to_follow();
