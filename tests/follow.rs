@@ -90,6 +90,14 @@ impl Log {
 
     /// As logrotate does, oldest first.
     fn rotate(&mut self) {
+        self.make_room();
+        std::fs::rename(&self.path, self.path.with_extension("log.1")).expect("renamed");
+        self.rotations += 1;
+        std::fs::File::create(&self.path).expect("a file");
+    }
+
+    /// Renames the rotations.
+    fn make_room(&self) {
         for number in (1..20).rev() {
             for end in ["", ".gz"] {
                 let of = |number: u32| self.path.with_extension(format!("log.{number}{end}"));
@@ -97,17 +105,12 @@ impl Log {
                 let _ = std::fs::rename(of(number), of(number + 1));
             }
         }
-        std::fs::rename(&self.path, self.path.with_extension("log.1")).expect("renamed");
-        self.rotations += 1;
-        std::fs::File::create(&self.path).expect("a file");
     }
 
     /// As logrotate does for writers that keep their file open.
     fn copy_and_truncate(&mut self) {
-        let content = std::fs::read(&self.path).expect("a file");
-        self.rotate();
-        std::fs::rename(self.path.with_extension("log.1"), &self.path).expect("renamed back");
-        std::fs::write(self.path.with_extension("log.1"), content).expect("room");
+        self.make_room();
+        std::fs::copy(&self.path, self.path.with_extension("log.1")).expect("a copy");
         std::fs::File::options().write(true).truncate(true).open(&self.path).expect("a file");
     }
 

@@ -142,6 +142,10 @@ impl<'a> File<'a> {
             416 => Bytes::new(),
             _ => answer.body.beginning(length as usize).await,
         };
+        // Fewer would be those of another file just as well.
+        if answer.header("content-range").and_then(part_length).is_some_and(|length| (first.len() as u64) < length) {
+            return Err(Error::new(Kind::Partial, format!("reading {}: the answer broke off", self.name)).into());
+        }
         let first = self.first_bytes(first);
         Ok(Look { beginning: first, modified })
     }
@@ -380,6 +384,12 @@ fn range_length(answer: &Response) -> Option<u64> {
 /// The size in `Content-Range: bytes */SIZE`.
 fn size(answer: &Response) -> Option<u64> {
     answer.header("content-range")?.strip_prefix("bytes */")?.parse().ok()
+}
+
+/// How long a part is from a file's beginning on: `bytes 0-63/1234`.
+fn part_length(range: &str) -> Option<u64> {
+    let (last, _) = range.strip_prefix("bytes 0-")?.split_once('/')?;
+    last.parse::<u64>().ok()?.checked_add(1)
 }
 
 /// `Last-Modified: Sat, 21 Nov 2026 02:42:59 GMT` (RFC 9110).

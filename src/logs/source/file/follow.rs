@@ -204,8 +204,8 @@ impl Look<'_, '_> {
             Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => Bytes::new(),
             Err(halt) => return Err(halt),
         };
-        // Whoever writes to the next one writes to this one no more.
-        let over = !next.is_empty();
+        // Whoever writes to the next one writes to this one no more. The first few bytes of a line are those of other files, too.
+        let over = next.len() as u64 >= BEGINNING || next.contains(&b'\n');
         let anything = match self.drain(file, (&old, packing), over).await {
             Ok(Some(anything)) => anything,
             Ok(None) => return Ok(Moved::Lost),
