@@ -1,9 +1,12 @@
 //! What some kubelets, nodes and logs have and others have not: each named after the habit, through the real binary.
 
+use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
+use kubelet_logs::clock::Clock;
 use kubelet_logs::time::Timestamp;
 
 use crate::cluster::journal::Recording;
@@ -33,6 +36,40 @@ fn file(root: &Path, name: &str, text: &str) {
     let path = root.join(name);
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     std::fs::write(path, text).expect("a file");
+}
+
+/// A line of so many seconds ago, as a node in UTC writes it.
+fn line_of(ago: u64, words: &str) -> String {
+    let at = Clock::System.now().saturating_sub(Duration::from_secs(ago));
+    let at = Timestamp::from_micros(at.as_micros()).civil_utc();
+    let (hour, minute, second) = (at.hour, at.minute, at.second);
+    format!(
+        "I{:02}{:02} {hour:02}:{minute:02}:{second:02}.{:06}     974 x.go:1] {words}\n",
+        at.month, at.day, at.micros
+    )
+}
+
+#[test]
+fn a_time_of_change_that_was_noted_before_the_line_tells_no_zone() {
+    let root = tempfile::tempdir().expect("a directory");
+    file(root.path(), "kubelet.log", &line_of(3600, "old"));
+    let path = root.path().join("kubelet.log");
+    let cluster = Setup::new(vec![Node::new("w1", Mode::QUERY_OFF).files(root.path())]).start();
+    // The file was changed now, and what changed it can't be read yet.
+    for (nth, words) in [(1, None), (2, Some("new"))] {
+        let path = path.clone();
+        let deed = move || {
+            let mut file = std::fs::File::options().append(true).open(&path).expect("a file");
+            file.set_modified(std::time::SystemTime::now()).expect("a time");
+            if let Some(words) = words {
+                file.write_all(line_of(0, words).as_bytes()).expect("room");
+            }
+        };
+        cluster.inject(Fault::new(What::deed(deed)).path("kubelet.log").nth(nth));
+    }
+    let ran = ask(&cluster, &["w1", "--path=kubelet.log", "--since=10m"]);
+    ran.expect(0, &[]);
+    assert!(ran.text().ends_with("] new\n") && !ran.text().contains("old"), "{}{}", ran.text(), ran.stderr);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
 use crate::logs::source::{JOURNAL_FOLDER, Node, Want, check_time_was_seen, expect_listing, is_file_servers};
 use crate::logs::split::Continuation;
-use crate::time::Timestamp;
+use crate::time::{Civil, Timestamp};
 
 mod follow;
 mod stream;
@@ -74,6 +74,24 @@ struct Ending {
     /// Where it begins in the file.
     from: u64,
     modified: Option<Timestamp>,
+    /// Whether it was changed in the second of the answer.
+    is_fresh: bool,
+}
+
+impl Ending {
+    fn nothing() -> Self {
+        Ending { bytes: Bytes::new(), from: 0, modified: None, is_fresh: false }
+    }
+
+    /// Its last time that names no zone, if its last line with a time has such a one.
+    fn last_local(&self) -> Option<Civil> {
+        match self.bytes.split(|b| *b == b'\n').rev().find_map(Head::of)? {
+            Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => {
+                Some(civil)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What the first bytes of a file tell.
@@ -143,7 +161,7 @@ impl<'a> File<'a> {
             _ => answer.body.beginning(length as usize).await,
         };
         // Fewer would be those of another file just as well.
-        if answer.header("content-range").and_then(part_length).is_some_and(|length| (first.len() as u64) < length) {
+        if range_length(&answer).is_some_and(|length| (first.len() as u64) < length) {
             return Err(Error::new(Kind::Partial, format!("reading {}: the answer broke off", self.name)).into());
         }
         let first = self.first_bytes(first);
@@ -177,7 +195,8 @@ impl<'a> File<'a> {
         mut out: Option<&mut Outlet>,
     ) -> Flow<Tail> {
         let dated = want.dated || filter.has_window();
-        let ending = if dated && self.packing == Packing::Plain { Some(self.ending(FIRST_END).await?) } else { None };
+        let ending =
+            if dated && self.packing == Packing::Plain { Some(self.dated_ending(FIRST_END).await?) } else { None };
         let mut stream = Stream::open(self).await?;
         let calendar = dated.then(|| match (&ending, &self.calendar) {
             (Some(ending), _) => self.calendar(ending),
@@ -210,7 +229,7 @@ impl<'a> File<'a> {
         let keep = usize::try_from(last).unwrap_or(usize::MAX);
         let mut size = FIRST_END.max(last.saturating_mul(512).min(8 << 20));
         loop {
-            let ending = self.ending(size).await?;
+            let ending = if dated { self.dated_ending(size).await? } else { self.ending(size).await? };
             let calendar = dated.then(|| self.calendar(&ending));
             let whole = ending.from == 0;
             let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, Some(keep));
@@ -236,21 +255,35 @@ impl<'a> File<'a> {
         }
     }
 
+    /// As `ending`, with a last line that the time of the last change is surely that of. The kernel notes that time
+    /// before what is written can be read: in between, the line before would tell of a zone that is not the node's.
+    async fn dated_ending(&self, size: u64) -> Flow<Ending> {
+        let ending = self.ending(size).await?;
+        let is_sure = match (ending.last_local(), ending.modified) {
+            (Some(civil), Some(modified)) => offset_of_file(civil, modified) == Some(0),
+            _ => true,
+        };
+        if is_sure || !ending.is_fresh { Ok(ending) } else { self.ending(size).await }
+    }
+
     /// The last `size` bytes, or all if it has fewer.
     async fn ending(&self, size: u64) -> Flow<Ending> {
         let mut fruitless = 0;
         let range = match self.end {
             None => ByteRange::Last(size),
-            Some(0) => return Ok(Ending { bytes: Bytes::new(), from: 0, modified: None }),
+            Some(0) => return Ok(Ending::nothing()),
             Some(end) => ByteRange::Span(end.saturating_sub(size), end - 1),
         };
         loop {
             let answer = self.ask(Some(range)).await?;
             if answer.status == 416 {
                 // Kubernetes 1.24 says so of an empty file.
-                return Ok(Ending { bytes: Bytes::new(), from: 0, modified: None });
+                return Ok(Ending::nothing());
             }
             let modified = modified(&answer);
+            let is_fresh = modified.is_some_and(|at| {
+                answer.header("date").and_then(http_date).is_some_and(|now| now.as_seconds() <= at.as_seconds() + 1)
+            });
             // 200 means all of it: of an empty file, or from a proxy that does not know ranges.
             let (from, length) = match answer.status {
                 206 => (range_start(&answer), range_length(&answer)),
@@ -258,7 +291,7 @@ impl<'a> File<'a> {
             };
             let whole = |bytes: &Bytes| length.is_none_or(|length| length == bytes.len() as u64);
             match answer.body.collect(usize::try_from(size).unwrap_or(usize::MAX).max(256 << 20)).await {
-                Ok(bytes) if whole(&bytes) => return Ok(Ending { bytes, from, modified }),
+                Ok(bytes) if whole(&bytes) => return Ok(Ending { bytes, from, modified, is_fresh }),
                 Ok(_) if fruitless < MOST_FRUITLESS => fruitless += 1,
                 Ok(_) => {
                     let words = format!("reading {}: the answer has not the length it names", self.name);
@@ -273,14 +306,9 @@ impl<'a> File<'a> {
     /// The node's zone and the years, from the file's last line with a time and the time of its last change.
     fn calendar(&self, ending: &Ending) -> Calendar {
         let Some(modified) = ending.modified else { return self.calendar_without_zone(None) };
-        let last = ending.bytes.split(|b| *b == b'\n').rev().find_map(Head::of);
-        let offset = match last {
-            Some(Head { stamp: Stamp::Yearless(civil), layout, .. }) if layout != (Layout::Short { precise: true }) => {
-                offset_of_file(civil, modified)
-            }
-            // Lines with a zone of their own need none.
-            _ => return Calendar::new(0, Anchor::NotAfter(modified)),
-        };
+        // Lines with a zone of their own need none.
+        let Some(last) = ending.last_local() else { return Calendar::new(0, Anchor::NotAfter(modified)) };
+        let offset = offset_of_file(last, modified);
         if offset.is_none() {
             let (node, name) = (self.node.name, self.name);
             self.node.notices.warning(format_args!(
@@ -384,12 +412,6 @@ fn range_length(answer: &Response) -> Option<u64> {
 /// The size in `Content-Range: bytes */SIZE`.
 fn size(answer: &Response) -> Option<u64> {
     answer.header("content-range")?.strip_prefix("bytes */")?.parse().ok()
-}
-
-/// How long a part is from a file's beginning on: `bytes 0-63/1234`.
-fn part_length(range: &str) -> Option<u64> {
-    let (last, _) = range.strip_prefix("bytes 0-")?.split_once('/')?;
-    last.parse::<u64>().ok()?.checked_add(1)
 }
 
 /// `Last-Modified: Sat, 21 Nov 2026 02:42:59 GMT` (RFC 9110).
