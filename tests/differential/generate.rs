@@ -287,11 +287,15 @@ impl Case {
         self.files.iter().any(|(name, content)| name == "kube/config" && content.text.contains(text))
     }
 
-    /// Whether the kubeconfig was given a scalar of unclear kind.
+    /// Whether the kubeconfig was given a scalar of unclear kind, or ends in one since it was cut there.
     pub(super) fn has_odd_scalar(&self) -> bool {
-        self.twists
-            .iter()
-            .any(|twist| SCALARS.iter().any(|scalar| twist.starts_with(&format!("the file: {scalar:?} at "))))
+        let is_given =
+            |twist: &String| SCALARS.iter().any(|scalar| twist.starts_with(&format!("the file: {scalar:?} at ")));
+        self.twists.iter().any(is_given)
+            || self.files.iter().any(|(name, content)| {
+                let last = content.text.rsplit(": ").next().unwrap_or_default();
+                name == "kube/config" && ["n", "y", "no", "on"].contains(&last)
+            })
     }
 
     fn put(&mut self, place: &str, key: &str, value: Value) {

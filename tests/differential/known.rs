@@ -1,7 +1,7 @@
 //! Where this program goes another way than kubectl, and why.
 
 use super::generate::Case;
-use super::stage::{End, Seen};
+use super::stage::{Asked, End, Seen};
 
 /// Two runs of a case that were not alike.
 pub(super) struct Difference<'a> {
@@ -47,6 +47,22 @@ pub(super) const KNOWN: &[Known] = &[
         fits: |&Difference { case, theirs, their_words: words, ours, .. }| {
             let past = is_silent(theirs) && theirs.end == End::Unreachable && words.contains("no such host");
             past && ours.proxy.is_some() && case.has_server_without_scheme()
+        },
+    },
+    Known {
+        what: "the same, where nothing listens: kubectl speaks plain HTTP to port 80, without credentials; we TLS to 443, with the plugin's",
+        fits: |&Difference { case, theirs, ours, .. }| {
+            let nobody = |seen: &Seen| seen.end == End::Unreachable && is_silent(seen);
+            nobody(theirs) && nobody(ours) && theirs.told.is_none() && case.has_server_without_scheme()
+        },
+    },
+    Known {
+        what: "blanks at the end of a token: HTTP/1.1, in which one node is asked, drops those at the end of a header",
+        fits: |&Difference { theirs, ours, .. }| match (&theirs.request, &ours.request) {
+            (Some(Asked { authorization: Some(their), server, .. }), Some(our)) => {
+                our.authorization.as_deref() == Some(their.trim_end()) && their.ends_with(' ') && our.server == *server
+            }
+            _ => false,
         },
     },
     Known {
