@@ -693,6 +693,7 @@ impl Reading {
         let dated = self.usage.dated || self.usage.order == Order::Merged;
         let want = Want { last, dated, raw: self.usage.raw, fields: self.usage.fields };
         let mut filter = plan.filter.clone();
+        filter.joined = self.from.is_some() && !filter.has_window();
         filter.since = filter.since.max(self.from);
         match &self.means.origin {
             Origin::Cluster(client) => {

@@ -35,6 +35,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Not after this; inclusive.
     pub until: Option<Timestamp>,
+    /// Whether `since` is no more than when the node came: what is written from the first look on is wanted, dated or not.
+    pub joined: bool,
     /// At least one of these matches the message, if there are any.
     pub grep: Vec<Pattern>,
     /// None of these matches the message.

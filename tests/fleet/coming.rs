@@ -284,3 +284,29 @@ fn a_window_that_ends_ends_the_following_of_all_nodes() {
     assert_eq!(run.end(), 0, "{:#?}", run.said.got);
     assert_eq!(run.printed.got.len(), 2);
 }
+
+#[test]
+fn a_node_that_comes_with_a_log_without_times_is_followed_from_its_end() {
+    let logs = Logs::new();
+    let plain = |node: &str, words: &str| {
+        let file = std::fs::File::options().append(true).create(true).open(logs.folder(node).join("plain.log"));
+        file.and_then(|mut file| file.write_all(words.as_bytes())).expect("room");
+    };
+    let cluster = logs.start(&["w1"]);
+    plain("w1", "old\n");
+    let mut run =
+        Following::start(&cluster.kubeconfig(User::Admin), &["--all-nodes", "--path", "plain.log", "--tail=1"]);
+    run.printed.wait_for("w1 old");
+    watched(&cluster, 1);
+    let node = logs.node("w2");
+    plain("w2", "of before\n");
+    cluster.put(node);
+    run.said.wait_for("note: w2 has come");
+    cluster.wait_for(4, |request| request.target.contains("/nodes/w2/"));
+    for node in ["w2", "w1"] {
+        plain(node, "new\n");
+        run.printed.wait_for(&format!("{node} new"));
+    }
+    assert_eq!(run.interrupt(), 130, "{:#?}", run.said.got);
+    assert_eq!((run.said.count("error: "), run.printed.count("of before")), (0, 0), "{:#?}", run.said.got);
+}

@@ -124,6 +124,9 @@ impl File<'_> {
     ) -> Flow<bool> {
         let mut anything = out.has_spoken();
         out.live();
+        if filter.joined {
+            filter.since = None;
+        }
         let mut look = Look { node, ranges: ranges(node), want, filter, out };
         while watch.wait().await {
             let mut looked = Ok(false);
