@@ -183,7 +183,7 @@ impl Look<'_, '_> {
                 Moved::Lost if searches < SEARCHES => searches += 1,
                 Moved::Lost => {
                     watch.lost(format!(
-                        "/var/log/{} was replaced or emptied, and what was written to it after byte {} is gone",
+                        "/var/log/{} was replaced or emptied: what was written to it after byte {}, if anything, is gone",
                         file.path, file.offset
                     ));
                     *file = Followed::new(&file.path);
