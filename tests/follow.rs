@@ -15,7 +15,7 @@ use crate::support::journals::{Live, Variant, journalctl};
 mod continued;
 mod cuts;
 mod journal;
-mod run;
+pub(crate) mod run;
 mod zone;
 
 use run::Following;
