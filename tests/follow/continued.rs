@@ -1,5 +1,8 @@
 //! An entry whose lines come in several looks is one entry all the same.
 
+use kubelet_logs::clock::Clock;
+use kubelet_logs::time::Timestamp;
+
 use super::Log;
 use super::run::Following;
 use crate::cluster::{Cluster, Mode, Node, Setup, User};
@@ -122,4 +125,32 @@ fn lines_that_continue_an_entry_of_a_node_that_came_follow_it() {
     // A node is new from the second in which it was made.
     let new: Vec<&str> = words(&lines).into_iter().filter(|words| *words != "line 0").collect();
     assert_eq!(new, ["boom 1", "one", "two", "boom 1", "one", "two"], "{said}");
+}
+
+#[test]
+fn lines_that_continue_a_strangers_stay_out_in_later_looks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("messages");
+    let write = |message: &str| {
+        let at = Timestamp::from_micros(Clock::System.now().as_micros()).civil_utc();
+        let time = format!("{:02}:{:02}:{:02}", at.hour, at.minute, at.second);
+        super::append(&path, format!("Nov 21 {time} n k3s[812]: {message}\n").as_bytes());
+    };
+    write("I1121 03:07:12.123456     812 kubelet.go:2422] \"one\"");
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(folder.path())]).start();
+    let mut following = Following::start(&cluster.kubeconfig(User::Admin), &["node-a", "--source=file"]);
+    following.wait_for("one");
+    for message in [
+        "I1121 03:07:13.123456     812 replica_set.go:626] \"Too few replicas\"",
+        "continued: of a stranger",
+        "continued: once more",
+        "I1121 03:07:14.123456     812 kubelet.go:2422] \"two\"",
+        "continued: of the kubelet",
+    ] {
+        write(message);
+        looked(&cluster);
+    }
+    let (_, lines, said) = following.interrupt();
+    let ends = ["\"one\"", "\"two\"", "continued: of the kubelet"];
+    assert!(lines.len() == 3 && lines.iter().zip(ends).all(|(line, end)| line.ends_with(end)), "{lines:#?}\n{said}");
 }

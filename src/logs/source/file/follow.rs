@@ -337,7 +337,7 @@ impl Look<'_, '_> {
     fn sift(&mut self, text: Bytes, calendar: &Option<Calendar>) -> Vec<Line> {
         let mut sieve = Sieve::new(Continuation::Timeless, calendar.clone(), self.filter, None);
         sieve.push(text);
-        sieve.finish();
+        sieve.pause();
         sieve.remainder()
     }
 }
