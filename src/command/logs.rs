@@ -18,7 +18,7 @@ use crate::format::{Format, color};
 use crate::interrupt::Closing;
 use crate::kube::node::Metadata;
 use crate::kube::{Client, node, pod};
-use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Until, Use, collect};
+use crate::logs::collect::{Down, End, Lanes, Means, Order, Origin, Progress, Step, Then, Until, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
 use crate::logs::roster::Roster;
@@ -199,7 +199,8 @@ async fn read(
     };
     let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { FILES }, &nodes);
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
-    let lanes = Lanes { nodes: nodes.clone(), unknown, roster, most: most_followed(options) };
+    let down = if options.follow && several && !options.fail_fast { Down::Wait } else { Down::Fail };
+    let lanes = Lanes { nodes: nodes.clone(), unknown, roster, most: most_followed(options), down };
     let mut shows_status = usage.tick.is_some();
     // A file is never closed from outside.
     let closing = if options.write.is_some() { &Closing::default() } else { &context.closing };

@@ -61,7 +61,7 @@ impl<'f> Sieve<'f> {
     ) -> Self {
         let kept = last.map_or(Kept::All(Vec::new()), |most| Kept::Last { most, lines: VecDeque::new(), markers: 0 });
         let splitter = Splitter::new(continuation);
-        let kubelet = filter.kubelet.map(KubeletLines::new);
+        let kubelet = filter.kubelet.map(|among| filter.before.take().unwrap_or_else(|| KubeletLines::new(among)));
         Sieve {
             splitter,
             calendar,
@@ -100,6 +100,12 @@ impl<'f> Sieve<'f> {
         let mut entries = std::mem::take(&mut self.scratch);
         self.splitter.finish(&mut entries);
         self.sift(&mut entries);
+    }
+
+    /// The stream has ended for now: what follows it is read by another sieve with this filter.
+    pub fn pause(&mut self) {
+        self.finish();
+        self.filter.before = self.kubelet.take();
     }
 
     /// What can go out now; with `last`, nothing before [`Sieve::finish`] and [`Sieve::remainder`].
