@@ -28,6 +28,18 @@ pub fn escape(bytes: &[u8], into: &mut Vec<u8>) {
     }
 }
 
+/// How many bytes at the end are the beginning of a character whose rest is missing.
+pub fn unfinished(bytes: &[u8]) -> usize {
+    let last = bytes.get(bytes.len().saturating_sub(3)..).unwrap_or_default();
+    // All but a character's first byte begin with the bits 10.
+    let Some(first) = last.iter().rposition(|byte| byte >> 6 != 0b10) else { return 0 };
+    let character = last.get(first..).unwrap_or_default();
+    match std::str::from_utf8(character) {
+        Err(invalid) if invalid.error_len().is_none() => character.len(),
+        _ => 0,
+    }
+}
+
 /// Appends a text with its quotation marks.
 pub fn quote(text: impl AsRef<[u8]>, into: &mut Vec<u8>) {
     into.push(b'"');
