@@ -10,8 +10,12 @@ pub fn escape(bytes: &[u8], into: &mut Vec<u8>) {
         let (plain, after) = rest.split_at(rest.iter().position(|b| !is_plain(*b)).unwrap_or(rest.len()));
         into.extend_from_slice(plain);
         let Some(first) = after.first() else { return };
-        let odd = if first.is_ascii() { 1 } else { after.iter().position(u8::is_ascii).unwrap_or(after.len()) };
-        let (odd, after) = after.split_at(odd);
+        if first.is_ascii() {
+            escape_char(char::from(*first), into);
+            rest = after.get(1..).unwrap_or_default();
+            continue;
+        }
+        let (odd, after) = after.split_at(after.iter().position(u8::is_ascii).unwrap_or(after.len()));
         for chunk in odd.utf8_chunks() {
             chunk.valid().chars().for_each(|c| escape_char(c, into));
             if !chunk.invalid().is_empty() {
