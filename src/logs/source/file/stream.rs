@@ -109,9 +109,8 @@ impl<'f> Stream<'f> {
             }
             self.packed = frame;
         }
-        let Some(mut unpack) = self.unpack.take() else { return Ok(None) };
-        match unpack.finish() {
-            Ok(rest) => Ok((!rest.is_empty()).then_some(rest)),
+        match self.unpack.take().map_or(Ok(()), |unpack| unpack.finish()) {
+            Ok(()) => Ok(None),
             Err(_) => Err(self.partial("its gzip data ends early or is damaged".into()).into()),
         }
     }
