@@ -170,6 +170,11 @@ fn without_journalctl_too_a_journal_gives_what_was_recorded() {
     assert!(line.expect(0, &[]).text().contains(r#""node":"node-7.example.internal","unit":"kubelet""#));
     let document = run(from(&odd, &["--tail", "1", "-o", "json"]));
     assert!(document.text().contains(r#""nodeName": "node-7.example.internal""#), "{}", document.text());
+    // Whose a text is nobody says, unless its unit is asked for.
+    let text = file.with_file_name("s.log");
+    fs::write(&text, "Nov 14 22:13:20 node-7 sshd[7]: hello\n").expect("written");
+    let ran = run(from(&text, &["-o", "jsonl"]));
+    assert!(ran.expect(0, &[]).text().contains(r#""node":"s.log","identifier":"sshd""#), "{}", ran.text());
 }
 
 #[test]

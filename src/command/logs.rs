@@ -182,10 +182,10 @@ async fn read(
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
-            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
+            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it. A file may hold anybody's log.
             let unit = match (&*plan.units, &*plan.paths) {
                 ([unit], _) => Some(unit.clone()),
-                ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
+                ([], []) if !options.dmesg && options.from.is_empty() => Some(KUBELET.to_owned()),
                 _ => None,
             };
             Format::Jsonl(Jsonl::new(output, &nodes, unit, options.limit_bytes))
