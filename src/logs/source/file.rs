@@ -69,28 +69,23 @@ pub struct File<'a> {
 }
 
 /// The end of a file, and what is known by it.
+#[derive(Default)]
 struct Ending {
     bytes: Bytes,
     /// Where it begins in the file.
     from: u64,
     modified: Option<Timestamp>,
+    /// The time of the file's last line that has one, if that names no zone: also where that line is not to be read.
+    last: Option<Civil>,
     /// Whether it was changed in the second of the answer.
     is_fresh: bool,
 }
 
-impl Ending {
-    fn nothing() -> Self {
-        Ending { bytes: Bytes::new(), from: 0, modified: None, is_fresh: false }
-    }
-
-    /// Its last time that names no zone, if its last line with a time has such a one.
-    fn last_local(&self) -> Option<Civil> {
-        match self.bytes.split(|b| *b == b'\n').rev().find_map(Head::of)? {
-            Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => {
-                Some(civil)
-            }
-            _ => None,
-        }
+/// The last time in a text, if that names no zone.
+fn last_local(text: &[u8]) -> Option<Civil> {
+    match text.split(|b| *b == b'\n').rev().find_map(Head::of)? {
+        Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => Some(civil),
+        _ => None,
     }
 }
 
@@ -170,8 +165,8 @@ impl<'a> File<'a> {
 
     /// What its end tells of the times in it; `None` if no line there has one.
     pub(super) async fn clock(&self) -> Flow<Option<Calendar>> {
-        let ending = self.ending(FIRST_END).await?;
-        let timed = ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some());
+        let ending = self.dated_ending(FIRST_END).await?;
+        let timed = ending.last.is_some() || ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some());
         Ok(timed.then(|| self.calendar(&ending)))
     }
 
@@ -259,26 +254,22 @@ impl<'a> File<'a> {
     /// before what is written can be read: in between, the line before would tell of a zone that is not the node's.
     async fn dated_ending(&self, size: u64) -> Flow<Ending> {
         let ending = self.ending(size).await?;
-        let is_sure = match (ending.last_local(), ending.modified) {
+        let is_sure = match (ending.last, ending.modified) {
             (Some(civil), Some(modified)) => offset_of_file(civil, modified) == Some(0),
             _ => true,
         };
         if is_sure || !ending.is_fresh { Ok(ending) } else { self.ending(size).await }
     }
 
-    /// The last `size` bytes, or all if it has fewer.
+    /// The last `size` bytes, or all if it has fewer. Of a part they are read to the file's end and cut: the time of the
+    /// last change belongs to the last line there is.
     async fn ending(&self, size: u64) -> Flow<Ending> {
         let mut fruitless = 0;
-        let range = match self.end {
-            None => ByteRange::Last(size),
-            Some(0) => return Ok(Ending::nothing()),
-            Some(end) => ByteRange::Span(end.saturating_sub(size), end - 1),
-        };
         loop {
-            let answer = self.ask(Some(range)).await?;
+            let answer = self.ask(Some(ByteRange::Last(size))).await?;
             if answer.status == 416 {
                 // Kubernetes 1.24 says so of an empty file.
-                return Ok(Ending::nothing());
+                return Ok(Ending::default());
             }
             let modified = modified(&answer);
             let is_fresh = modified.is_some_and(|at| {
@@ -291,7 +282,16 @@ impl<'a> File<'a> {
             };
             let whole = |bytes: &Bytes| length.is_none_or(|length| length == bytes.len() as u64);
             match answer.body.collect(usize::try_from(size).unwrap_or(usize::MAX).max(256 << 20)).await {
-                Ok(bytes) if whole(&bytes) => return Ok(Ending { bytes, from, modified, is_fresh }),
+                Ok(mut bytes) if whole(&bytes) => {
+                    let last = last_local(&bytes);
+                    if let Some(end) = self.end {
+                        // One that is shorter than it was is another file.
+                        let is_shorter = from + (bytes.len() as u64) < end;
+                        let part = if is_shorter { 0 } else { end.saturating_sub(from) };
+                        bytes.truncate(usize::try_from(part).unwrap_or(usize::MAX));
+                    }
+                    return Ok(Ending { bytes, from, modified, last, is_fresh });
+                }
                 Ok(_) if fruitless < MOST_FRUITLESS => fruitless += 1,
                 Ok(_) => {
                     let words = format!("reading {}: the answer has not the length it names", self.name);
@@ -307,7 +307,7 @@ impl<'a> File<'a> {
     fn calendar(&self, ending: &Ending) -> Calendar {
         let Some(modified) = ending.modified else { return self.calendar_without_zone(None) };
         // Lines with a zone of their own need none.
-        let Some(last) = ending.last_local() else { return Calendar::new(0, Anchor::NotAfter(modified)) };
+        let Some(last) = ending.last else { return Calendar::new(0, Anchor::NotAfter(modified)) };
         let offset = offset_of_file(last, modified);
         if offset.is_none() {
             let (node, name) = (self.node.name, self.name);
