@@ -456,6 +456,60 @@ fn what_can_not_be_read_is_told() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn one_file_that_can_not_be_read_hides_no_other() {
+    let (folder, file) = journal(RESTARTS);
+    let whole = run(from(&file, &["-u", "kubelet"]));
+    // Its length is 0, and no page of it is there: a disk that can't give what it has, to root neither.
+    let bad = folder.path().join("user-1000.journal");
+    std::os::unix::fs::symlink("/proc/self/mem", &bad).expect("a link");
+    let said = format!("not all of the journal could be read, lines may be missing: reading {}: ", bad.display());
+    for args in [&[][..], &["--tail", "3"], &["--since", "2023-11-14"]] {
+        let ran = run(from(folder.path(), &[&["-u", "kubelet"], args].concat()));
+        let last = ran.expect(3, &[&said]).text().lines().next_back();
+        assert_eq!(last, whole.text().lines().next_back(), "{args:?}");
+        assert!(!ran.stderr.contains("damaged") && ran.stderr.contains("hint: "), "{}", ran.stderr);
+    }
+    let text = run(from(folder.path(), &["-u", "kubelet"]));
+    assert!(text.text() == whole.text());
+    assert_eq!(run(from(folder.path(), &["--list-boots"])).expect(3, &[&said]).text().lines().count(), 3 + 1);
+    // Where no file can be read, that is the error.
+    fs::remove_file(&file).expect("removed");
+    run(from(folder.path(), &[])).expect(1, &[&format!("reading {}: ", bad.display())]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_somebody_else_is_named_with_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, file) = journal(RESTARTS);
+    let other = folder.path().join("user-1000.journal");
+    fs::copy(&file, &other).expect("copied");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o0)).expect("locked");
+    if fs::File::open(&other).is_ok() {
+        return skipped("nothing is locked to root");
+    }
+    let words = [&*format!("reading {}: Permission denied", other.display()), "hint: journals belong to the group"];
+    assert!(!run(from(folder.path(), &["-u", "kubelet"])).expect(3, &words).stdout.is_empty());
+    fs::remove_file(&file).expect("removed");
+    run(from(folder.path(), &["-u", "kubelet"])).expect(4, &words);
+}
+
+#[test]
+fn one_damage_is_told_once() {
+    let (_folder, file) = journal(RESTARTS);
+    let whole = fs::read(&file).expect("a journal");
+    fs::write(&file, &whole[..whole.len() / 3]).expect("written");
+    for args in [&["-u", "kubelet"][..], &["-u", "nosuch,kubelet"], &[]] {
+        let ran = run(from(&file, args));
+        let places: Vec<&str> =
+            ran.stderr.split("corrupt at byte ").skip(1).map(|at| at.split(':').next().unwrap()).collect();
+        assert!(!places.is_empty() && (1..places.len()).all(|n| !places[..n].contains(&places[n])), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("on the node") && ran.stderr.contains("journalctl --verify"), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn junk_is_told_and_never_the_end_of_the_program() {
     // Numbers that are the same each time (xorshift).

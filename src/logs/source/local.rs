@@ -17,7 +17,7 @@ use crate::logs::layout::Head;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::anchor;
 use crate::logs::source::file::Packing;
-use crate::logs::source::journal::{Files, Found, Met, Part as Portion, Remote, read_from};
+use crate::logs::source::journal::{Files, Found, LISTED, Met, Part as Portion, Remote, read_from, unreadable};
 use crate::logs::source::pick::{self, Instead, What};
 use crate::logs::source::text::Wanted;
 use crate::logs::source::{Machine, Want, check_severity_was_seen, check_time_was_seen};
@@ -236,10 +236,10 @@ async fn read_journal(
         Found::Log { anything } => Ok(anything),
         Found::Absent(unit) => {
             let words = format!("no log of unit {unit}: the journal in {shown} does not know it");
-            let hint = "-u and -t name others; journalctl -F _SYSTEMD_UNIT lists units";
-            Err(Error::new(Kind::NotFound, words).hint(hint).into())
+            Err(Error::new(Kind::NotFound, words).hint(LISTED).into())
         }
         Found::Missing(missing) => Err(Error::new(Kind::NotFound, missing.words()).into()),
+        Found::Unreadable(why) => Err(why.into()),
         Found::Supervised(home) => {
             let (unit, distribution) = (home.unit, home.distribution);
             let words = format!("this is the journal of {distribution}, whose kubelet does not log to it");
@@ -314,16 +314,4 @@ fn check_is_text(shown: &str, beginning: &[u8]) -> Result<()> {
         return failed(format!("{shown} is neither a journal nor a text"), hint);
     }
     Ok(())
-}
-
-/// Why something here can't be read.
-fn unreadable(shown: &str, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::NotFound, format!("reading {shown}")).because(error),
-        io::ErrorKind::PermissionDenied => {
-            let hint = "journals belong to the group systemd-journal, other logs mostly to adm or root";
-            Error::new(Kind::Denied, format!("reading {shown}")).because(error).hint(hint)
-        }
-        _ => Error::new(Kind::Failed, format!("reading {shown}")).because(error),
-    }
 }

@@ -13,7 +13,7 @@ use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
 use crate::logs::line::Line;
-use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::pace::Pace;
 use crate::logs::source::home::{choose, out_of_reach};
 use crate::logs::source::pick::Instance;
@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 
 mod absent;
 mod follow;
+
+pub use absent::LISTED;
 
 use absent::Unseen;
 use follow::AtBoot;
@@ -40,6 +42,8 @@ pub enum Found {
     Absent(String),
     /// There is no journal.
     Missing(Missing),
+    /// There is one, and none of its files can be read.
+    Unreadable(Error),
     /// The node runs this, whose kubelet does not log to the journal.
     Supervised(&'static Home),
 }
@@ -97,14 +101,20 @@ pub async fn read_from(
         boot => boot,
     };
     let boot = match named {
-        Some(boot) => Some(remote.within(boot).await?),
+        Some(boot) => match remote.within(boot).await {
+            Ok(within) => Some(within),
+            Err(Halt::Failed(why)) if why.kind() == Kind::Partial && !remote.is_readable() => {
+                return Ok(Found::Unreadable(why));
+            }
+            Err(halt) => return Err(halt),
+        },
         None => None,
     };
-    let entries = match part.instance {
-        Instance::Current => entries(wanted, filter),
+    let (entries, others) = match part.instance {
+        Instance::Current => (entries(wanted, filter), None),
         Instance::Previous => match remote.of_previous_runs(wanted, boot.map(|boot| boot.id), filter).await? {
-            Ok(entries) => Some(entries),
-            Err(found) => return Ok(found),
+            Ok((entries, others)) => (Some(entries), others),
+            Err(found) => return Ok(remote.unreadable().map_or(found, Found::Unreadable)),
         },
     };
     let mut reading = Reading::new(&mut remote, boot, want, filter);
@@ -112,6 +122,10 @@ pub async fn read_from(
         reading.unseen = Unseen::of(units);
     }
     let mut anything = reading.run(entries, out).await?;
+    if let Some(why) = reading.remote.unreadable() {
+        reading.conclude();
+        return Ok(Found::Unreadable(why));
+    }
     let newest = reading.newest;
     let found = match (wanted, part.instance) {
         (Wanted::Kubelet, Instance::Current) if !reading.has_identifiers => {
@@ -121,7 +135,7 @@ pub async fn read_from(
     };
     let (found, absent) = match found {
         Some(found) => (found, None),
-        None if part.instance == Instance::Previous => (Found::Log { anything }, None),
+        None if part.instance == Instance::Previous => (Found::Log { anything }, others),
         None => reading.look_for_units(wanted, anything, follow.is_some()).await?,
     };
     if let (Some(pace), Found::Log { .. }, None) = (follow, &found, &absent) {
@@ -130,7 +144,10 @@ pub async fn read_from(
             Some(boot) if part.boot.is_some() => AtBoot::End(boot.id),
             _ => AtBoot::GoOn,
         };
-        reading.follow(pace, at_boot, out).await?;
+        if let Some(why) = reading.follow(pace, at_boot, out).await? {
+            reading.conclude();
+            return Ok(Found::Unreadable(why));
+        }
         anything |= out.has_spoken();
     }
     reading.conclude();
@@ -465,13 +482,14 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 }
 
 impl Remote<'_> {
-    /// What the runs before the last wrote, and systemd about them.
+    /// What the runs before the last wrote, and systemd about them; and what to say of those units that have none, once the
+    /// others were printed.
     async fn of_previous_runs(
         &mut self,
         wanted: Wanted<'_>,
         boot: Option<Id>,
         filter: &mut Filter,
-    ) -> Flow<Result<AnyOf, Found>> {
+    ) -> Flow<Result<(AnyOf, Option<Error>), Found>> {
         let units: Vec<String> = match wanted {
             Wanted::Units(units) => units.to_vec(),
             Wanted::Kubelet | Wanted::Kernel => match self.home(boot).await? {
@@ -485,22 +503,37 @@ impl Remote<'_> {
                 None => vec![KUBELET.to_owned()],
             },
         };
-        let mut entries = AnyOf::default();
+        let mut entries: Option<AnyOf> = None;
+        let mut none: Vec<(&str, Error)> = Vec::new();
         for unit in &units {
             match self.previous(unit, boot).await? {
                 Ok(run) => {
-                    entries = entries.or(AnyOf::invocation(run.id));
-                    if unit == KUBELET {
-                        entries = self.left_its_unit(&run).await?.into_iter().fold(entries, AnyOf::or);
-                    }
+                    let own = AnyOf::invocation(run.id);
+                    let own = match unit == KUBELET {
+                        true => self.left_its_unit(&run).await?.into_iter().fold(own, AnyOf::or),
+                        false => own,
+                    };
+                    entries = Some(entries.unwrap_or_default().or(own));
                 }
-                Err(why) => match self.absent(Wanted::Units(&units), filter).await? {
-                    Found::Absent(unit) => return Ok(Err(Found::Absent(unit))),
-                    _ => return Err(why.into()),
-                },
+                Err(why) => none.push((unit, why)),
             }
         }
-        Ok(Ok(entries))
+        let units: Vec<&str> = none.iter().map(|(unit, _)| *unit).collect();
+        let told = units.join(", ");
+        let Some((unit, why)) = none.into_iter().next() else { return Ok(Ok((entries.unwrap_or_default(), None))) };
+        let found = self.absent(Wanted::Units(&[unit.to_owned()]), filter).await?;
+        match (entries, found) {
+            (None, Found::Log { .. }) if self.is_readable() => Err(why.into()),
+            (None, found) => Ok(Err(found)),
+            (Some(entries), found) => {
+                let words = format!("no run before the last of {told}; those of the others were printed");
+                let why = match found {
+                    Found::Absent(_) => self.unknown(unit, ""),
+                    _ => why,
+                };
+                Ok(Ok((entries, Some(Error::new(Kind::NotFound, words).because(why)))))
+            }
+        }
     }
 
     /// The lines of the kubelet of this run that tell no unit and no run: with kubeletCgroups it leaves its unit's group.
