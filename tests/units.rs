@@ -135,3 +135,28 @@ fn where_no_journal_file_can_be_read_the_next_source_is() {
     run(&kubeconfig, ["on", "--list-boots"]).expect(3, &["a newer systemd"]);
     run(&kubeconfig, ["off", "-b-1"]).expect(5, &["there is neither: the journal can't be read"]);
 }
+
+#[test]
+fn a_unit_with_an_escaped_name_is_the_journals_to_tell() {
+    const UNIT: &str = r"var-lib-kubelet-pods-x-kubernetes.io\x7eprojected-kube\x2dapi.mount";
+    let root = tempfile::tempdir().expect("a directory");
+    let mut journal = Growing::new(root.path(), START);
+    journal.append("kubelet", "other");
+    journal.append(UNIT, "mounted");
+    let nodes = ["on", "off"].map(|name| {
+        let mode = if name == "on" { Mode::QUERY_ON } else { Mode::QUERY_OFF };
+        Node::new(name, mode).files(root.path())
+    });
+    let cluster = Setup::new(nodes.into()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for node in ["on", "off"] {
+        for more in [&[][..], &["--source=journal"], &["--tail=1"]] {
+            let ran = run(&kubeconfig, [node, "-u", UNIT].iter().chain(more));
+            assert!(ran.expect(0, &[]).text().ends_with(": mounted\n"), "{}", ran.text());
+            assert_eq!(ran.text().lines().count(), 1);
+        }
+    }
+    run(&kubeconfig, ["on", "--source=query", "-u", UNIT]).expect(2, &["takes no \\", "--source journal"]);
+    run(&kubeconfig, ["on", "--source=file", "-u", UNIT]).expect(5, &["no log of"]);
+    run(&kubeconfig, ["on", "-u", r"no\x2dsuch.mount"]).expect(5, &["no log of unit"]);
+}

@@ -120,7 +120,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let mut journal = match what.choice {
         SourceChoice::Journal => Journal::Alone,
         SourceChoice::Auto if alone.is_some() || what.boot.is_some() => Journal::First,
-        SourceChoice::Auto if what.units.len() > MOST_UNITS => Journal::First,
+        SourceChoice::Auto if what.units.len() > MOST_UNITS || escaped(what.units).is_some() => Journal::First,
         SourceChoice::Auto if node.follow.is_some() || is_part(want, filter) => Journal::First,
         SourceChoice::Auto => Journal::Later,
         SourceChoice::Query | SourceChoice::File => Journal::Never,
@@ -434,6 +434,11 @@ async fn read_supervised(
     Err(home::out_of_reach(node.machine(), home).into())
 }
 
+/// One whose name has what systemd puts in place of other letters, which the kubelet's query refuses.
+fn escaped(units: &[String]) -> Option<&String> {
+    units.iter().find(|unit| unit.contains('\\'))
+}
+
 fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {
     if what.instance == Instance::Previous && what.units.len() > 1 {
         let words = "the query tells the run before the last of one unit at a time";
@@ -443,6 +448,10 @@ fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {
         return Err(Error::usage("--identifier can't be asked of the query source")
             .hint("the query selects by unit: use -u; or read a syslog file with --source file")
             .into());
+    }
+    if let Some(unit) = escaped(what.units) {
+        let words = format!("the kubelet's query takes no \\ in a unit's name: {unit}");
+        return Err(Error::usage(words).hint("the node's journal knows such units: --source journal").into());
     }
     if what.units.len() > MOST_UNITS {
         let words = format!("{} units were named; the kubelet's query takes {MOST_UNITS}", what.units.len());
