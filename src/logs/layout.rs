@@ -145,6 +145,10 @@ fn rfc3339(line: &[u8]) -> Option<Head> {
         let (identifier, message) = ((rest + from, rest + to), rest + inner.message);
         return Some(Head { layout: Layout::Rfc3339, stamp: Stamp::Exact(at), message, identifier });
     }
+    // --timestamps dates every line, those too that journalctl indents below an entry's first one.
+    if after.starts_with(&[b' '; INDENT]) {
+        return None;
+    }
     // CRI: `stdout F message`; rsyslog: `host ident[pid]: message`.
     let (identifier, message) =
         if [&b"stdout F "[..], b"stdout P ", b"stderr F ", b"stderr P "].iter().any(|s| after.starts_with(s)) {
@@ -185,6 +189,8 @@ fn json(line: &[u8]) -> Option<Head> {
     Some(Head { layout: Layout::Json, stamp: Stamp::Exact(at), message, identifier })
 }
 
+/// No head of journalctl's is shorter; nobody else indents so far.
+const INDENT: usize = 24;
 /// In which of an object's bytes its time and writer are looked for.
 const LONGEST_JSON: usize = 64 << 10;
 /// A time that no calendar writes in four digits is none.
@@ -292,6 +298,7 @@ mod tests {
             b"time=\"yesterday\" level=info",
             b"{\"ts\":99999999999999999999999,\"msg\":1}",
             b"{\"ts\":9223372036854775.0,\"msg\":1}",
+            b"2026-11-21T03:07:12.123456Z                                    second line",
             b"{\"time\":\"soon\"}",
             b"{\"time\":\"2026-11-21T03:07:12Z",
             b"{\"__REALTIME_TIMESTAMP\":\"-1\"}",

@@ -350,6 +350,12 @@ impl<'a> Remote<'a> {
         }
     }
 
+    /// When the last entry was taken that is known of.
+    fn ends(&self) -> Option<Timestamp> {
+        let headers = (0..self.journal.files()).filter_map(|file| self.journal.header(FileId(file)));
+        headers.map(|header| header.tail_realtime).max().map(timestamp)
+    }
+
     /// When the journal begins, as far as that is known, in µs since 1970.
     fn begins(&self) -> Option<u64> {
         (0..self.journal.files())

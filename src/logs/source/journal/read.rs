@@ -123,7 +123,7 @@ pub async fn read_from(
     }
     let mut anything = reading.run(entries, out).await?;
     if let Some(why) = reading.remote.unreadable() {
-        reading.conclude();
+        reading.conclude(false);
         return Ok(Found::Unreadable(why));
     }
     let newest = reading.newest;
@@ -145,12 +145,13 @@ pub async fn read_from(
             _ => AtBoot::GoOn,
         };
         if let Some(why) = reading.follow(pace, at_boot, out).await? {
-            reading.conclude();
+            reading.conclude(false);
             return Ok(Found::Unreadable(why));
         }
         anything |= out.has_spoken();
     }
-    reading.conclude();
+    let nothing = !anything && matches!(found, Found::Log { anything: false });
+    reading.conclude(nothing && follow.is_none());
     remote.check_whole()?;
     match (found, absent) {
         (_, Some(error)) => Err(error.into()),
@@ -458,8 +459,8 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         self.filter.saw_supervisor |= kubelet.is_some_and(|kubelet| kubelet.saw_supervisor());
     }
 
-    /// Gives the filter its window back, and says what the journal itself has lost.
-    fn conclude(&mut self) {
+    /// Gives the filter its window back, and says what the journal itself has lost, or has not reached where nothing was found.
+    fn conclude(&mut self, nothing: bool) {
         self.filter.since = self.since;
         self.filter.until = self.until;
         let name = self.node.name;
@@ -469,6 +470,12 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                  journald.conf)",
                 self.suppressed
             ));
+        }
+        if let (true, Some(since), Some(ends)) = (nothing, self.since, self.remote.ends())
+            && ends < since
+        {
+            let ends = ends.rfc3339();
+            self.node.notices.note(format_args!("{name}: the last entry of its journal is of {ends}"));
         }
         if let (Some(since), Some(begins)) = (self.since, self.remote.begins())
             && timestamp(begins) > since
