@@ -170,6 +170,11 @@ impl<'f> Sieve<'f> {
         self.calendar.as_ref().is_some_and(Calendar::has_guessed)
     }
 
+    /// The time of the last entry that carried one.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.last
+    }
+
     /// The time of the first entry that carried one.
     pub fn first(&self) -> Option<Timestamp> {
         self.first

@@ -343,7 +343,10 @@ pub(super) fn no_unit(node: &str, unit: &str) -> Error {
         Kind::NotFound,
         format!("no log of unit {unit}: the node's journal does not know it, and /var/log has no file of that name"),
     )
-    .hint(format!("unit names are those of `systemctl list-units`; see what there is: kubectl kubelet-logs ls {node}"))
+    .hint(format!(
+        "unit names are those of `systemctl list-units`, and one with a LogNamespace= has a journal of its own, which is not \
+         read; see what there is: kubectl kubelet-logs ls {node}"
+    ))
 }
 
 fn no_log(node: &Node<'_>, units: String, entries: &[Entry], known: Known) -> Error {
