@@ -677,7 +677,9 @@ impl Reading {
             failures += 1;
             match (how, &mut waits) {
                 (Err(error), Some(waits))
-                    if !outlet.has_spoken() && self.may_come(&error, failures) && !is_gone(&error, Some(&self.name)) =>
+                    if !outlet.has_spoken()
+                        && self.may_come(&error, failures)
+                        && !is_gone(&error, Some(&self.name)) =>
                 {
                     if waits.failed() {
                         notices.warning(format_args!("{}: {}; trying again", self.name, error.chain()));
