@@ -10,6 +10,7 @@ mod clocks;
 mod coming;
 mod many;
 mod status;
+mod tails;
 
 use crate::cluster::{Cluster, Fault, Grant, Health, Mode, Node, Setup, User, What};
 use crate::support::{program, ran, run};

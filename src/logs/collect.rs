@@ -26,8 +26,7 @@ use crate::logs::source::{Machine, Node, Want};
 use crate::notice::Notices;
 use crate::time::Timestamp;
 
-/// Bytes of all lanes together that may wait for a slow reader or for each other, and the bounds of one lane's share.
-const HELD: usize = 16 << 20;
+/// The bounds of one lane's share of what may wait.
 const SHARE: (usize, usize) = (16 << 10, 512 << 10);
 /// Bytes given back at once to a lane of which more waits.
 const OWED: usize = 8 << 10;
@@ -315,7 +314,7 @@ impl<'a> Collector<'a> {
     fn new(plan: &'a Arc<Plan>, lanes: Lanes, usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
         let Lanes { nodes, unknown, roster, most } = lanes;
-        let room = (HELD / nodes.len().max(1)).max(SHARE.0);
+        let room = (plan.buffer / nodes.len().max(1)).max(SHARE.0.min(plan.buffer));
         // Nodes that come later make company.
         let company = nodes.len().max(1 + usize::from(roster.is_some()));
         let mut collector = Collector {
@@ -330,7 +329,7 @@ impl<'a> Collector<'a> {
             told,
             lanes: Vec::with_capacity(nodes.len()),
             places: Arc::new(Places::new(usage.at_once.min(PLACES))),
-            share: room.min(SHARE.1),
+            share: room.clamp(SHARE.0, SHARE.1),
             room,
             started: 0,
             progress: Progress::default(),
