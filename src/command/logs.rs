@@ -74,7 +74,7 @@ fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
         })?;
         name = name.replace(SHARD, &index.to_string());
     }
-    if let Some(unknown) = placeholder(&name) {
+    if let Some(unknown) = find_placeholder(&name) {
         return Err(Error::usage(format!("{unknown} in the name of --write stands for nothing"))
             .hint(format!("{SHARD} is the number of a --shard; there is no other")));
     }
@@ -85,12 +85,12 @@ fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
 }
 
 /// What looks like the name of something, in braces.
-fn placeholder(name: &str) -> Option<&str> {
+fn find_placeholder(name: &str) -> Option<&str> {
     let from = name.find('{')?;
     let rest = name.get(from..)?;
     let inside = rest.get(1..rest.find('}')?)?;
     let is_word = !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_lowercase());
-    if is_word { rest.get(..inside.len() + 2) } else { placeholder(rest.get(1..)?) }
+    if is_word { rest.get(..inside.len() + 2) } else { find_placeholder(rest.get(1..)?) }
 }
 
 /// What stands for the shard's number in the name of a file.
@@ -233,7 +233,10 @@ async fn read(
                 if options.follow && !single {
                     tally.tell(notices);
                 }
-                if failed && options.fail_fast { ControlFlow::Break(()) } else { flow }
+                if failed && options.fail_fast && flow.is_continue() {
+                    return Then::Enough;
+                }
+                flow
             }
             Step::Unfinished(node) => {
                 tally.unfinished.push(node);
@@ -266,8 +269,9 @@ async fn read(
     }
     notices.tell_gathered();
     if let End::Interrupted(signal) = end {
-        tally.unfinished.clear();
         if !single {
+            tally.tell(notices);
+            tally.warn_of_unread(notices, "interrupted");
             tally.sum_up(notices, took);
         }
         return Ok(Outcome { exit: signal.exit_code() });
@@ -282,6 +286,10 @@ async fn read(
     }
     if matches!(end, End::OutOfTime) {
         return tally.out_of_time(options, single, notices, took);
+    }
+    if options.fail_fast && !single {
+        tally.tell(notices);
+        tally.warn_of_unread(notices, "stopped by --fail-fast");
     }
     tally.outcome(single, notices, took)
 }
@@ -384,9 +392,6 @@ impl Tally {
                 None => Ok(Outcome::DONE),
             };
         }
-        if self.told == 0 {
-            self.failures.sort_by_key(|(node, _)| *node);
-        }
         self.tell(notices);
         self.sum_up(notices, took);
         let all = self.failures.len() == self.nodes.len();
@@ -402,24 +407,16 @@ impl Tally {
 
     /// The end of a run whose time was over: those that hung are named, so that the next run can do without them.
     fn out_of_time(mut self, options: &Options, single: bool, notices: &Notices, took: Duration) -> Result<Outcome> {
-        let error = out_of_time(options.timeout.unwrap_or_default());
-        let mut words = error.to_string();
-        let (late, silent): (Vec<usize>, Vec<usize>) =
-            self.unfinished.iter().partition(|node| self.heard.get(**node).is_some_and(|heard| *heard));
-        for (nodes, how) in [(silent, "had not answered"), (late, "had not come to the end")] {
-            // Those that are followed have no end.
-            let endless = options.follow && how.ends_with("end");
-            if !nodes.is_empty() && !single && !endless {
-                let names: Vec<&str> =
-                    nodes.iter().filter_map(|node| self.nodes.get(*node)).map(String::as_str).collect();
-                words.push_str(&format!("; {how}: {}", named(&names)));
-            }
+        if self.unfinished.is_empty() && options.follow {
+            // What is followed has no other end.
+            return self.outcome(single, notices, took);
         }
-        let mut error = Error::new(error.kind(), words);
+        let error = out_of_time(options.timeout.unwrap_or_default());
+        let unread = if single { String::new() } else { self.unread() };
+        let mut error = Error::new(error.kind(), format!("{error}{unread}"));
         if self.bytes > 0 {
             error = error.hint("what was printed is incomplete");
         }
-        self.failures.sort_by_key(|(node, _)| *node);
         self.tell(notices);
         notices.error(&error);
         if !single {
@@ -428,8 +425,31 @@ impl Tally {
         Ok(Outcome { exit: error.kind().exit_code() })
     }
 
+    /// Who was not read to the end, in words that follow others.
+    fn unread(&self) -> String {
+        let (late, silent): (Vec<usize>, Vec<usize>) =
+            self.unfinished.iter().partition(|node| self.heard.get(**node).is_some_and(|heard| *heard));
+        let mut words = String::new();
+        for (nodes, how) in [(silent, "had not answered"), (late, "had not come to the end")] {
+            if !nodes.is_empty() {
+                let names = nodes.iter().filter_map(|node| self.nodes.get(*node));
+                words.push_str(&format!("; {how}: {}", named(&names.map(String::as_str).collect::<Vec<_>>())));
+            }
+        }
+        words
+    }
+
+    fn warn_of_unread(&self, notices: &Notices, why: &str) {
+        if !self.unfinished.is_empty() {
+            notices.warning(format_args!("{why}{}", self.unread()));
+        }
+    }
+
     /// Tells the failures that were not told yet, those that are alike together, and each remedy once.
     fn tell(&mut self, notices: &Notices) {
+        if let Some(untold) = self.failures.get_mut(self.told..) {
+            untold.sort_by_key(|(node, _)| *node);
+        }
         let mut told: Vec<Alike<'_>> = Vec::new();
         for (node, error) in self.failures.iter().skip(self.told) {
             let name = self.nodes.get(*node).map_or("", String::as_str);
@@ -459,7 +479,8 @@ impl Tally {
     }
 
     fn sum_up(&self, notices: &Notices, took: Duration) {
-        let (all, of, bytes) = (self.nodes.len(), self.of, amount(self.bytes));
+        let (all, bytes) = (self.nodes.len(), amount(self.bytes));
+        let of = if all == 1 { self.of.trim_end_matches('s') } else { self.of };
         let took = go_duration(Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
         match self.failures.len() {
             _ if !self.unfinished.is_empty() => {
@@ -467,6 +488,7 @@ impl Tally {
                 notices.note(format_args!("{whole} of {all} {of} read to the end, {bytes} in {took}"));
             }
             0 => notices.note(format_args!("{all} {of} gave {bytes} in {took}")),
+            1 if all == 1 => notices.note(format_args!("1 {of} failed in {took}")),
             failed if failed == all => notices.note(format_args!("{failed} of {all} {of} failed in {took}")),
             failed => {
                 notices.note(format_args!("{failed} of {all} {of} failed, the others gave {bytes} in {took}"));
@@ -565,6 +587,7 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
         return Ok(Found { nodes, unknown: 0, roster: None });
     }
     let Chosen { nodes, unknown, version } = chosen(said, &cluster.client, &context.notices).await?;
+    let nodes = of_shard(nodes);
     if few {
         plan.last = Some(FEW);
         context.notices.note(format_args!(
@@ -572,7 +595,7 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes.len()
         ));
     }
-    let mut nodes = check_followed(of_shard(nodes), options)?;
+    let mut nodes = check_followed(nodes, options)?;
     let roster = options.follow.then(|| {
         let watch = node::watch(Arc::clone(&cluster.client), &said.selector, &said.field_selector, version);
         let said = said.clone();

@@ -1,7 +1,6 @@
 //! The one fan-in: runs a lane for each node and gives what comes to a closure, in order.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,10 +35,8 @@ const BATCH: usize = 1024;
 /// takes four hundred on our connections: the rest are for what lanes ask beside.
 const PLACES: usize = 300;
 
-/// How long lines of one node wait for another that is followed and has nothing to say, and for one that has not come to
-/// the present yet.
+/// How long lines of one node wait for another that is followed and has nothing to say.
 const PATIENCE: Duration = Duration::from_secs(1);
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long what nodes say alike is gathered while they are followed.
 const GATHERED: Duration = Duration::from_millis(500);
 /// Failures in a row after which a node that has just come, and lacks what is asked for, is given up.
@@ -91,6 +88,8 @@ pub enum Then {
     GoOn,
     /// No more of the lane that this was of.
     EndLane,
+    /// No more than what has come.
+    Enough,
     /// No more at all.
     Stop,
 }
@@ -182,9 +181,12 @@ pub async fn collect(
     let mut closes = std::pin::pin!(until.closing.happens());
     loop {
         while let Some(taken) = collector.next() {
-            if collector.give(taken, &mut each).is_break() {
-                return End::Stopped;
+            match collector.give(taken, &mut each) {
+                Then::Enough => collector.give_rest(&mut each),
+                Then::Stop => {}
+                Then::GoOn | Then::EndLane => continue,
             }
+            return End::Stopped;
         }
         if collector.is_done() {
             return End::Done;
@@ -262,6 +264,8 @@ struct Collector<'a> {
     /// How many lanes were told to have ended, and how many ended because their nodes went.
     told_ended: usize,
     gone: usize,
+    /// Of when the line is that was given last.
+    given: Option<Timestamp>,
     /// When lines go out that wait for silent lanes.
     wake: Option<Instant>,
     /// When what was gathered is told.
@@ -286,6 +290,10 @@ struct Lane {
     ended: Option<Result<bool, Error>>,
     /// Whether it has found its place.
     begun: bool,
+    /// Whether anything of it has come.
+    spoke: bool,
+    /// Whether it has come to the present.
+    is_live: bool,
     /// Whether it has ended, told or not.
     is_over: bool,
     task: Option<AbortHandle>,
@@ -296,7 +304,18 @@ struct Lane {
 impl Lane {
     fn new(credit: Credit, from: Option<Timestamp>) -> Self {
         let waiting = VecDeque::new();
-        Lane { credit, owed: 0, waiting, ended: None, begun: false, is_over: false, task: None, from }
+        Lane {
+            credit,
+            owed: 0,
+            waiting,
+            ended: None,
+            begun: false,
+            spoke: false,
+            is_live: false,
+            is_over: false,
+            task: None,
+            from,
+        }
     }
 
     /// What waits next, paid back.
@@ -340,6 +359,7 @@ impl<'a> Collector<'a> {
             spoke: VecDeque::new(),
             told_ended: 0,
             gone: 0,
+            given: None,
             wake: None,
             tell: None,
             pace: plan.follow.map(|looks| Arc::new(Pace::new(company, looks))),
@@ -352,7 +372,7 @@ impl<'a> Collector<'a> {
 
     fn join(&mut self, node: String, from: Option<Timestamp>) {
         self.merge.join(match self.plan.follow {
-            Some(_) => Patience::Lasts(FIRST_PATIENCE),
+            Some(_) => Patience::Lasts(PATIENCE),
             None => Patience::Endless,
         });
         self.lanes.push(Lane::new(Credit::new(self.share), from));
@@ -385,22 +405,21 @@ impl<'a> Collector<'a> {
     }
 
     /// Hands a step to the closure, and does as it says.
-    fn give(&mut self, taken: Taken, each: &mut impl FnMut(Step<'_>) -> Then) -> ControlFlow<()> {
+    fn give(&mut self, taken: Taken, each: &mut impl FnMut(Step<'_>) -> Then) -> Then {
         let (number, step) = match taken {
             Taken::Joined(number) => match self.nodes.get(number) {
                 Some(node) => (number, Step::Joined(number, node)),
-                None => return ControlFlow::Continue(()),
+                None => return Then::GoOn,
             },
             Taken::Event(number, event) => (number, Step::Event(number, event)),
             Taken::Ended(number, how) => (number, Step::Ended(number, how)),
             Taken::Unfinished(number) => (number, Step::Unfinished(number)),
         };
-        match each(step) {
-            Then::GoOn => {}
-            Then::EndLane => self.end_lane(number),
-            Then::Stop => return ControlFlow::Break(()),
+        let then = each(step);
+        if then == Then::EndLane {
+            self.end_lane(number);
         }
-        ControlFlow::Continue(())
+        then
     }
 
     /// Nothing more is wanted of a lane.
@@ -478,6 +497,16 @@ impl<'a> Collector<'a> {
         named.into_iter().find(|number| self.lanes.get(*number).is_some_and(|lane| !lane.is_over))
     }
 
+    /// A lane that others have not waited for any longer has spoken.
+    fn tell_if_late(&self, number: usize, first: Option<Timestamp>) {
+        let (Some(first), Some(given), Some(node)) = (first, self.given, self.nodes.get(number)) else { return };
+        if first < given {
+            let words =
+                format_args!("{node}: it answered late: what it wrote before stands behind newer lines of others");
+            self.means.notices.of(node).note(words);
+        }
+    }
+
     fn tell_gathered(&mut self) {
         if self.tell.is_some_and(|at| at <= self.means.clock.instant()) {
             self.tell = None;
@@ -505,6 +534,13 @@ impl<'a> Collector<'a> {
             (Told::Event(Event::Lines(lines)), Order::Merged) => {
                 // journalctl's own lines between boots belong to one node's text.
                 let lines = lines.into_iter().filter(|line| !line.is_marker());
+                if !std::mem::replace(&mut lane.spoke, true) && self.plan.follow.is_some() {
+                    let mut lines = lines.peekable();
+                    let first = lines.peek().and_then(|line| line.at);
+                    self.merge.push(number, lines, self.means.clock.instant());
+                    self.tell_if_late(number, first);
+                    return;
+                }
                 self.merge.push(number, lines, self.means.clock.instant());
             }
             // Bytes are only ever asked for where there is nothing to merge.
@@ -514,7 +550,7 @@ impl<'a> Collector<'a> {
                     self.spoke.push_back(number);
                 }
             }
-            (Told::Live, _) => self.merge.set_patience(number, Patience::Lasts(PATIENCE)),
+            (Told::Live, _) => lane.is_live = true,
             // The server may say so before it tells of the change.
             (Told::Ended(Err(error)), _)
                 if self.roster.is_some()
@@ -570,6 +606,7 @@ impl<'a> Collector<'a> {
             Next::Run(_) | Next::End => None,
         };
         let Next::Run(number) = next else { return None };
+        self.given = lines.last().and_then(|line| line.at).or(self.given);
         let lane = &mut self.lanes[number];
         lane.owed += lines.iter().map(|line| lane.credit.cost_of(line)).sum::<usize>();
         // Lanes take turns line by line, and each giving back may wake one: several lines' worth at a time.
@@ -604,8 +641,13 @@ impl<'a> Collector<'a> {
     fn give_rest(&mut self, each: &mut impl FnMut(Step<'_>) -> Then) {
         self.tasks.abort_all();
         self.take_all();
+        // What is followed has no other end.
+        let is_whole = self.pace.as_ref().is_some_and(|pace| !pace.has_lost());
         for number in 0..self.lanes.len() {
             self.merge.close(number);
+            if is_whole && self.lanes.get(number).is_some_and(|lane| lane.is_live) {
+                self.close(number, Ok(true));
+            }
         }
         // One after another, a lane is at its end before the next begins.
         while self.usage.order == Order::Sequential && self.turn < self.lanes.len() {
@@ -613,18 +655,18 @@ impl<'a> Collector<'a> {
                 self.turn += 1;
                 Taken::Unfinished(self.turn - 1)
             });
-            if self.give(step, each).is_break() {
+            if self.give(step, each) == Then::Stop {
                 return;
             }
         }
         while let Some(step) = self.next() {
-            if self.give(step, each).is_break() {
+            if self.give(step, each) == Then::Stop {
                 return;
             }
         }
         let unfinished = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.is_over).map(|(number, _)| number);
         for number in unfinished.collect::<Vec<_>>() {
-            if self.usage.order != Order::Sequential && self.give(Taken::Unfinished(number), each).is_break() {
+            if self.usage.order != Order::Sequential && self.give(Taken::Unfinished(number), each) == Then::Stop {
                 return;
             }
         }

@@ -63,9 +63,7 @@ fn what_does_not_fit_is_printed_as_what_does() {
     let cluster = Setup::new(nodes).start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let mut cases: Vec<Vec<&str>> = Vec::new();
-    for tail in
-        ["--tail=300", "--tail=1500", "--tail=2999", "--tail=3500", "--tail=6500", "--tail=8999", "--tail=20000"]
-    {
+    for tail in ["--tail=300", "--tail=2999", "--tail=6500"] {
         cases.push(vec!["text", tail]);
         cases.push(vec!["text", tail, "-g", "entry [0-9]*[123] ", "-o", "jsonl"]);
         cases.push(vec!["text", tail, "--since-time", "2025-12-31T23:55:00Z", "--timestamps"]);
