@@ -1,29 +1,27 @@
 //! The one fan-in: runs a lane for each node and gives what comes to a closure, in order.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::clock::Clock;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::interrupt::{Closing, Interrupt, Signal};
-use crate::kube::Client;
+use crate::logs::lane::{Reading, is_gone};
 use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
-use crate::logs::outlet::{Credit, Event, Flow, Halt, Outlet, Told};
+use crate::logs::outlet::{Credit, Event, Outlet, Told};
 use crate::logs::pace::Pace;
 use crate::logs::place::{Leaves, Open, Place, Places};
 use crate::logs::plan::Plan;
 use crate::logs::roster::{Change, Roster};
+use crate::logs::source::Want;
 use crate::logs::source::contact::Contact;
-use crate::logs::source::local::Slot;
-use crate::logs::source::pick::{self, What};
-use crate::logs::source::{Machine, Node, Want};
-use crate::notice::Notices;
 use crate::time::Timestamp;
+
+pub use crate::logs::lane::{Means, Origin};
 
 /// The bounds of one lane's share of what may wait.
 const SHARE: (usize, usize) = (16 << 10, 512 << 10);
@@ -39,8 +37,6 @@ const PLACES: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long what nodes say alike is gathered while they are followed.
 const GATHERED: Duration = Duration::from_millis(500);
-/// Failures in a row after which a node that has just come, and lacks what is asked for, is given up.
-const LACKS: u32 = 6;
 
 /// How the collecting ended.
 #[derive(Debug)]
@@ -146,26 +142,6 @@ pub enum Order {
     Merged,
     /// As they come.
     Any,
-}
-
-/// What lanes work with.
-#[derive(Clone, Debug)]
-pub struct Means {
-    /// Where lanes read.
-    pub origin: Origin,
-    /// Where to say what happens.
-    pub notices: Notices,
-    /// The clock.
-    pub clock: Clock,
-}
-
-/// Where lanes read.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// Nodes of a cluster, through its API server.
-    Cluster(Arc<Client>),
-    /// Logs on this machine, one a lane, until it is taken.
-    Here(Arc<[Slot]>),
 }
 
 /// Reads these nodes to their ends, until something else ends it, or until the closure wants no more.
@@ -391,13 +367,19 @@ impl<'a> Collector<'a> {
         let open = Open::default();
         let place = Place::new(Arc::clone(&self.places), leaves, open.clone());
         let outlet = Outlet::new(number, self.sender.clone(), lane.credit.clone(), place).with_room(self.room);
+        let want = Want {
+            last: self.plan.last.filter(|_| lane.from.is_none()),
+            dated: self.usage.dated || self.usage.order == Order::Merged,
+            raw: self.usage.raw,
+            fields: self.usage.fields,
+        };
         let reading = Reading {
             plan: Arc::clone(self.plan),
             means: self.means.clone(),
             number,
             name: node.clone(),
             from: lane.from,
-            usage: self.usage,
+            want,
             pace: self.pace.clone(),
             contact: Contact::new(open),
         };
@@ -670,116 +652,5 @@ impl<'a> Collector<'a> {
                 return;
             }
         }
-    }
-}
-
-/// The reading of one node.
-struct Reading {
-    plan: Arc<Plan>,
-    means: Means,
-    number: usize,
-    name: String,
-    /// From then on, where the node has joined.
-    from: Option<Timestamp>,
-    usage: Use,
-    pace: Option<Arc<Pace>>,
-    contact: Contact,
-}
-
-impl Reading {
-    async fn run(self, mut outlet: Outlet) {
-        outlet.begin().await;
-        let notices = self.means.notices.of(&self.name);
-        let mut waits = self.pace.as_ref().filter(|_| self.from.is_some()).map(|pace| pace.waits());
-        let mut failures = 0;
-        loop {
-            let how = match self.read(&notices, &mut outlet).await {
-                Ok(anything) => Ok(anything),
-                Err(Halt::Stopped) => return,
-                Err(Halt::Failed(error)) if outlet.has_spoken() => Err(midway(error)),
-                Err(Halt::Failed(error)) => Err(error),
-            };
-            failures += 1;
-            match (how, &mut waits) {
-                // A node that has just come may not be up yet, whatever it lacks.
-                (Err(error), Some(waits))
-                    if !outlet.has_spoken() && may_come(&error, failures) && !is_gone(&error, Some(&self.name)) =>
-                {
-                    if waits.failed() {
-                        notices.warning(format_args!("{}: {}; trying again", self.name, error.chain()));
-                    }
-                    waits.next(self.means.clock).await;
-                }
-                (how, _) => return outlet.end(how),
-            }
-        }
-    }
-
-    async fn read(&self, notices: &Notices, outlet: &mut Outlet) -> Flow<bool> {
-        let plan = &self.plan;
-        let what = What {
-            units: &plan.units,
-            paths: &plan.paths,
-            instance: plan.instance,
-            boot: plan.boot.as_ref(),
-            instead: plan.instead,
-            anchors: plan.anchors,
-            choice: plan.choice,
-            decompress: plan.decompress,
-        };
-        let last = plan.last.filter(|_| self.from.is_none());
-        let dated = self.usage.dated || self.usage.order == Order::Merged;
-        let want = Want { last, dated, raw: self.usage.raw, fields: self.usage.fields };
-        let mut filter = plan.filter.clone();
-        filter.since = filter.since.max(self.from);
-        match &self.means.origin {
-            Origin::Cluster(client) => {
-                let node = Node {
-                    client,
-                    name: &self.name,
-                    notices,
-                    clock: self.means.clock,
-                    server_limit: plan.server_limit,
-                    follow: self.pace.as_deref(),
-                    contact: &self.contact,
-                };
-                pick::read(&node, what, want, &mut filter, outlet).await
-            }
-            Origin::Here(locals) => {
-                let machine = Machine { name: &self.name, notices, clock: self.means.clock };
-                let local =
-                    locals.get(self.number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
-                match local {
-                    Some(Ok(local)) => local.read(machine, what, want, &mut filter, outlet).await,
-                    Some(Err(error)) => Err(error.into()),
-                    None => Ok(false),
-                }
-            }
-        }
-    }
-}
-
-/// Whether what a node lacks may still come after so many failures.
-fn may_come(error: &Error, failures: u32) -> bool {
-    match error.kind() {
-        Kind::Unreachable | Kind::Failed | Kind::Partial => true,
-        Kind::NotFound => failures < LACKS,
-        Kind::Denied | Kind::Usage | Kind::Findings => false,
-    }
-}
-
-/// Whether the API server said that there is no such node.
-fn is_gone(error: &Error, node: Option<&String>) -> bool {
-    let Some(node) = node else { return false };
-    error.kind() == Kind::NotFound && error.chain().contains(&format!("nodes \"{node}\" not found"))
-}
-
-/// A failure after something was handed on: the answer is incomplete, whatever the reason.
-fn midway(error: Error) -> Error {
-    match error.kind() {
-        Kind::Failed | Kind::Denied | Kind::Unreachable => {
-            Error::new(Kind::Partial, "the rest could not be read").because(error)
-        }
-        _ => error,
     }
 }
