@@ -93,7 +93,8 @@ impl Notices {
     pub fn tell_gathered(&self) {
         let Some(gathered) = &self.gathered else { return };
         let said = std::mem::take(&mut *gathered.said.lock().unwrap_or_else(PoisonError::into_inner));
-        for Said { prefix, words, nodes } in said {
+        for Said { prefix, words, mut nodes } in said {
+            nodes.sort_unstable();
             let named = if prefix == NOTE { NAMED.0 } else { NAMED.1 };
             let mut who = nodes.iter().take(named).map(|node| &**node).collect::<Vec<_>>().join(", ");
             if nodes.len() > named {

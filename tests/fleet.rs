@@ -4,12 +4,15 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hyper::StatusCode;
 use kubelet_logs::time::Timestamp;
 
 mod clocks;
 mod coming;
+mod ends;
 mod many;
 mod status;
+mod tails;
 
 use crate::cluster::{Cluster, Fault, Grant, Health, Mode, Node, Setup, User, What};
 use crate::support::{program, ran, run};
@@ -173,19 +176,29 @@ fn fifty_nodes_are_merged_in_true_time_over_the_end_of_a_year() {
 #[test]
 fn nodes_that_fail_hide_nothing_of_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
-    let written = written(12, 400);
+    let written = written(50, 400);
     let others = [("down", Health::Down), ("hung", Health::Hung), ("nowhere", Health::NoAddresses)];
     let more = others.map(|(name, health)| Node::new(name, Mode::QUERY_OFF).health(health));
     let cluster = start(&written, folder.path(), more);
-    // One breaks off every time it is asked for the rest.
-    cluster.inject(Fault::new(What::CutAfter(2000)).node("node-003").path("kubelet.log"));
+    // One breaks off mid-way, and refuses the rest.
+    let fails = |what| Fault::new(what).node("node-003").path("kubelet.log");
+    cluster.inject(fails(What::CutAfter(9000)).nth(2));
+    cluster.inject(fails(What::Status(StatusCode::FORBIDDEN)).nth(3));
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let ran = run(&kubeconfig, ["--all-nodes", "--tail=-1"]);
-    ran.expect(3, &["error: down: ", "error: hung: ", "error: nowhere: ", "error: node-003: ", "4 of 15 nodes failed"]);
+    ran.expect(3, &["error: down: ", "error: hung: ", "error: nowhere: ", "error: node-003: ", "4 of 53 nodes failed"]);
     assert_eq!(ran.stderr.matches("error: ").count(), 4, "{}", ran.stderr);
     let healthy = |line: &&str| !line.starts_with("node-003");
     let got: String = ran.text().lines().filter(healthy).map(|line| format!("{line}\n")).collect();
     same(&got, &merged(written.iter().filter(|node| node.name != "node-003"), 8));
+    // Of the one that broke off what had come is there, in its place among the others.
+    let whole = merged(&written, 8);
+    let mut rest = whole.lines();
+    assert!(ran.text().lines().all(|line| rest.any(|next| next == line)), "lines are out of order");
+    let own =
+        |text: &str| text.lines().filter(|line| !healthy(line)).map(|line| format!("{line}\n")).collect::<String>();
+    let (had, has) = (own(ran.text()), own(&whole));
+    assert!(has.starts_with(&had) && had.len() > 1000 && had.len() < has.len(), "{} bytes of {}", had.len(), has.len());
     // All failed alike, or each in its way.
     let ran = run(&kubeconfig, ["down,hung"]);
     ran.expect(6, &["error: down: ", "error: hung: ", "2 of 2 nodes failed"]);
@@ -371,6 +384,25 @@ fn shards_read_each_node_once_and_write_files_of_their_own() {
     all.sort();
     lines.sort();
     assert_eq!(lines, all);
+    // A node that comes, and one that goes, are a matter of their shards alone: the others read what they have read.
+    let shards = || {
+        ["0/3", "1/3", "2/3"].map(|shard| {
+            let ran =
+                run(&kubeconfig, ["--all-nodes", "--shard", shard, "--tail=1", "-q", "--no-merge", "--prefix=always"]);
+            let names = ran.expect(0, &[]).text().lines().filter_map(|line| line.split(' ').next().map(str::to_owned));
+            names.collect::<std::collections::BTreeSet<_>>()
+        })
+    };
+    let before = shards();
+    cluster.remove("node-007");
+    cluster.put(Node::new("node-100", Mode::QUERY_OFF).files(&folder.path().join("node-000")));
+    let after = shards();
+    let is_old = |name: &&String| *name != "node-100";
+    for (before, after) in before.iter().zip(&after) {
+        let stayed = before.iter().filter(|name| *name != "node-007");
+        assert!(after.iter().filter(is_old).eq(stayed), "{before:?} {after:?}");
+    }
+    assert_eq!(after.iter().flatten().count(), 20);
     run(&kubeconfig, ["--all-nodes", "--shard", "3"]).expect(2, &["JOB_COMPLETION_INDEX"]);
     run(&kubeconfig, ["node-000", "-w", "/dev/null/{shard}"]).expect(2, &["no --shard"]);
     run(&kubeconfig, ["node-000", "-w", "/dev/null/x"]).expect(1, &["writing /dev/null/x"]);

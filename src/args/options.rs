@@ -99,6 +99,8 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// `--server-limit`, hidden: how long kubelets let a query run; never zero.
     pub server_limit: Option<Duration>,
+    /// `--buffer`, hidden: how many bytes may wait to be printed.
+    pub buffer: Option<usize>,
 }
 
 impl Default for Options {
@@ -147,6 +149,7 @@ impl Default for Options {
             quiet: false,
             timeout: None,
             server_limit: None,
+            buffer: None,
         }
     }
 }

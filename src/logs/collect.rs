@@ -1,33 +1,29 @@
 //! The one fan-in: runs a lane for each node and gives what comes to a closure, in order.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::clock::Clock;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::interrupt::{Closing, Interrupt, Signal};
-use crate::kube::Client;
+use crate::logs::lane::{Reading, is_gone};
 use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
-use crate::logs::outlet::{Credit, Event, Flow, Halt, Outlet, Told};
+use crate::logs::outlet::{Credit, Event, Outlet, Told};
 use crate::logs::pace::Pace;
 use crate::logs::place::{Leaves, Open, Place, Places};
 use crate::logs::plan::Plan;
 use crate::logs::roster::{Change, Roster};
+use crate::logs::source::Want;
 use crate::logs::source::contact::Contact;
-use crate::logs::source::local::Slot;
-use crate::logs::source::pick::{self, What};
-use crate::logs::source::{Machine, Node, Want};
-use crate::notice::Notices;
 use crate::time::Timestamp;
 
-/// Bytes of all lanes together that may wait for a slow reader or for each other, and the bounds of one lane's share.
-const HELD: usize = 16 << 20;
+pub use crate::logs::lane::{Down, Means, Origin};
+
+/// The bounds of one lane's share of what may wait.
 const SHARE: (usize, usize) = (16 << 10, 512 << 10);
 /// Bytes given back at once to a lane of which more waits.
 const OWED: usize = 8 << 10;
@@ -37,14 +33,10 @@ const BATCH: usize = 1024;
 /// takes four hundred on our connections: the rest are for what lanes ask beside.
 const PLACES: usize = 300;
 
-/// How long lines of one node wait for another that is followed and has nothing to say, and for one that has not come to
-/// the present yet.
+/// How long lines of one node wait for another that is followed and has nothing to say.
 const PATIENCE: Duration = Duration::from_secs(1);
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long what nodes say alike is gathered while they are followed.
 const GATHERED: Duration = Duration::from_millis(500);
-/// Failures in a row after which a node that has just come, and lacks what is asked for, is given up.
-const LACKS: u32 = 6;
 
 /// How the collecting ended.
 #[derive(Debug)]
@@ -92,6 +84,8 @@ pub enum Then {
     GoOn,
     /// No more of the lane that this was of.
     EndLane,
+    /// No more than what has come.
+    Enough,
     /// No more at all.
     Stop,
 }
@@ -141,15 +135,6 @@ pub struct Lanes {
     pub down: Down,
 }
 
-/// What becomes of nodes that can't be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Down {
-    /// They fail.
-    Fail,
-    /// They are asked again, as long as the run lasts.
-    Wait,
-}
-
 /// In which order lanes are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -159,26 +144,6 @@ pub enum Order {
     Merged,
     /// As they come.
     Any,
-}
-
-/// What lanes work with.
-#[derive(Clone, Debug)]
-pub struct Means {
-    /// Where lanes read.
-    pub origin: Origin,
-    /// Where to say what happens.
-    pub notices: Notices,
-    /// The clock.
-    pub clock: Clock,
-}
-
-/// Where lanes read.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// Nodes of a cluster, through its API server.
-    Cluster(Arc<Client>),
-    /// Logs on this machine, one a lane, until it is taken.
-    Here(Arc<[Slot]>),
 }
 
 /// Reads these nodes to their ends, until something else ends it, or until the closure wants no more.
@@ -194,9 +159,12 @@ pub async fn collect(
     let mut closes = std::pin::pin!(until.closing.happens());
     loop {
         while let Some(taken) = collector.next() {
-            if collector.give(taken, &mut each).is_break() {
-                return End::Stopped;
+            match collector.give(taken, &mut each) {
+                Then::Enough => collector.give_rest(&mut each),
+                Then::Stop => {}
+                Then::GoOn | Then::EndLane => continue,
             }
+            return End::Stopped;
         }
         if collector.is_done() {
             return End::Done;
@@ -275,6 +243,8 @@ struct Collector<'a> {
     /// How many lanes were told to have ended, and how many ended because their nodes went.
     told_ended: usize,
     gone: usize,
+    /// Of when the line is that was given last.
+    given: Option<Timestamp>,
     /// When lines go out that wait for silent lanes.
     wake: Option<Instant>,
     /// When what was gathered is told.
@@ -299,6 +269,10 @@ struct Lane {
     ended: Option<Result<bool, Error>>,
     /// Whether it has found its place.
     begun: bool,
+    /// Whether anything of it has come.
+    spoke: bool,
+    /// Whether it has come to the present.
+    is_live: bool,
     /// Whether it has ended, told or not.
     is_over: bool,
     task: Option<AbortHandle>,
@@ -309,7 +283,18 @@ struct Lane {
 impl Lane {
     fn new(credit: Credit, from: Option<Timestamp>) -> Self {
         let waiting = VecDeque::new();
-        Lane { credit, owed: 0, waiting, ended: None, begun: false, is_over: false, task: None, from }
+        Lane {
+            credit,
+            owed: 0,
+            waiting,
+            ended: None,
+            begun: false,
+            spoke: false,
+            is_live: false,
+            is_over: false,
+            task: None,
+            from,
+        }
     }
 
     /// What waits next, paid back.
@@ -327,7 +312,7 @@ impl<'a> Collector<'a> {
     fn new(plan: &'a Arc<Plan>, lanes: Lanes, usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
         let Lanes { nodes, unknown, roster, most, down } = lanes;
-        let room = (HELD / nodes.len().max(1)).max(SHARE.0);
+        let room = (plan.buffer / nodes.len().max(1)).max(SHARE.0.min(plan.buffer));
         // Nodes that come later make company.
         let company = nodes.len().max(1 + usize::from(roster.is_some()));
         let mut collector = Collector {
@@ -343,7 +328,7 @@ impl<'a> Collector<'a> {
             told,
             lanes: Vec::with_capacity(nodes.len()),
             places: Arc::new(Places::new(usage.at_once.min(PLACES))),
-            share: room.min(SHARE.1),
+            share: room.clamp(SHARE.0, SHARE.1),
             room,
             started: 0,
             progress: Progress::default(),
@@ -354,6 +339,7 @@ impl<'a> Collector<'a> {
             spoke: VecDeque::new(),
             told_ended: 0,
             gone: 0,
+            given: None,
             wake: None,
             tell: None,
             pace: plan.follow.map(|looks| Arc::new(Pace::new(company, looks))),
@@ -366,7 +352,7 @@ impl<'a> Collector<'a> {
 
     fn join(&mut self, node: String, from: Option<Timestamp>) {
         self.merge.join(match self.plan.follow {
-            Some(_) => Patience::Lasts(FIRST_PATIENCE),
+            Some(_) => Patience::Lasts(PATIENCE),
             None => Patience::Endless,
         });
         self.lanes.push(Lane::new(Credit::new(self.share), from));
@@ -385,6 +371,12 @@ impl<'a> Collector<'a> {
         let open = Open::default();
         let place = Place::new(Arc::clone(&self.places), leaves, open.clone());
         let outlet = Outlet::new(number, self.sender.clone(), lane.credit.clone(), place).with_room(self.room);
+        let want = Want {
+            last: self.plan.last.filter(|_| lane.from.is_none()),
+            dated: self.usage.dated || self.usage.order == Order::Merged,
+            raw: self.usage.raw,
+            fields: self.usage.fields,
+        };
         let reading = Reading {
             plan: Arc::clone(self.plan),
             means: self.means.clone(),
@@ -392,7 +384,7 @@ impl<'a> Collector<'a> {
             name: node.clone(),
             from: lane.from,
             down: self.down,
-            usage: self.usage,
+            want,
             pace: self.pace.clone(),
             contact: Contact::new(open),
         };
@@ -400,22 +392,21 @@ impl<'a> Collector<'a> {
     }
 
     /// Hands a step to the closure, and does as it says.
-    fn give(&mut self, taken: Taken, each: &mut impl FnMut(Step<'_>) -> Then) -> ControlFlow<()> {
+    fn give(&mut self, taken: Taken, each: &mut impl FnMut(Step<'_>) -> Then) -> Then {
         let (number, step) = match taken {
             Taken::Joined(number) => match self.nodes.get(number) {
                 Some(node) => (number, Step::Joined(number, node)),
-                None => return ControlFlow::Continue(()),
+                None => return Then::GoOn,
             },
             Taken::Event(number, event) => (number, Step::Event(number, event)),
             Taken::Ended(number, how) => (number, Step::Ended(number, how)),
             Taken::Unfinished(number) => (number, Step::Unfinished(number)),
         };
-        match each(step) {
-            Then::GoOn => {}
-            Then::EndLane => self.end_lane(number),
-            Then::Stop => return ControlFlow::Break(()),
+        let then = each(step);
+        if then == Then::EndLane {
+            self.end_lane(number);
         }
-        ControlFlow::Continue(())
+        then
     }
 
     /// Nothing more is wanted of a lane.
@@ -493,6 +484,16 @@ impl<'a> Collector<'a> {
         named.into_iter().find(|number| self.lanes.get(*number).is_some_and(|lane| !lane.is_over))
     }
 
+    /// A lane that others have not waited for any longer has spoken.
+    fn tell_if_late(&self, number: usize, first: Option<Timestamp>) {
+        let (Some(first), Some(given), Some(node)) = (first, self.given, self.nodes.get(number)) else { return };
+        if first < given {
+            let words =
+                format_args!("{node}: it answered late: what it wrote before stands behind newer lines of others");
+            self.means.notices.of(node).note(words);
+        }
+    }
+
     fn tell_gathered(&mut self) {
         if self.tell.is_some_and(|at| at <= self.means.clock.instant()) {
             self.tell = None;
@@ -520,6 +521,13 @@ impl<'a> Collector<'a> {
             (Told::Event(Event::Lines(lines)), Order::Merged) => {
                 // journalctl's own lines between boots belong to one node's text.
                 let lines = lines.into_iter().filter(|line| !line.is_marker());
+                if !std::mem::replace(&mut lane.spoke, true) && self.plan.follow.is_some() {
+                    let mut lines = lines.peekable();
+                    let first = lines.peek().and_then(|line| line.at);
+                    self.merge.push(number, lines, self.means.clock.instant());
+                    self.tell_if_late(number, first);
+                    return;
+                }
                 self.merge.push(number, lines, self.means.clock.instant());
             }
             // Bytes are only ever asked for where there is nothing to merge.
@@ -529,7 +537,7 @@ impl<'a> Collector<'a> {
                     self.spoke.push_back(number);
                 }
             }
-            (Told::Live, _) => self.merge.set_patience(number, Patience::Lasts(PATIENCE)),
+            (Told::Live, _) => lane.is_live = true,
             // The server may say so before it tells of the change.
             (Told::Ended(Err(error)), _)
                 if self.roster.is_some()
@@ -585,6 +593,7 @@ impl<'a> Collector<'a> {
             Next::Run(_) | Next::End => None,
         };
         let Next::Run(number) = next else { return None };
+        self.given = lines.last().and_then(|line| line.at).or(self.given);
         let lane = &mut self.lanes[number];
         lane.owed += lines.iter().map(|line| lane.credit.cost_of(line)).sum::<usize>();
         // Lanes take turns line by line, and each giving back may wake one: several lines' worth at a time.
@@ -619,8 +628,13 @@ impl<'a> Collector<'a> {
     fn give_rest(&mut self, each: &mut impl FnMut(Step<'_>) -> Then) {
         self.tasks.abort_all();
         self.take_all();
+        // What is followed has no other end.
+        let is_whole = self.pace.as_ref().is_some_and(|pace| !pace.has_lost());
         for number in 0..self.lanes.len() {
             self.merge.close(number);
+            if is_whole && self.lanes.get(number).is_some_and(|lane| lane.is_live) {
+                self.close(number, Ok(true));
+            }
         }
         // One after another, a lane is at its end before the next begins.
         while self.usage.order == Order::Sequential && self.turn < self.lanes.len() {
@@ -628,139 +642,20 @@ impl<'a> Collector<'a> {
                 self.turn += 1;
                 Taken::Unfinished(self.turn - 1)
             });
-            if self.give(step, each).is_break() {
+            if self.give(step, each) == Then::Stop {
                 return;
             }
         }
         while let Some(step) = self.next() {
-            if self.give(step, each).is_break() {
+            if self.give(step, each) == Then::Stop {
                 return;
             }
         }
         let unfinished = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.is_over).map(|(number, _)| number);
         for number in unfinished.collect::<Vec<_>>() {
-            if self.usage.order != Order::Sequential && self.give(Taken::Unfinished(number), each).is_break() {
+            if self.usage.order != Order::Sequential && self.give(Taken::Unfinished(number), each) == Then::Stop {
                 return;
             }
         }
-    }
-}
-
-/// The reading of one node.
-struct Reading {
-    plan: Arc<Plan>,
-    means: Means,
-    number: usize,
-    name: String,
-    /// From then on, where the node has joined.
-    from: Option<Timestamp>,
-    down: Down,
-    usage: Use,
-    pace: Option<Arc<Pace>>,
-    contact: Contact,
-}
-
-impl Reading {
-    async fn run(self, mut outlet: Outlet) {
-        outlet.begin().await;
-        let notices = self.means.notices.of(&self.name);
-        let waits = self.from.is_some() || self.down == Down::Wait;
-        let mut waits = self.pace.as_ref().filter(|_| waits).map(|pace| pace.waits());
-        let mut failures = 0;
-        loop {
-            let how = match self.read(&notices, &mut outlet).await {
-                Ok(anything) => Ok(anything),
-                Err(Halt::Stopped) => return,
-                Err(Halt::Failed(error)) if outlet.has_spoken() => Err(midway(error)),
-                Err(Halt::Failed(error)) => Err(error),
-            };
-            failures += 1;
-            match (how, &mut waits) {
-                (Err(error), Some(waits))
-                    if !outlet.has_spoken()
-                        && self.may_come(&error, failures)
-                        && !is_gone(&error, Some(&self.name)) =>
-                {
-                    if waits.failed() {
-                        notices.warning(format_args!("{}: {}; trying again", self.name, error.chain()));
-                        // The others wait for it no longer than for one that is silent.
-                        outlet.live();
-                    }
-                    waits.next(self.means.clock).await;
-                }
-                (how, _) => return outlet.end(how),
-            }
-        }
-    }
-
-    /// Whether what a node lacks may still come after so many failures: one that has just come may not be up yet.
-    fn may_come(&self, error: &Error, failures: u32) -> bool {
-        let is_over = self.plan.filter.until.is_some_and(|until| self.means.clock.now() > until);
-        !is_over
-            && match error.kind() {
-                Kind::Unreachable | Kind::Failed | Kind::Partial => true,
-                Kind::NotFound => self.from.is_some() && failures < LACKS,
-                Kind::Denied | Kind::Usage | Kind::Findings => false,
-            }
-    }
-
-    async fn read(&self, notices: &Notices, outlet: &mut Outlet) -> Flow<bool> {
-        let plan = &self.plan;
-        let what = What {
-            units: &plan.units,
-            paths: &plan.paths,
-            instance: plan.instance,
-            boot: plan.boot.as_ref(),
-            instead: plan.instead,
-            anchors: plan.anchors,
-            choice: plan.choice,
-            decompress: plan.decompress,
-        };
-        let last = plan.last.filter(|_| self.from.is_none());
-        let dated = self.usage.dated || self.usage.order == Order::Merged;
-        let want = Want { last, dated, raw: self.usage.raw, fields: self.usage.fields };
-        let mut filter = plan.filter.clone();
-        filter.joined = self.from.is_some() && !filter.has_window();
-        filter.since = filter.since.max(self.from);
-        match &self.means.origin {
-            Origin::Cluster(client) => {
-                let node = Node {
-                    client,
-                    name: &self.name,
-                    notices,
-                    clock: self.means.clock,
-                    server_limit: plan.server_limit,
-                    follow: self.pace.as_deref(),
-                    contact: &self.contact,
-                };
-                pick::read(&node, what, want, &mut filter, outlet).await
-            }
-            Origin::Here(locals) => {
-                let machine = Machine { name: &self.name, notices, clock: self.means.clock };
-                let local =
-                    locals.get(self.number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
-                match local {
-                    Some(Ok(local)) => local.read(machine, what, want, &mut filter, outlet).await,
-                    Some(Err(error)) => Err(error.into()),
-                    None => Ok(false),
-                }
-            }
-        }
-    }
-}
-
-/// Whether the API server said that there is no such node.
-fn is_gone(error: &Error, node: Option<&String>) -> bool {
-    let Some(node) = node else { return false };
-    error.kind() == Kind::NotFound && error.chain().contains(&format!("nodes \"{node}\" not found"))
-}
-
-/// A failure after something was handed on: the answer is incomplete, whatever the reason.
-fn midway(error: Error) -> Error {
-    match error.kind() {
-        Kind::Failed | Kind::Denied | Kind::Unreachable => {
-            Error::new(Kind::Partial, "the rest could not be read").because(error)
-        }
-        _ => error,
     }
 }

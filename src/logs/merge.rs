@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct Merge {
     lanes: Vec<Lane>,
+    /// Those that are open: of many that come, most have gone.
+    open: Vec<usize>,
     /// The first waiting line of each lane that has one.
     heads: BinaryHeap<Reverse<(Option<Timestamp>, usize)>>,
     /// Open lanes that have nothing waiting.
@@ -61,14 +63,8 @@ impl Merge {
     pub fn join(&mut self, patience: Patience) -> usize {
         self.lanes.push(Lane { waiting: VecDeque::new(), open: true, patience });
         self.empty += 1;
+        self.open.push(self.lanes.len() - 1);
         self.lanes.len() - 1
-    }
-
-    /// How long others wait for this lane from now on.
-    pub fn set_patience(&mut self, lane: usize, patience: Patience) {
-        if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.patience = patience;
-        }
     }
 
     /// Lines of a lane, in its own order, at hand since `now`.
@@ -88,6 +84,7 @@ impl Merge {
             && std::mem::replace(&mut lane.open, false)
         {
             self.empty -= usize::from(lane.waiting.is_empty());
+            self.open.retain(|open| *open != number);
         }
     }
 
@@ -95,7 +92,7 @@ impl Merge {
     pub fn discard(&mut self, number: usize) {
         self.close(number);
         if let Some(lane) = self.lanes.get_mut(number) {
-            lane.waiting.clear();
+            lane.waiting = VecDeque::new();
             self.heads.retain(|Reverse((_, head))| *head != number);
         }
     }
@@ -137,7 +134,9 @@ impl Merge {
         }
         match lane.waiting.front() {
             Some(first) => self.heads.push(Reverse((first.line.at, number))),
-            None => self.empty += usize::from(lane.open),
+            None if lane.open => self.empty += 1,
+            // Nothing more comes: not even the room for it is needed.
+            None => lane.waiting = VecDeque::new(),
         }
         Next::Run(number)
     }
@@ -148,7 +147,8 @@ impl Merge {
             return None;
         }
         let mut latest = None;
-        for lane in self.lanes.iter().filter(|lane| lane.open && lane.waiting.is_empty()) {
+        let open = self.open.iter().filter_map(|number| self.lanes.get(*number));
+        for lane in open.filter(|lane| lane.waiting.is_empty()) {
             match lane.patience {
                 Patience::Endless => return Some(None),
                 Patience::Lasts(patience) => latest = latest.max(Some(since + patience)),

@@ -20,4 +20,5 @@ pub mod roster;
 pub mod source;
 pub mod plan;
 
+mod lane;
 pub mod collect;

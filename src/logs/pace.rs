@@ -1,6 +1,7 @@
 //! How often nodes are asked what is new: soon where there is something, seldom where nothing happens, and never more often
 //! than a control plane can bear.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,18 +21,30 @@ pub struct Pace {
     alone: bool,
     /// When the next look may begin.
     next: Mutex<Option<Instant>>,
+    /// Whether anything was lost for good.
+    lost: AtomicBool,
 }
 
 impl Pace {
     /// For so many nodes, and so many looks a second in all.
     pub fn new(nodes: usize, a_second: u32) -> Self {
-        Pace { gap: Duration::from_secs(1) / a_second.max(1), alone: nodes == 1, next: Mutex::new(None) }
+        Pace {
+            gap: Duration::from_secs(1) / a_second.max(1),
+            alone: nodes == 1,
+            next: Mutex::new(None),
+            lost: AtomicBool::new(false),
+        }
     }
 
     /// One node's part in it.
     pub fn waits(&self) -> Waits<'_> {
         let (least, most) = if self.alone { (ALONE, ALONE) } else { AMONG };
         Waits { pace: self, least, most, wait: least, failures: 0 }
+    }
+
+    /// Whether lines were lost for good on any node.
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// When a look that is due at `now` may begin.
@@ -81,6 +94,11 @@ impl Waits<'_> {
         self.failures += 1;
         self.wait = (FAILED.0 * self.failures).min(FAILED.1).max(self.least);
         self.failures == 1
+    }
+
+    /// Lines were lost for good.
+    pub fn lost(&self) {
+        self.pace.lost.store(true, Ordering::Relaxed);
     }
 
     /// Whether looks have failed since the last that went well.

@@ -38,10 +38,14 @@ pub struct Plan {
     pub follow: Option<u32>,
     /// How long a kubelet lets a query run.
     pub server_limit: Duration,
+    /// Bytes of all nodes together that may wait for a slow reader or for each other.
+    pub buffer: usize,
 }
 
 /// The kubelet kills journalctl after this long.
 pub const SERVER_LIMIT: Duration = Duration::from_secs(30);
+/// What may wait, unless said.
+const BUFFER: usize = 16 << 20;
 
 impl Plan {
     /// Whether what is read is bounded: by a window of time, or by being no log at all.
@@ -98,5 +102,6 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         filter,
         follow: options.follow.then_some(options.max_qps),
         server_limit: options.server_limit.unwrap_or(SERVER_LIMIT),
+        buffer: options.buffer.unwrap_or(BUFFER),
     })
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use super::{Written, merged, same, start, written};
-use crate::cluster::{Cluster, User};
+use crate::cluster::{Cluster, Mode, Node, Setup, User};
 use crate::support::{program, run};
 
 /// Streams over one connection that an API server allows.
@@ -55,27 +55,62 @@ fn logs_that_do_not_fit_are_read_in_turns() {
     assert_eq!(resumed(&cluster), before);
 }
 
+/// Follows all nodes with these options, counts looks at their logs from when all is printed to so many requests later: how
+/// many, in how many seconds, and how many seconds after the program began.
+fn looks(
+    cluster: &Cluster,
+    lines: usize,
+    options: &[&str],
+    requests: usize,
+    is_look: impl Fn(&str) -> bool,
+) -> (usize, f64, f64) {
+    let mut command = program();
+    command.arg("--kubeconfig").arg(cluster.kubeconfig(User::Admin)).args(["-f", "--all-nodes", "-q"]).args(options);
+    let clock = kubelet_logs::clock::Clock::System;
+    let spawned = clock.instant();
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+    // Once all is printed, all of them are followed.
+    let mut printed = BufReader::new(child.stdout.take().expect("a pipe"));
+    assert_eq!(printed.by_ref().lines().take(lines).filter(Result::is_ok).count(), lines);
+    let (began, before) = (clock.instant(), cluster.requests().len());
+    let met = cluster.wait_for(before + requests, |_| true);
+    let since = |then| clock.instant().saturating_duration_since(then).as_secs_f64();
+    let (lasted, ran) = (since(began), since(spawned));
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert!(cluster.most_at_once().1 <= 2, "{:?}", cluster.most_at_once());
+    (met[before..].iter().filter(|request| is_look(&request.target)).count(), lasted, ran)
+}
+
 #[test]
 fn followed_nodes_are_looked_at_no_more_often_than_was_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let written: Vec<Written> = written(40, 2);
     let cluster = start(&written, folder.path(), []);
-    let kubeconfig = cluster.kubeconfig(User::Admin);
-    let mut command = program();
-    command.arg("--kubeconfig").arg(&kubeconfig).args(["-f", "--all-nodes", "--source=file", "--max-qps=10", "-q"]);
-    let mut child = command.arg("--tail=-1").stdout(Stdio::piped()).spawn().expect("the binary runs");
-    // Once all is printed, all of them are followed.
     let lines = merged(&written, 8).lines().count();
-    let mut printed = BufReader::new(child.stdout.take().expect("a pipe"));
-    assert_eq!(printed.by_ref().lines().take(lines).filter(Result::is_ok).count(), lines);
-    let clock = kubelet_logs::clock::Clock::System;
-    let (began, before) = (clock.instant(), cluster.requests().len());
-    let log = |target: &str| target.ends_with("/kubelet.log");
-    let looks = cluster.wait_for(before + 30, |_| true)[before..].iter().filter(|request| log(&request.target)).count();
-    let lasted = clock.instant().saturating_duration_since(began);
-    child.kill().expect("it runs");
-    child.wait().expect("it ends");
+    let options = ["--source=file", "--max-qps=10", "--tail=-1"];
+    let (looks, seconds, _) = looks(&cluster, lines, &options, 30, |target| target.ends_with("/kubelet.log"));
     // Ten a second, and one that was under way when counting began.
-    assert!(looks >= 20 && looks as f64 <= lasted.as_secs_f64() * 10.0 + 2.0, "{looks} looks in {lasted:?}");
-    assert!(cluster.most_at_once().1 <= 2, "{:?}", cluster.most_at_once());
+    assert!(looks >= 20 && looks as f64 <= seconds * 10.0 + 2.0, "{looks} looks in {seconds} s");
+}
+
+#[test]
+fn followed_nodes_are_looked_at_no_more_than_a_hundred_times_a_second() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Each of them would be looked at once a second.
+    let written: Vec<Written> = written(300, 1);
+    let cluster = start(&written, folder.path(), []);
+    let lines = merged(&written, 8).lines().count();
+    let options = ["--source=file", "--max-concurrency=300", "--tail=-1"];
+    let (looks, seconds, _) = looks(&cluster, lines, &options, 250, |target| target.ends_with("/kubelet.log"));
+    assert!(looks >= 200 && looks as f64 <= seconds * 100.0 + 10.0, "{looks} looks in {seconds} s");
+}
+
+#[test]
+fn the_query_is_asked_of_a_followed_node_every_two_seconds_at_the_most() {
+    let nodes: Vec<Node> = (0..5).map(|nth| Node::new(&format!("node-{nth}"), Mode::QUERY_ON)).collect();
+    let cluster = Setup::new(nodes).start();
+    let options = ["--source=query", "-u=kubelet", "--tail=1"];
+    let (looks, _, seconds) = looks(&cluster, 5, &options, 5, |target| target.contains("sinceTime"));
+    assert!(looks >= 1 && looks as f64 <= 5.0 * (seconds / 2.0).floor(), "{looks} looks in {seconds} s");
 }

@@ -7,7 +7,7 @@ use super::tests::{refused, said};
 use crate::args::flag::{Flag, Group, Set, Value};
 use crate::time::parse_timeout;
 
-pub(super) const FLAGS: &[&Flag] = &[&MAX_LOG_REQUESTS, &UNIFY, &SERVER_LIMIT];
+pub(super) const FLAGS: &[&Flag] = &[&MAX_LOG_REQUESTS, &UNIFY, &SERVER_LIMIT, &BUFFER];
 
 static UNIFY: Flag = Flag {
     long: "unify",
@@ -71,6 +71,27 @@ fn server_limit() {
     assert_eq!(said(&["n"]).server_limit, None);
     assert_eq!(said(&["n", "--server-limit", "500ms"]).server_limit, Some(std::time::Duration::from_millis(500)));
     refused(&["n", "--server-limit", "soon"]);
+}
+
+static BUFFER: Flag = Flag {
+    long: "buffer",
+    short: None,
+    value: Value::Text("BYTES"),
+    commands: LOGS,
+    group: Group::Output,
+    brief: "How much of what was read may wait to be printed, if not 16 MB",
+    help: &["How many bytes of all nodes' logs together may wait for their turn, where that is not 16 MB."],
+    excludes: &[],
+    set: Set::Option(|options, given| {
+        options.buffer = Some(given.number()?);
+        Ok(())
+    }),
+};
+
+#[test]
+fn buffer() {
+    assert_eq!(said(&["n"]).buffer, None);
+    assert_eq!(said(&["n", "--buffer", "4096"]).buffer, Some(4096));
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl<'a> Watch<'a> {
 
     /// Says what was lost for good.
     pub(super) fn lost(&mut self, words: String) {
+        self.waits.lost();
         self.node.notices.warning(format_args!("{}: {words}", self.node.name));
         self.gap.get_or_insert_with(|| Error::new(Kind::Partial, words));
     }
