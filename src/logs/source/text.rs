@@ -201,7 +201,7 @@ pub(super) async fn read_logs(
     out: &mut Outlet,
 ) -> Flow<bool> {
     if let Some(pace) = node.follow {
-        return follow_logs(node, logs, pace, want, filter, out).await;
+        return Box::pin(follow_logs(node, logs, pace, want, filter, out)).await;
     }
     let Some(mut left) = want.last else {
         let mut anything = false;
@@ -257,7 +257,7 @@ async fn follow_logs(
     let until = filter.until;
     let until_now = Node { follow: None, ..node.clone() };
     Box::pin(read_logs(&until_now, &up_to, want, filter, out)).await?;
-    File::follow(node, followed, want, filter, out, Watch::new(node.machine(), pace, until)).await
+    Box::pin(File::follow(node, followed, want, filter, out, Watch::new(node.machine(), pace, until))).await
 }
 
 /// RKE2's kubelet log, if somebody linked it into /var/log.
