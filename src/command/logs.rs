@@ -31,6 +31,8 @@ use crate::time::go_duration;
 
 /// Nodes read at the same time unless said.
 const AT_ONCE: usize = 64;
+/// Entries that mostly fit into what may wait of a node.
+const MOST_AT_ONCE: u64 = 50;
 
 /// Reads and prints.
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
@@ -161,8 +163,8 @@ async fn read(
             && !(output.is_terminal() && text),
         order,
         at_once: options.max_concurrency.unwrap_or(match order {
-            // Nothing can be printed before each has said something; of the last few all is read before.
-            Order::Merged if plan.last.is_none() => usize::MAX,
+            // Nothing can be printed before each has said something; of a few entries each says all at once.
+            Order::Merged if plan.last.is_none_or(|last| last > MOST_AT_ONCE) => usize::MAX,
             _ if options.follow => usize::MAX,
             _ => AT_ONCE,
         }),
@@ -182,10 +184,10 @@ async fn read(
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
-            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
+            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it. A file may hold anybody's log.
             let unit = match (&*plan.units, &*plan.paths) {
                 ([unit], _) => Some(unit.clone()),
-                ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
+                ([], []) if !options.dmesg && options.from.is_empty() => Some(KUBELET.to_owned()),
                 _ => None,
             };
             Format::Jsonl(Jsonl::new(output, &nodes, unit, options.limit_bytes))

@@ -257,8 +257,9 @@ struct Collector<'a> {
     told: mpsc::UnboundedReceiver<(usize, Told)>,
     lanes: Vec<Lane>,
     places: Arc<Places>,
-    /// Bytes of one lane that may wait.
+    /// Bytes of one lane that may wait, and that it may hold before.
     share: usize,
+    room: usize,
     /// Lanes whose task was started; the others follow in order, each when the one before it has found a place.
     started: usize,
     progress: Progress,
@@ -326,12 +327,7 @@ impl<'a> Collector<'a> {
     fn new(plan: &'a Arc<Plan>, lanes: Lanes, usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
         let Lanes { nodes, unknown, roster, most, down } = lanes;
-        let bounded = plan.last.is_some() && plan.follow.is_none();
-        let share = match usage.order {
-            // The last N come at once when all is read: nothing would make room for them.
-            Order::Merged if bounded => usize::from(u16::MAX) << 12,
-            _ => (HELD / nodes.len().max(1)).clamp(SHARE.0, SHARE.1),
-        };
+        let room = (HELD / nodes.len().max(1)).max(SHARE.0);
         // Nodes that come later make company.
         let company = nodes.len().max(1 + usize::from(roster.is_some()));
         let mut collector = Collector {
@@ -347,7 +343,8 @@ impl<'a> Collector<'a> {
             told,
             lanes: Vec::with_capacity(nodes.len()),
             places: Arc::new(Places::new(usage.at_once.min(PLACES))),
-            share,
+            share: room.min(SHARE.1),
+            room,
             started: 0,
             progress: Progress::default(),
             turn: 0,
@@ -387,7 +384,7 @@ impl<'a> Collector<'a> {
         let leaves = if self.usage.order == Order::Merged { Leaves::WhenWanted } else { Leaves::Never };
         let open = Open::default();
         let place = Place::new(Arc::clone(&self.places), leaves, open.clone());
-        let outlet = Outlet::new(number, self.sender.clone(), lane.credit.clone(), place);
+        let outlet = Outlet::new(number, self.sender.clone(), lane.credit.clone(), place).with_room(self.room);
         let reading = Reading {
             plan: Arc::clone(self.plan),
             means: self.means.clone(),

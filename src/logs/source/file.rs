@@ -13,7 +13,6 @@ use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout, Stamp};
-use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
@@ -23,18 +22,16 @@ use crate::time::{Civil, Timestamp};
 
 mod follow;
 mod stream;
+mod tail;
 
 pub(in crate::logs::source) use follow::Followed;
 pub(in crate::logs::source) use stream::Stream;
+pub(super) use tail::Held;
 
 /// The first part read from a file's end; what is needed mostly lies in it.
 const FIRST_END: u64 = 64 << 10;
 /// In which a last line with a time mostly lies.
 const LAST_LINES: u64 = 8 << 10;
-/// How much more each further part has.
-const GROWTH: u64 = 8;
-/// The largest part read at once.
-const MOST_END: u64 = 8 << 20;
 /// How often a broken body is continued without having brought anything.
 const MOST_FRUITLESS: u32 = 4;
 /// By so many bytes a file that was replaced is recognised.
@@ -86,7 +83,9 @@ struct Ending {
 /// The last time in a text, if that names no zone.
 fn last_local(text: &[u8]) -> Option<Civil> {
     match text.split(|b| *b == b'\n').rev().find_map(Head::of)? {
-        Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => Some(civil),
+        Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => {
+            Some(civil)
+        }
         _ => None,
     }
 }
@@ -98,15 +97,8 @@ pub(super) struct Look {
     pub(super) beginning: Bytes,
     /// When it was last changed.
     pub(super) modified: Option<Timestamp>,
-}
-
-/// The last entries of a file.
-#[derive(Debug)]
-pub(super) struct Tail {
-    /// Oldest first.
-    pub(super) lines: Vec<Line>,
-    /// The first bytes of a file that was read from there, unless all that lies before it is older than the window.
-    pub(super) beginning: Option<Bytes>,
+    /// How large it is, as far as that was said.
+    size: Option<u64>,
 }
 
 impl<'a> File<'a> {
@@ -130,19 +122,23 @@ impl<'a> File<'a> {
         if want.raw && !want.dated && filter.is_empty() {
             return self.pass_on(out).await;
         }
-        let Tail { lines, .. } = self.read_whole(None, want, filter, Some(out)).await?;
+        let (mut stream, calendar) = self.open(want, filter).await?;
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, None);
+        while let Some(piece) = stream.next().await? {
+            if !sieve.push(piece) {
+                break;
+            }
+            out.lines(sieve.ready()).await?;
+        }
+        sieve.finish();
+        let lines = sieve.remainder();
+        if sieve.has_guessed() {
+            self.tell_of_guesses();
+        }
         check_time_was_seen(filter, self.name)?;
         let anything = out.has_spoken() || !lines.is_empty();
         out.last_lines(lines).await?;
         Ok(anything)
-    }
-
-    /// The last `last` entries that are wanted.
-    pub(super) async fn last(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Tail> {
-        match self.packing {
-            Packing::Plain => self.read_end(last, want, filter).await,
-            Packing::Gzip => self.read_whole(Some(last), want, filter, None).await,
-        }
     }
 
     /// Its first bytes and the time of its last change, by one small request.
@@ -152,7 +148,7 @@ impl<'a> File<'a> {
             Packing::Gzip => PACKED_BEGINNING,
         };
         let mut answer = self.ask(Some(ByteRange::Span(0, length - 1))).await?;
-        let modified = modified(&answer);
+        let (modified, size) = (modified(&answer), size(&answer));
         let first = match answer.status {
             416 => Bytes::new(),
             _ => answer.body.beginning(length as usize).await,
@@ -162,7 +158,7 @@ impl<'a> File<'a> {
             return Err(Error::new(Kind::Partial, format!("reading {}: the answer broke off", self.name)).into());
         }
         let first = self.first_bytes(first);
-        Ok(Look { beginning: first, modified })
+        Ok(Look { beginning: first, modified, size })
     }
 
     /// What its end tells of the times in it; `None` if no line there has one.
@@ -191,73 +187,18 @@ impl<'a> File<'a> {
         Ok(anything)
     }
 
-    /// All of it, looked at; what did not go out on the way.
-    async fn read_whole(
-        &self,
-        last: Option<u64>,
-        want: Want,
-        filter: &mut Filter,
-        mut out: Option<&mut Outlet>,
-    ) -> Flow<Tail> {
+    /// All of it from its beginning, and what its times mean, where that is asked for.
+    async fn open(&self, want: Want, filter: &Filter) -> Flow<(Stream<'_>, Option<Calendar>)> {
         let dated = want.dated || filter.has_window();
         let ending =
             if dated && self.packing == Packing::Plain { Some(self.dated_ending(FIRST_END).await?) } else { None };
-        let mut stream = Stream::open(self).await?;
+        let stream = Stream::open(self).await?;
         let calendar = dated.then(|| match (&ending, &self.calendar) {
             (Some(ending), _) => self.calendar(ending),
             (None, Some(known)) => known.clone().anchored(Anchor::NotAfter(self.modified_or_now(stream.modified))),
             (None, None) => self.calendar_without_zone(stream.modified),
         });
-        let keep = last.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep);
-        while let Some(piece) = stream.next().await? {
-            if !sieve.push(piece) {
-                break;
-            }
-            if let Some(out) = &mut out {
-                out.lines(sieve.ready()).await?;
-            }
-        }
-        sieve.finish();
-        let (lines, first) = (sieve.remainder(), sieve.first());
-        if sieve.has_guessed() {
-            self.tell_of_guesses();
-        }
-        let beginning =
-            (!begun_before(first, filter)).then(|| self.first_bytes(Bytes::copy_from_slice(stream.beginning())));
-        Ok(Tail { lines, beginning })
-    }
-
-    /// The last entries that are wanted, from ever larger parts of the file's end.
-    async fn read_end(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Tail> {
-        let dated = want.dated || filter.has_window();
-        let keep = usize::try_from(last).unwrap_or(usize::MAX);
-        let mut size = FIRST_END.max(last.saturating_mul(512).min(8 << 20));
-        loop {
-            let ending = if dated { self.dated_ending(size).await? } else { self.ending(size).await? };
-            let calendar = dated.then(|| self.calendar(&ending));
-            let whole = ending.from == 0;
-            let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, Some(keep));
-            // A part begins inside a line, and inside an entry: the first one with a time is the first whole one.
-            let beginning = whole.then(|| ending.bytes.slice(..ending.bytes.len().min(BEGINNING as usize)));
-            let bytes = if whole { ending.bytes } else { from_first_entry(ending.bytes) };
-            sieve.push(bytes);
-            sieve.finish();
-            let (lines, wanted, first, guessed) =
-                (sieve.remainder(), sieve.wanted(), sieve.first(), sieve.has_guessed());
-            let begun_before = begun_before(first, filter);
-            if whole || wanted >= last || begun_before {
-                if guessed {
-                    self.tell_of_guesses();
-                }
-                return Ok(Tail { lines, beginning: beginning.filter(|_| !begun_before) });
-            }
-            size = size.saturating_mul(GROWTH);
-            if size > MOST_END {
-                // Too much to hold at once for so few: one pass over all of it instead.
-                return self.read_whole(Some(last), want, filter, None).await;
-            }
-        }
+        Ok((stream, calendar))
     }
 
     /// As `ending`, with a last line that the time of the last change is surely that of. The kernel notes that time
@@ -419,9 +360,9 @@ fn range_length(answer: &Response) -> Option<u64> {
     end.parse::<u64>().ok()?.checked_sub(start.parse().ok()?)?.checked_add(1)
 }
 
-/// The size in `Content-Range: bytes */SIZE`.
+/// The size in `Content-Range: bytes START-END/SIZE`, or `bytes */SIZE`.
 fn size(answer: &Response) -> Option<u64> {
-    answer.header("content-range")?.strip_prefix("bytes */")?.parse().ok()
+    answer.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?.1.parse().ok()
 }
 
 /// `Last-Modified: Sat, 21 Nov 2026 02:42:59 GMT` (RFC 9110).
