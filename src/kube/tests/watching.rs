@@ -97,8 +97,9 @@ async fn what_breaks_is_asked_again_ever_more_seldom() {
     assert_eq!(told(watch.next().await.unwrap()), "here a");
     assert_eq!(told(watch.next().await.unwrap()), "here b");
     assert_eq!(asked(&heads)[..], [["10"; 10].as_slice(), &["11"]].concat());
+    // One that brings an event and breaks at once is no success.
     let waits = waits.lock().unwrap().clone();
-    let least = [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000, 800].map(Duration::from_millis);
+    let least = [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000, 30_000].map(Duration::from_millis);
     assert_eq!(waits.len(), least.len());
     for (wait, least) in waits.iter().zip(least) {
         assert!(*wait >= least && *wait <= least * 5 / 4, "{waits:?}");
@@ -106,8 +107,22 @@ async fn what_breaks_is_asked_again_ever_more_seldom() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_it() {
-    let refusal = answer("403 Forbidden", "{\"kind\":\"Status\",\"message\":\"nodes is forbidden\",\"code\":403}");
-    let (mut watch, _heads, _waits, _server) = watching(vec![refusal]).await;
+async fn a_refused_watch_is_a_list_now_and_then_and_a_refused_list_ends_it() {
+    let refusal =
+        || answer("403 Forbidden", "{\"kind\":\"Status\",\"message\":\"nodes is forbidden\",\"code\":403}");
+    let mut answers = vec![refusal(), listed(&["a"], 11), refusal(), refusal(), refusal(), listed(&["b"], 12)];
+    answers.push(answer("200 OK", &event("ADDED", "c", 13)));
+    answers.extend((0..5).map(|_| refusal()));
+    let (mut watch, heads, waits, _server) = watching(answers).await;
+    for news in ["all a", "all b", "here c"] {
+        assert_eq!(told(watch.next().await.unwrap()), news);
+    }
     assert_eq!(watch.next().await.unwrap_err().kind(), Kind::Denied);
+    let asked = asked(&heads);
+    assert_eq!(asked[..7], ["10", "list", "11", "list", "list", "list", "12"]);
+    assert_eq!(asked[7..], ["13", "list", "list", "list", "list"]);
+    let waits = waits.lock().unwrap().clone();
+    // But for the one after the watch that ended soon.
+    let long = waits.iter().filter(|wait| **wait >= Duration::from_secs(30)).count();
+    assert_eq!((waits.len(), long), (9, 8), "{waits:?}");
 }

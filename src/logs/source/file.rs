@@ -30,6 +30,8 @@ pub(super) use tail::Held;
 
 /// The first part read from a file's end; what is needed mostly lies in it.
 const FIRST_END: u64 = 64 << 10;
+/// In which a last line with a time mostly lies.
+const LAST_LINES: u64 = 8 << 10;
 /// How often a broken body is continued without having brought anything.
 const MOST_FRUITLESS: u32 = 4;
 /// By so many bytes a file that was replaced is recognised.
@@ -161,9 +163,17 @@ impl<'a> File<'a> {
 
     /// What its end tells of the times in it; `None` if no line there has one.
     pub(super) async fn clock(&self) -> Flow<Option<Calendar>> {
-        let ending = self.dated_ending(FIRST_END).await?;
-        let timed = ending.last.is_some() || ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some());
-        Ok(timed.then(|| self.calendar(&ending)))
+        // A file that is followed is asked often, and its last line is mostly short.
+        for size in [LAST_LINES, FIRST_END] {
+            let ending = self.dated_ending(size).await?;
+            if ending.last.is_some() || ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some()) {
+                return Ok(Some(self.calendar(&ending)));
+            }
+            if ending.from == 0 {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// All of it, as it comes.

@@ -140,20 +140,18 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 let words = format!("{asked} takes the node's journal, which can't be read");
                 return Err(Error::new(error.kind(), words).because(error).into());
             }
-            // The query would ask the same journal.
-            Err(NotThere::Unit(_)) => {
-                let entries = list(node, "").await?;
-                return text::read(node, wanted, &entries, Known::NoUnit, want, filter, out).await;
-            }
+            Err(NotThere::Unit(_)) => known = Known::NoUnit,
             Err(NotThere::Journal(why)) => (journal, missing) = (Journal::Never, Some(why)),
         }
     }
-    let (listing, known) = match what.choice {
-        SourceChoice::File | SourceChoice::Journal => (None, known),
+    let mut listing = None;
+    match what.choice {
+        SourceChoice::File | SourceChoice::Journal => {}
+        // The query would ask the same journal.
+        SourceChoice::Auto if known == Known::NoUnit => {}
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
             node.notices
                 .verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
-            (None, known)
         }
         SourceChoice::Auto | SourceChoice::Query => {
             check_query_can_answer(what, filter)?;
@@ -194,6 +192,11 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 Taken::Found(found) => found,
                 Taken::Supervised(home) => return read_supervised(node, home, what, want, filter, out).await,
             };
+            if let Some(error) = refused(node, what, &found) {
+                // Where neither journal nor query can tell, the journal is what was meant.
+                let why = missing.filter(|_| matches!(found, Found::Listing(_)) && what.choice == SourceChoice::Auto);
+                return Err(why.into_iter().fold(error, Error::because).into());
+            }
             match found {
                 Found::Log { anything } => {
                     node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
@@ -212,31 +215,6 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     }
                     return Ok(anything);
                 }
-                Found::Listing(_) if (what.boot.is_some() || previous) && what.choice == SourceChoice::Auto => {
-                    let asked = if previous { "--previous" } else { "--boot" };
-                    let words =
-                        format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
-                    let error = Error::new(Kind::NotFound, words).hint(QUERY_OFF);
-                    return Err(missing.into_iter().fold(error, Error::because).into());
-                }
-                Found::TextFile(unit) if previous => {
-                    let words = format!("{unit} is a text file, which tells no runs");
-                    return Err(Error::usage(words).hint("-p --path FILE reads a file's newest rotation").into());
-                }
-                Found::TextFile(unit) if what.boot.is_some() => {
-                    let words = format!("{unit} is a text file, which tells no boots");
-                    return Err(Error::usage(words).hint("leave --boot out, and give a time with --since").into());
-                }
-                Found::Absent(unit) if what.boot.is_some() || previous => {
-                    return Err(text::no_unit(node.name, &unit).into());
-                }
-                Found::Listing(_) if what.choice == SourceChoice::Query => {
-                    let words = "the kubelet offers no log query (it listed /var/log instead)";
-                    return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
-                }
-                Found::Absent(unit) if what.choice == SourceChoice::Query => {
-                    return Err(text::no_unit(node.name, &unit).into());
-                }
                 Found::Listing(html) => {
                     node.notices.verbose(4, || format!("{}: the query is off", node.name));
                     known = Known::QueryOff;
@@ -247,32 +225,21 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                             Err(NotThere::Journal(why)) => missing = Some(why),
                         }
                     }
-                    (Some(html), known)
-                }
-                Found::TextFile(unit) if what.choice == SourceChoice::Query => {
-                    let words = match node.follow {
-                        Some(_) => {
-                            format!("the query shows none of a journal's entries of {unit}, so it can't follow it")
-                        }
-                        None => format!(
-                            "{unit} is a text file, for which the query takes neither window nor tail nor pattern"
-                        ),
-                    };
-                    return Err(Error::usage(words).hint("leave --source out, or name the file with --path").into());
+                    listing = Some(html);
                 }
                 Found::TextFile(unit) => {
                     node.notices.verbose(4, || format!("{}: {unit} is a text file", node.name));
-                    (None, Known::TextFile)
+                    known = Known::TextFile;
                 }
                 Found::Absent(unit) => {
                     node.notices
                         .verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
                     // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
-                    (None, Known::NoUnit)
+                    known = Known::NoUnit;
                 }
             }
         }
-    };
+    }
     let entries = match listing {
         Some(html) => listing::parse(&String::from_utf8_lossy(&html)),
         None => list(node, "").await?,
@@ -287,6 +254,42 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
 /// Whether there is a journal, of which nothing can be read: what is nowhere else is in there.
 fn is_unreadable(why: &Error) -> bool {
     why.kind() == Kind::Partial
+}
+
+/// Why what the query found is of no use where text files don't do.
+fn refused(node: &Node<'_>, what: What<'_>, found: &Found) -> Option<Error> {
+    let previous = what.instance == Instance::Previous;
+    let by_boot = what.boot.is_some() || previous;
+    let of_query = what.choice == SourceChoice::Query;
+    let (error, hint) = match found {
+        Found::Listing(_) if by_boot && what.choice == SourceChoice::Auto => {
+            let asked = if previous { "--previous" } else { "--boot" };
+            let words = format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
+            (Error::new(Kind::NotFound, words), QUERY_OFF)
+        }
+        Found::TextFile(unit) if previous => {
+            let words = format!("{unit} is a text file, which tells no runs");
+            (Error::usage(words), "-p --path FILE reads a file's newest rotation")
+        }
+        Found::TextFile(unit) if by_boot => {
+            let words = format!("{unit} is a text file, which tells no boots");
+            (Error::usage(words), "leave --boot out, and give a time with --since")
+        }
+        Found::Absent(unit) if by_boot || of_query => return Some(text::no_unit(node.name, unit)),
+        Found::Listing(_) if of_query => {
+            let words = "the kubelet offers no log query (it listed /var/log instead)";
+            (Error::new(Kind::Failed, words), QUERY_OFF)
+        }
+        Found::TextFile(unit) if of_query => {
+            let words = match node.follow {
+                Some(_) => format!("the query shows none of a journal's entries of {unit}, so it can't follow it"),
+                None => format!("{unit} is a text file, for which the query takes neither window nor tail nor pattern"),
+            };
+            (Error::usage(words), "leave --source out, or name the file with --path")
+        }
+        Found::Log { .. } | Found::Listing(_) | Found::TextFile(_) | Found::Absent(_) => return None,
+    };
+    Some(error.hint(hint))
 }
 
 /// When the node's journal is read.

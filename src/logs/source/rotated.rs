@@ -227,9 +227,13 @@ impl Log {
         let mut names = self.predecessors(node).await?;
         let mut calendar = None;
         let (mut read, mut left, mut shifts) = (current, take(None, None), 0);
-        while left.entries > 0
-            && let Some((rotation, look)) = names.pop()
-        {
+        let mut moved = false;
+        while left.entries > 0 {
+            if std::mem::take(&mut moved) {
+                shifts += 1;
+                names = self.before(node, &read).await?;
+            }
+            let Some((rotation, look)) = names.pop() else { break };
             let path = self.sibling(&rotation.name);
             let file = File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain));
             let look = match look {
@@ -240,8 +244,7 @@ impl Log {
                 Ok(look) => look,
                 Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => {
                     if shifts < MOST_SHIFTS {
-                        shifts += 1;
-                        names = self.before(node, &read).await?;
+                        moved = true;
                     } else {
                         left = take(None, Some(error));
                     }
@@ -252,8 +255,7 @@ impl Log {
             if same(&look.beginning, &read) {
                 // What was read already has this name now: the others have moved as well.
                 if shifts < MOST_SHIFTS {
-                    shifts += 1;
-                    names = self.before(node, &read).await?;
+                    moved = true;
                 }
                 continue;
             }
@@ -277,8 +279,7 @@ impl Log {
                         None => file.look().await.is_ok_and(|again| same(&again.beginning, &look.beginning)),
                     };
                     if !still && !look.beginning.is_empty() && shifts < MOST_SHIFTS {
-                        shifts += 1;
-                        names = self.before(node, &read).await?;
+                        moved = true;
                         continue;
                     }
                     left = take(Some(tail.held), None);
@@ -287,8 +288,7 @@ impl Log {
                     }
                 }
                 Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && shifts < MOST_SHIFTS => {
-                    shifts += 1;
-                    names = self.before(node, &read).await?;
+                    moved = true;
                     continue;
                 }
                 Err(Halt::Failed(error)) if matches!(error.kind(), Kind::Failed | Kind::Partial) => {
@@ -308,9 +308,7 @@ impl Log {
         for at in (0..names.len()).rev() {
             let Some((rotation, look)) = names.get_mut(at) else { break };
             if look.is_none() {
-                let path = self.sibling(&rotation.name);
-                let file = File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain));
-                *look = file.look().await.ok();
+                *look = self.look(node, rotation).await.ok();
             }
             if look.as_ref().is_some_and(|look| same(&look.beginning, beginning)) {
                 names.truncate(at);
@@ -337,10 +335,9 @@ impl Log {
             let mut names = self.predecessors(node).await?;
             let mut parts = vec![part(self.path.clone(), Some(Packing::Plain), current)];
             while let Some((rotation, look)) = names.pop() {
-                let path = self.sibling(&rotation.name);
                 let look = match look {
                     Some(look) => look,
-                    None => match File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain)).look().await {
+                    None => match self.look(node, &rotation).await {
                         Ok(look) => look,
                         Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && shifts < MOST_SHIFTS => {
                             shifts += 1;
@@ -357,7 +354,7 @@ impl Log {
                 if older(look.modified, since) {
                     break;
                 }
-                parts.push(part(path, rotation.packing, look));
+                parts.push(part(self.sibling(&rotation.name), rotation.packing, look));
             }
             parts.reverse();
             return Ok(parts);
@@ -371,12 +368,17 @@ impl Log {
         let mut found: Vec<(Rotation, Option<Look>)> = all.into_iter().map(|rotation| (rotation, None)).collect();
         if mixed {
             for (rotation, look) in &mut found {
-                let path = self.sibling(&rotation.name);
-                *look = File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain)).look().await.ok();
+                *look = self.look(node, rotation).await.ok();
             }
             found.sort_by_key(|(_, look)| look.as_ref().and_then(|look| look.modified));
         }
         Ok(found)
+    }
+
+    /// A look at one of its predecessors.
+    async fn look(&self, node: &Node<'_>, rotation: &Rotation) -> Flow<Look> {
+        let path = self.sibling(&rotation.name);
+        Box::pin(File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain)).look()).await
     }
 
     /// One pass over one part.

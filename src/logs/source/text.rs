@@ -76,19 +76,19 @@ pub(super) async fn read(
     out: &mut Outlet,
 ) -> Flow<bool> {
     let folder = Folder { node, entries };
-    if !filter.identifiers.is_empty() {
-        // Only syslog's lines carry an identifier.
-        let Some(common) = folder.common() else {
-            let words =
-                "--identifier can't be answered: /var/log has no syslog file, and the query selects by unit only";
-            return Err(Error::usage(words).hint("name a unit with -u instead").into());
-        };
-        node.notices.note(format_args!("{}: reading /var/log/{common} (for --identifier)", node.name));
-        return read_logs(node, &[Log::of(common, entries)], want, filter, out).await;
-    }
     let mut logs = Vec::new();
     let mut shared: Vec<String> = Vec::new();
+    // Only syslog's lines carry an identifier.
+    let by_identifier = !filter.identifiers.is_empty();
     match wanted {
+        _ if by_identifier => {
+            let Some(common) = folder.common() else {
+                let words =
+                    "--identifier can't be answered: /var/log has no syslog file, and the query selects by unit only";
+                return Err(Error::usage(words).hint("name a unit with -u instead").into());
+            };
+            logs.push(Log::of(common, entries));
+        }
         Wanted::Kubelet => match folder.kubelet().await? {
             Some((home, log)) => {
                 if home.unit != KUBELET {
@@ -108,32 +108,32 @@ pub(super) async fn read(
             }
         }
     }
-    if let Some(first) = shared.first() {
-        let Some(common) = folder.common() else {
-            let until_now = Node { follow: None, ..node.clone() };
-            read_logs(&until_now, &logs, want, filter, out).await?;
-            return Err(no_log(node, shared.join(", "), entries, known).into());
-        };
-        if !logs.is_empty() {
-            // What there is, and then what there is not.
-            let until_now = Node { follow: None, ..node.clone() };
-            read_logs(&until_now, &logs, want, filter, out).await?;
+    let until_now = Node { follow: None, ..node.clone() };
+    // What there is, and then what there is not.
+    let mut missing = None;
+    match (folder.common(), shared.first()) {
+        (_, None) => {}
+        (None, Some(_)) => missing = Some(no_log(node, shared.join(", "), entries, known)),
+        (Some(common), Some(first)) if !logs.is_empty() => {
             let words = format!("no log of unit {first}: it has no file of its own, as the others have");
             let hint = format!("its lines may be among others in /var/log/{common}: -u {first} alone looks there");
-            return Err(Error::new(Kind::NotFound, words).hint(hint).into());
+            missing = Some(Error::new(Kind::NotFound, words).hint(hint));
         }
-        match wanted {
-            Wanted::Kubelet => {
-                filter.kubelet = Some(Among::Syslog);
-                let programs = HOMES.iter().filter(|home| home.holds != Holds::Supervisor);
-                filter.identifiers.extend(programs.map(|home| home.identifier.to_owned()));
-                filter.identifiers.dedup();
+        (Some(common), Some(_)) => {
+            match wanted {
+                Wanted::Kubelet => {
+                    filter.kubelet = Some(Among::Syslog);
+                    let programs = HOMES.iter().filter(|home| home.holds != Holds::Supervisor);
+                    filter.identifiers.extend(programs.map(|home| home.identifier.to_owned()));
+                    filter.identifiers.dedup();
+                }
+                Wanted::Units(_) | Wanted::Kernel => filter.identifiers.extend(shared.iter().cloned()),
             }
-            Wanted::Units(_) | Wanted::Kernel => filter.identifiers.extend(shared.iter().cloned()),
+            logs.push(Log::of(common, entries));
         }
-        logs.push(Log::of(common, entries));
     }
     let why = match known {
+        _ if by_identifier => "for --identifier",
         Known::QueryOff => "the kubelet's query option is off",
         Known::NoUnit => "the journal does not know the unit",
         Known::TextFile => "the unit is a text file",
@@ -152,9 +152,9 @@ pub(super) async fn read(
     if node.follow.is_some()
         && known == Known::NoUnit
         && !shared.is_empty()
+        && missing.is_none()
         && let Some(log) = logs.last()
     {
-        let until_now = Node { follow: None, ..node.clone() };
         let mut theirs = Filter { identifiers: filter.identifiers.clone(), ..Filter::default() };
         let last = log.last(&until_now, 1, want, &mut theirs, out.room()).await?;
         if last.parts.iter().all(|held| held.entries() == 0) {
@@ -163,10 +163,14 @@ pub(super) async fn read(
     }
     // Whether a file of many programs' lines has any of these shows only when it was read; the error tells it then.
     let uncertain = !shared.is_empty() && node.follow.is_none();
-    if !uncertain {
+    if !uncertain && missing.is_none() {
         tell();
     }
+    let node = if missing.is_some() { &until_now } else { node };
     let anything = read_logs(node, &logs, want, filter, out).await?;
+    if let Some(missing) = missing {
+        return Err(missing.into());
+    }
     if uncertain && (anything || filter.saw_identifier()) {
         tell();
     }
@@ -197,7 +201,7 @@ pub(super) async fn read_logs(
     out: &mut Outlet,
 ) -> Flow<bool> {
     if let Some(pace) = node.follow {
-        return follow_logs(node, logs, pace, want, filter, out).await;
+        return Box::pin(follow_logs(node, logs, pace, want, filter, out)).await;
     }
     let Some(mut left) = want.last else {
         let mut anything = false;
@@ -254,7 +258,7 @@ async fn follow_logs(
     let until = filter.until;
     let until_now = Node { follow: None, ..node.clone() };
     Box::pin(read_logs(&until_now, &up_to, want, filter, out)).await?;
-    File::follow(node, followed, want, filter, out, Watch::new(node.machine(), pace, until)).await
+    Box::pin(File::follow(node, followed, want, filter, out, Watch::new(node.machine(), pace, until))).await
 }
 
 /// RKE2's kubelet log, if somebody linked it into /var/log.

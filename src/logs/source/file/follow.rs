@@ -173,7 +173,7 @@ impl Look<'_, '_> {
                 Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => {}
                 Err(halt) => return Err(halt),
             }
-            match self.move_on(file).await? {
+            match Box::pin(self.move_on(file)).await? {
                 Moved::On(brought) if moves < MOVES => {
                     moves += 1;
                     anything |= brought;
@@ -224,14 +224,10 @@ impl Look<'_, '_> {
             None => (file.path.clone(), Some(Packing::Plain)),
         };
         let Some(packing_after) = packing_after else { return Ok(Moved::Lost) };
-        let next = match File::new(node, &after, packing_after).look().await {
-            Ok(look) => look.beginning,
-            Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => Bytes::new(),
-            Err(halt) => return Err(halt),
-        };
+        let next = beginning_of(node, &after, packing_after).await?.unwrap_or_default();
         // Whoever writes to the next one writes to this one no more. The first few bytes of a line are those of other files, too.
         let over = next.len() as u64 >= BEGINNING || next.contains(&b'\n');
-        let anything = match self.drain(file, (&old, packing), over).await {
+        let anything = match Box::pin(self.drain(file, (&old, packing), over)).await {
             Ok(Some(anything)) => anything,
             Ok(None) => return Ok(Moved::Lost),
             Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => return Ok(Moved::Lost),
@@ -359,9 +355,15 @@ enum Moved {
 
 /// Whether this is the file that is followed.
 async fn is_there(node: &Node<'_>, file: &Followed, path: &str, packing: Packing) -> Flow<bool> {
-    match File::new(node, path, packing).look().await {
-        Ok(look) => Ok(look.beginning.starts_with(&file.beginning)),
-        Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => Ok(false),
+    let beginning = beginning_of(node, path, packing).await?;
+    Ok(beginning.is_some_and(|beginning| beginning.starts_with(&file.beginning)))
+}
+
+/// The first bytes of a file, if it is there.
+async fn beginning_of(node: &Node<'_>, path: &str, packing: Packing) -> Flow<Option<Bytes>> {
+    match Box::pin(File::new(node, path, packing).look()).await {
+        Ok(look) => Ok(Some(look.beginning)),
+        Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => Ok(None),
         Err(halt) => Err(halt),
     }
 }
