@@ -109,3 +109,23 @@ fn a_process_that_never_changed_has_no_run_before() {
     run(&cluster.kubeconfig(User::Admin), ["node-a", "-p"])
         .expect(5, &["kubelet never changed", "--since and --until"]);
 }
+
+#[test]
+fn of_several_units_those_are_printed_that_ran_before() {
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF)]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let one = run(&kubeconfig, ["node-a", "-p", "-u", "kubelet"]);
+    assert!(!one.expect(0, &[]).text().is_empty());
+    for (units, words) in [
+        ("kubelet,containerd", &["no run before the last of containerd;", "one run of containerd alone"][..]),
+        ("containerd,kubelet", &["no run before the last of containerd;", "one run of containerd alone"]),
+        ("nosuch,kubelet", &["no run before the last of nosuch;", "does not know nosuch"]),
+        ("kubelet,containerd,nosuch", &["no run before the last of containerd, nosuch; those of the others were"]),
+    ] {
+        let ran = run(&kubeconfig, ["node-a", "-p", "-u", units]);
+        assert_eq!((ran.code, ran.text()), (5, one.text()), "{units}: {}", ran.stderr);
+        assert!(words.iter().all(|words| ran.stderr.contains(words)), "{units}: {}", ran.stderr);
+    }
+    run(&kubeconfig, ["node-a", "-p", "-u", "containerd,nosuch"]).expect(5, &["one run of containerd alone"]);
+    run(&kubeconfig, ["node-a", "-p", "-u", "nosuch,containerd"]).expect(5, &["no log of unit nosuch"]);
+}

@@ -1,7 +1,10 @@
 //! Units that a node's journal does not know, alone and among others; and how many requests a node has to bear.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::cluster::journal::Reader;
 use crate::cluster::journal::growing::Growing;
 use crate::cluster::{Cluster, Fault, Mode, Node, Setup, User, What};
 use crate::support::run;
@@ -84,4 +87,76 @@ fn a_journal_of_many_files_is_not_asked_for_all_at_once() {
         let at_once = cluster.most_at_once().1;
         assert!((2..=most).contains(&at_once), "{args:?}: {at_once} at once");
     }
+}
+
+/// A /var/log whose journal a systemd wrote that is newer than what is known: an unknown bit says so.
+fn of_newer_systemd(root: &Path) {
+    let mut journal = Growing::new(root, START);
+    for number in 0..3 {
+        journal.append("kubelet", &format!("entry {number}"));
+    }
+    let path = journal.directory().join("system.journal");
+    let mut bytes = fs::read(&path).expect("a journal");
+    bytes[13] |= 0x10;
+    fs::write(&path, bytes).expect("written");
+}
+
+#[test]
+fn where_no_journal_file_can_be_read_the_next_source_is() {
+    let [bare, with_log] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    of_newer_systemd(bare.path());
+    of_newer_systemd(with_log.path());
+    let text = "I1121 03:07:12.123456 1 a.go:1] one\nI1121 03:07:13.123456 1 a.go:1] two\n";
+    fs::write(with_log.path().join("kubelet.log"), text).expect("written");
+    let nodes = [("on", Mode::QUERY_ON, &bare), ("off", Mode::QUERY_OFF, &bare), ("file", Mode::QUERY_OFF, &with_log)];
+    let nodes = nodes.map(|(name, mode, root)| Node::new(name, mode).reader(Reader::Recorded).files(root.path()));
+    let cluster = Setup::new(nodes.into()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for part in [&["--tail=2"][..], &["--since-time=2023-11-14T22:13:20Z"], &["-b0"], &["-p"], &[]] {
+        let ran = run(&kubeconfig, ["on"].iter().chain(part));
+        let asked = run(&kubeconfig, ["on", "--source=query"].iter().chain(part));
+        assert!(ran.code == 0 && ran.text() == asked.text() && !ran.text().is_empty(), "{part:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("damaged"), "{}", ran.stderr);
+        let newer = &["the journal can't be read: system.journal: it was written by a newer systemd", "--source query"];
+        for node in ["on", "off"] {
+            let ran = run(&kubeconfig, [node, "--source=journal"].iter().chain(part));
+            assert!(!ran.expect(3, newer).stderr.contains("damaged"), "{}", ran.stderr);
+            assert!(!ran.stderr.contains("--verify"), "{}", ran.stderr);
+        }
+    }
+    for follow in [&["--tail=0"][..], &["--tail=1", "--until=2026-12-01"]] {
+        run(&kubeconfig, ["off", "-f", "--source=journal", "--timeout=60s"].iter().chain(follow))
+            .expect(3, &["a newer systemd"]);
+    }
+    let ran = run(&kubeconfig, ["file", "--tail=1"]);
+    assert_eq!(ran.expect(0, &["/var/log/kubelet.log"]).text(), &text[text.len() / 2..]);
+    run(&kubeconfig, ["off", "--tail=1"])
+        .expect(5, &["no text file of it: the journal can't be read", "enableSystemLogQuery"]);
+    run(&kubeconfig, ["on", "--list-boots"]).expect(3, &["a newer systemd"]);
+    run(&kubeconfig, ["off", "-b-1"]).expect(5, &["there is neither: the journal can't be read"]);
+}
+
+#[test]
+fn a_unit_with_an_escaped_name_is_the_journals_to_tell() {
+    const UNIT: &str = r"var-lib-kubelet-pods-x-kubernetes.io\x7eprojected-kube\x2dapi.mount";
+    let root = tempfile::tempdir().expect("a directory");
+    let mut journal = Growing::new(root.path(), START);
+    journal.append("kubelet", "other");
+    journal.append(UNIT, "mounted");
+    let nodes = ["on", "off"].map(|name| {
+        let mode = if name == "on" { Mode::QUERY_ON } else { Mode::QUERY_OFF };
+        Node::new(name, mode).files(root.path())
+    });
+    let cluster = Setup::new(nodes.into()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for node in ["on", "off"] {
+        for more in [&[][..], &["--source=journal"], &["--tail=1"]] {
+            let ran = run(&kubeconfig, [node, "-u", UNIT].iter().chain(more));
+            assert!(ran.expect(0, &[]).text().ends_with(": mounted\n"), "{}", ran.text());
+            assert_eq!(ran.text().lines().count(), 1);
+        }
+    }
+    run(&kubeconfig, ["on", "--source=query", "-u", UNIT]).expect(2, &["takes no \\", "--source journal"]);
+    run(&kubeconfig, ["on", "--source=file", "-u", UNIT]).expect(5, &["no log of"]);
+    run(&kubeconfig, ["on", "-u", r"no\x2dsuch.mount"]).expect(5, &["no log of unit"]);
 }

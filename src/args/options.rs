@@ -169,7 +169,10 @@ impl Options {
                 "the window ends before it begins: since {}, until {}",
                 since.rfc3339_in(&self.timezone),
                 until.rfc3339_in(&self.timezone)
-            )));
+            ))
+            .hint(
+                "--since says where it begins, --until where it ends; --timezone tells of which zone their times are",
+            ));
         }
         Ok((since, until))
     }
@@ -448,7 +451,7 @@ impl PodName {
 /// Checks a unit's name and leaves out its `.service`.
 pub fn unit_name(text: &str) -> Result<String> {
     let name = text.strip_suffix(".service").unwrap_or(text);
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'@' | b'-');
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.:@-\\".contains(&b);
     if name.is_empty() {
         return Err(Error::usage("a unit's name is empty"));
     }
@@ -456,8 +459,11 @@ pub fn unit_name(text: &str) -> Result<String> {
         return Err(Error::usage("a unit's name is too long").hint("kubelets take fewer than 256 characters"));
     }
     if name.starts_with('-') || !name.bytes().all(allowed) {
-        return Err(Error::usage(format!("not a unit's name: {text:?}"))
-            .hint("unit names have letters, digits and _ . : @ -; for a file under /var/log use --path"));
+        let hint = match name.contains(['*', '?', '[']) {
+            true => "units are named one by one: -u a,b; or choose lines by what they say: -g PATTERN",
+            false => "unit names have letters, digits and _ . : @ - \\; for a file under /var/log use --path",
+        };
+        return Err(Error::usage(format!("not a unit's name: {text:?}")).hint(hint));
     }
     Ok(name.to_owned())
 }
@@ -582,7 +588,7 @@ mod tests {
         let now = Timestamp::from_micros(1_795_230_432_000_000);
         let when = |text: &str| Some(When::parse(text).unwrap());
         let options = |since, until| Options { since, until, ..Options::default() };
-        assert!(options(when("-1h"), when("-2h")).window(now).is_err());
+        assert!(options(when("-1h"), when("-2h")).window(now).is_err_and(|error| error.remedy().is_some()));
         assert!(options(when("-1h"), when("-1h")).window(now).is_ok());
         assert_eq!(options(None, None).window(now).unwrap(), (None, None));
         let around = Options { around: Some(Around::parse("now±1s").unwrap()), ..Options::default() };

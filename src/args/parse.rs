@@ -139,7 +139,15 @@ impl Said {
         }
         for flag in &self.used {
             if let Some(other) = self.used.iter().find(|other| flag.excludes.contains(&other.long)) {
-                return Err(Error::usage(format!("--{} and --{} can't be given together", flag.long, other.long)));
+                let words = format!("--{} and --{} can't be given together", flag.long, other.long);
+                let hint = match (flag.long, other.long) {
+                    ("follow", "from") | ("from", "follow") => {
+                        "what is added to a file: tail -F FILE | kubectl kubelet-logs --from -"
+                    }
+                    ("path", "from") | ("from", "path") => "--from FILE names the file itself",
+                    _ => "leave one of them out",
+                };
+                return Err(Error::usage(words).hint(hint));
             }
         }
         if self.options.follow {
@@ -148,11 +156,16 @@ impl Said {
                 Format::Json | Format::Yaml => {
                     return Err(Error::usage(never_ends).hint("-o jsonl prints an object a line as they come"));
                 }
-                Format::Digest => return Err(Error::usage("a digest counts what there is, and --follow does not end")),
+                Format::Digest => {
+                    return Err(Error::usage("a digest counts what there is, and --follow does not end")
+                        .hint("leave one of them out"));
+                }
                 Format::Text | Format::Raw | Format::Jsonl => {}
             }
             if self.options.previous {
-                return Err(Error::usage("--follow waits for new lines, and --previous has none"));
+                return Err(
+                    Error::usage("--follow waits for new lines, and --previous has none").hint("leave one of them out")
+                );
             }
             // The last boot by another name is known only once the journal is read.
             if let Some(boot) = self.options.boot.as_ref().filter(|boot| **boot != Boot::Back(0)) {

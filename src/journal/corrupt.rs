@@ -13,6 +13,9 @@ pub struct Corrupt {
 }
 
 impl Corrupt {
+    /// Why a file is not read that is sound: newer formats announce themselves.
+    pub const NEWER: &str = "it was written by a newer systemd, in a format that is not known here";
+
     pub(super) fn new(at: u64, why: &'static str) -> Corrupt {
         Corrupt { at, why }
     }
@@ -20,7 +23,10 @@ impl Corrupt {
 
 impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "corrupt at byte {}: {}", self.at, self.why)
+        match self.why {
+            Corrupt::NEWER => f.write_str(self.why),
+            why => write!(f, "corrupt at byte {}: {why}", self.at),
+        }
     }
 }
 

@@ -85,7 +85,7 @@ impl Header {
         let compatible = u32_at(bytes, 8);
         let incompatible = u32_at(bytes, 12);
         if incompatible & !(XZ | LZ4 | KEYED_HASH | ZSTD | COMPACT) != 0 {
-            return wrong(12, "it uses features that are not known here");
+            return wrong(12, Corrupt::NEWER);
         }
         let size = u64_at(bytes, 88);
         if !(SHORTEST..=LONGEST).contains(&size) || !size.is_multiple_of(8) {

@@ -10,6 +10,10 @@
 //! | RFC 3339 first | `2026-11-21T03:07:12.123456789Z stdout F …` | CRI, rsyslog's newer format |
 //! | logrus | `time="2026-11-21T03:07:12Z" level=info msg=…` | containerd |
 //! | klog JSON | `{"ts":1763694432123.456,…}` | k8s.io/component-base |
+//! | JSON lines | `{"time":"2026-11-21T03:07:12Z",…}` | `-o jsonl`, Go's slog |
+//! | journalctl `json` | `{"__REALTIME_TIMESTAMP":"1763694432123456",…}`, in any order | systemd, `output_json` |
+//!
+//! Behind an RFC 3339 time may stand any of the others, as --timestamps puts them there.
 
 use crate::logs::klog::{self, Severity};
 use crate::time::{Civil, Timestamp, syslog_time};
@@ -37,7 +41,7 @@ pub enum Layout {
     Rfc3339,
     /// containerd's logrus text.
     Logrus,
-    /// A JSON object with a `ts` in milliseconds.
+    /// A JSON object: klog's, one of `-o jsonl`, or journalctl's.
     Json,
 }
 
@@ -133,6 +137,18 @@ fn rfc3339(line: &[u8]) -> Option<Head> {
     let at = Timestamp::parse_rfc3339(std::str::from_utf8(line.get(..end)?).ok()?)?;
     let rest = (end + 1).min(line.len());
     let after = line.get(rest..).unwrap_or_default();
+    if after.first().is_some_and(|first| !first.is_ascii_digit())
+        && let Some(inner) = Head::of(after)
+    {
+        // This time is as exact as that one, or more so.
+        let (from, to) = inner.identifier;
+        let (identifier, message) = ((rest + from, rest + to), rest + inner.message);
+        return Some(Head { layout: Layout::Rfc3339, stamp: Stamp::Exact(at), message, identifier });
+    }
+    // --timestamps dates every line, those too that journalctl indents below an entry's first one.
+    if after.starts_with(&[b' '; INDENT]) {
+        return None;
+    }
     // CRI: `stdout F message`; rsyslog: `host ident[pid]: message`.
     let (identifier, message) =
         if [&b"stdout F "[..], b"stdout P ", b"stderr F ", b"stderr P "].iter().any(|s| after.starts_with(s)) {
@@ -150,8 +166,38 @@ fn logrus(line: &[u8]) -> Option<Head> {
     Some(Head { layout: Layout::Logrus, stamp: Stamp::Exact(at), message: 0, identifier: (0, 0) })
 }
 
-/// klog's JSON: `"ts"` is the time in milliseconds with a fraction, always the first key.
+/// An object of `-o jsonl` or of journalctl: what its quotes stand in has none that is not behind a backslash.
 fn json(line: &[u8]) -> Option<Head> {
+    let beginning = line.get(..LONGEST_JSON).unwrap_or(line);
+    let value = |key: &[u8]| {
+        let from = memchr::memmem::find(beginning, key)? + key.len();
+        let to = from + memchr::memchr(b'"', beginning.get(from..)?)?;
+        Some((from, to, std::str::from_utf8(beginning.get(from..to)?).ok()?))
+    };
+    let (at, identifier, message) = if line.starts_with(b"{\"ts\":") {
+        return klog_json(line);
+    } else if line.starts_with(b"{\"time\":\"") {
+        let at = Timestamp::parse_rfc3339(value(b"\"time\":\"")?.2)?;
+        (at, value(b"\"identifier\":\""), value(b"\"message\":\""))
+    } else {
+        let micros = value(b"\"__REALTIME_TIMESTAMP\":\"")?.2.parse().ok().filter(|at| (0..=LATEST).contains(at))?;
+        let at = Timestamp::from_micros(micros);
+        (at, value(b"\"SYSLOG_IDENTIFIER\":\""), value(b"\"MESSAGE\":\""))
+    };
+    let identifier = identifier.map_or((0, 0), |(from, to, _)| (from, to));
+    let message = message.map_or(0, |(from, ..)| from);
+    Some(Head { layout: Layout::Json, stamp: Stamp::Exact(at), message, identifier })
+}
+
+/// No head of journalctl's is shorter; nobody else indents so far.
+const INDENT: usize = 24;
+/// In which of an object's bytes its time and writer are looked for.
+const LONGEST_JSON: usize = 64 << 10;
+/// A time that no calendar writes in four digits is none.
+const LATEST: i64 = 253_402_300_799_999_999;
+
+/// klog's JSON: `"ts"` is the time in milliseconds with a fraction, always the first key.
+fn klog_json(line: &[u8]) -> Option<Head> {
     let rest = line.strip_prefix(b"{\"ts\":")?;
     let end = rest.iter().take(24).position(|b| !b.is_ascii_digit() && *b != b'.')?;
     let (whole, fraction) = match memchr::memchr(b'.', rest.get(..end)?) {
@@ -163,8 +209,7 @@ fn json(line: &[u8]) -> Option<Head> {
     for (place, digit) in [100, 10, 1].into_iter().zip(fraction) {
         micros = micros.checked_add(place * i64::from(digit.checked_sub(b'0')?))?;
     }
-    // A time that no calendar writes in four digits is none.
-    if micros > 253_402_300_799_999_999 {
+    if micros > LATEST {
         return None;
     }
     let stamp = Stamp::Exact(Timestamp::from_micros(micros));
@@ -210,6 +255,33 @@ mod tests {
     }
 
     #[test]
+    fn what_was_printed_here_is_read_back() {
+        for (line, identifier, message) in [
+            (&b"2026-11-21T03:07:12.123456Z Nov 21 03:07:12.123456 node-7 kubelet[9]: a: b"[..], "kubelet", "a: b"),
+            (b"2026-11-21T03:07:12.123456Z E1121 03:07:12.123456     974 a.go:1] \"x: y\"", "", "E1121 03:0"),
+            (b"2026-11-21T03:07:12.123456Z node-7 kubelet[9]: rsyslog's", "kubelet", "rsyslog's"),
+            (b"2026-11-21T03:07:12.123456Z 2026-11-21T03:07:12Z a[1]: b", "a", "b"),
+            (
+                br#"{"time":"2026-11-21T03:07:12.123456Z","node":"n","unit":"kubelet","identifier":"k","message":"E1121 \"x"}"#,
+                "k",
+                "E1121",
+            ),
+            (
+                br#"{"MESSAGE":"a \"SYSLOG_IDENTIFIER\":\"no","__REALTIME_TIMESTAMP":"1795230432123456","SYSLOG_IDENTIFIER":"sshd"}"#,
+                "sshd",
+                "a ",
+            ),
+            (br#"{"__REALTIME_TIMESTAMP":"1795230432123456","MESSAGE":[104,105]}"#, "", "{"),
+        ] {
+            let shown = String::from_utf8_lossy(line);
+            let head = Head::of(line).expect(&shown);
+            assert_eq!(head.stamp, Stamp::Exact(Timestamp::from_micros(1_795_230_432_123_456)), "{shown}");
+            assert_eq!(part(line, head.identifier), identifier, "{shown}");
+            assert!(part(line, (head.message, line.len())).starts_with(message), "{shown}");
+        }
+    }
+
+    #[test]
     fn what_only_looks_like_a_head_is_none() {
         for line in [
             &b""[..],
@@ -226,6 +298,12 @@ mod tests {
             b"time=\"yesterday\" level=info",
             b"{\"ts\":99999999999999999999999,\"msg\":1}",
             b"{\"ts\":9223372036854775.0,\"msg\":1}",
+            b"2026-11-21T03:07:12.123456Z                                    second line",
+            b"{\"time\":\"soon\"}",
+            b"{\"time\":\"2026-11-21T03:07:12Z",
+            b"{\"__REALTIME_TIMESTAMP\":\"-1\"}",
+            b"{\"__REALTIME_TIMESTAMP\":\"9223372036854775807\"}",
+            b"{}",
             b"\xff\xfe\x00",
         ] {
             assert_eq!(Head::of(line), None, "{}", String::from_utf8_lossy(line));

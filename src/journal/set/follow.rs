@@ -80,6 +80,13 @@ impl Journal {
         }
     }
 
+    /// This file can't be read: the others are read without it.
+    pub fn leave_out(&mut self, file: FileId) {
+        if let Some(member) = self.files.get_mut(file.0) {
+            member.state = State::Lost;
+        }
+    }
+
     /// There is no file of this name (any more): it may have got another, or was deleted.
     pub fn gone(&mut self, file: FileId) {
         let Some(member) = self.files.get_mut(file.0) else { return };

@@ -27,11 +27,14 @@ mod read;
 use boots::Within;
 pub use boots::{Span, table};
 pub use find::{Missing, find};
-pub use place::Files;
-pub use read::{Found, Part, read, read_from};
+pub use place::{Files, unreadable};
+pub use read::{Found, LISTED, Part, read, read_from};
 pub use units::Unit;
 
 use place::{Answer, Place, is_active};
+
+/// Losses that are kept to be told.
+const MOST_LOSSES: usize = 1000;
 
 /// A machine's journal, of which as much is fetched as is asked for.
 #[derive(Debug)]
@@ -44,6 +47,10 @@ pub struct Remote<'a> {
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
+    /// Whether any of it is for damage.
+    corrupt: bool,
+    /// Why the first file on this machine could not be read that is left out therefore.
+    refused: Option<Error>,
     /// Fetched while what was at hand was handed on.
     fetched: VecDeque<(Need, Result<Answer>)>,
 }
@@ -71,7 +78,8 @@ impl<'a> Remote<'a> {
 
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
         let journal = Journal::new(names, Limits::default());
-        Remote { node, place, boot: None, journal, damaged: Vec::new(), fetched: VecDeque::new() }
+        let (damaged, fetched) = (Vec::new(), VecDeque::new());
+        Remote { node, place, boot: None, journal, damaged, corrupt: false, refused: None, fetched }
     }
 
     /// Asks for entries: see [`Journal::read`].
@@ -176,17 +184,50 @@ impl<'a> Remote<'a> {
     }
 
     /// What was lost: an error once everything else was handed on.
-    pub fn check_whole(&self) -> Flow<()> {
-        if self.damaged.is_empty() {
-            return Ok(());
+    pub fn check_whole(&mut self) -> Flow<()> {
+        match self.unreadable() {
+            Some(why) => Err(why.into()),
+            None if self.damaged.is_empty() => Ok(()),
+            None => Err(self.loss().into()),
         }
+    }
+
+    /// Why nothing of the journal can be read, where that is so.
+    fn unreadable(&mut self) -> Option<Error> {
+        if self.damaged.is_empty() || self.is_readable() {
+            return None;
+        }
+        Some(self.refused.take().unwrap_or_else(|| self.loss()))
+    }
+
+    /// Whether any of its files could be read so far.
+    fn is_readable(&self) -> bool {
+        (0..self.journal.files()).any(|file| self.journal.header(FileId(file)).is_some())
+    }
+
+    fn loss(&self) -> Error {
         const SHOWN: usize = 3;
         let mut words = self.damaged.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
-        if self.damaged.len() > SHOWN {
-            words.push_str(&format!("; and {} more", self.damaged.len() - SHOWN));
+        match self.damaged.len() {
+            0..=SHOWN => {}
+            MOST_LOSSES.. => words.push_str("; and many more"),
+            more => words.push_str(&format!("; and {} more", more - SHOWN)),
         }
-        let error = Error::new(Kind::Partial, format!("the journal is damaged, lines may be missing: {words}"));
-        Err(error.hint("journalctl --verify on the node says more").into())
+        let what = match self.corrupt {
+            true => "the journal is damaged, lines may be missing",
+            false if self.is_readable() => "not all of the journal could be read, lines may be missing",
+            false => "the journal can't be read",
+        };
+        let refused = self.refused.as_ref().and_then(Error::remedy);
+        let hint = if self.corrupt { self.place.examination() } else { refused.unwrap_or(self.place.remedy()) };
+        Error::new(Kind::Partial, format!("{what}: {words}")).hint(hint)
+    }
+
+    /// Several passes over one damage are one loss.
+    fn lose(&mut self, words: String) {
+        if self.damaged.len() < MOST_LOSSES && !self.damaged.contains(&words) {
+            self.damaged.push(words);
+        }
     }
 
     /// Puts the journal aside and another one in its place that knows the same files: what was read is not asked about again.
@@ -252,6 +293,13 @@ impl<'a> Remote<'a> {
                 self.journal.gone(file);
                 return Ok(());
             }
+            // One of the files on this machine that belongs to somebody else, or lies on a bad part of the disk.
+            Err(error) if self.place.has_others() => {
+                self.lose(error.chain());
+                self.refused.get_or_insert(error);
+                self.journal.leave_out(file);
+                return Ok(());
+            }
             Err(error) => return Err(error.within("reading the journal").into()),
         };
         let total = fetched.size;
@@ -281,11 +329,13 @@ impl<'a> Remote<'a> {
         match notice {
             Notice::FileSkipped { file, why } => {
                 let words = format!("{}: {why}", name(file));
-                self.damaged.push(words);
+                self.corrupt |= why.why != Corrupt::NEWER;
+                self.lose(words);
             }
             Notice::EntrySkipped { file, why } => {
                 let words = format!("{}: an entry is left out: {why}", name(file));
-                self.damaged.push(words);
+                self.corrupt = true;
+                self.lose(words);
             }
             Notice::Rotated { name, .. } => {
                 let node = self.node.name;
@@ -293,11 +343,17 @@ impl<'a> Remote<'a> {
                     .notices
                     .verbose(4, || format!("{node}: the journal was rotated, its last file is {name} now"));
             }
-            Notice::Missing { name, from, to } => self.damaged.push(missing(&name, from, to)),
+            Notice::Missing { name, from, to } => self.lose(missing(&name, from, to)),
             Notice::TooManyFiles { left_out } => {
-                self.damaged.push(format!("{left_out} files are not read, there are too many"));
+                self.lose(format!("{left_out} files are not read, there are too many"));
             }
         }
+    }
+
+    /// When the last entry was taken that is known of.
+    fn ends(&self) -> Option<Timestamp> {
+        let headers = (0..self.journal.files()).filter_map(|file| self.journal.header(FileId(file)));
+        headers.map(|header| header.tail_realtime).max().map(timestamp)
     }
 
     /// When the journal begins, as far as that is known, in µs since 1970.

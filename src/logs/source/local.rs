@@ -17,7 +17,7 @@ use crate::logs::layout::Head;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::anchor;
 use crate::logs::source::file::Packing;
-use crate::logs::source::journal::{Files, Found, Met, Part as Portion, Remote, read_from};
+use crate::logs::source::journal::{Files, Found, LISTED, Met, Part as Portion, Remote, read_from, unreadable};
 use crate::logs::source::pick::{self, Instead, What};
 use crate::logs::source::text::Wanted;
 use crate::logs::source::{Machine, Want, check_severity_was_seen, check_time_was_seen};
@@ -124,6 +124,7 @@ impl Local {
             _ if what.units.is_empty() => Wanted::Kubelet,
             _ => Wanted::Units(what.units),
         };
+        let is_stdin = matches!(self.kind, Kept::Stdin);
         let (mut stream, end, modified) = match self.kind {
             Kept::Journal { files, names, shown } => {
                 let remote = Remote::here(machine, files, names);
@@ -162,6 +163,9 @@ impl Local {
                 vec![JOURNALS.to_owned()],
             );
             return read_journal(remote, machine, &shown, (wanted, what), want, filter, out).await;
+        }
+        if beginning.is_empty() && is_stdin {
+            machine.notices.note(format_args!("stdin is empty: nothing was written into it"));
         }
         check_is_for_texts(&shown, what)?;
         if self.packing == Unpack::Gzip {
@@ -236,10 +240,10 @@ async fn read_journal(
         Found::Log { anything } => Ok(anything),
         Found::Absent(unit) => {
             let words = format!("no log of unit {unit}: the journal in {shown} does not know it");
-            let hint = "-u and -t name others; journalctl -F _SYSTEMD_UNIT lists units";
-            Err(Error::new(Kind::NotFound, words).hint(hint).into())
+            Err(Error::new(Kind::NotFound, words).hint(LISTED).into())
         }
         Found::Missing(missing) => Err(Error::new(Kind::NotFound, missing.words()).into()),
+        Found::Unreadable(why) => Err(why.into()),
         Found::Supervised(home) => {
             let (unit, distribution) = (home.unit, home.distribution);
             let words = format!("this is the journal of {distribution}, whose kubelet does not log to it");
@@ -264,12 +268,27 @@ async fn read_text(
         // Lines of a text tell their program at most.
         filter.identifiers.extend(units.iter().cloned());
     }
-    let anything = text.read(machine, zone, want, filter, out).await?;
+    let (anything, newest) = text.read(machine, zone, want, filter, out).await?;
     check_time_was_seen(filter, &shown)?;
-    if !anything && filter.saw_entry && !said && !filter.identifiers.is_empty() && !filter.saw_identifier() {
-        let words = format!("no line of {shown} is of {}", wanted.names());
-        let hint = "name the file itself and leave -u out: all of it is printed then";
-        return Err(Error::new(Kind::NotFound, words).hint(hint).into());
+    if let (false, Some(since), Some(newest)) = (anything, filter.since, newest)
+        && newest < since
+    {
+        machine.notices.note(format_args!("{shown}: its last line with a time is of {}", newest.rfc3339()));
+    }
+    if !said && filter.saw_entry && !filter.identifiers.is_empty() {
+        // What was read from its end, or up to the window's, tells nothing of the others.
+        let whole = want.last.is_none() && filter.until.is_none();
+        let unseen = |place: usize| filter.seen_identifiers & 1 << (place % 64) == 0;
+        let names = filter.identifiers.iter().enumerate();
+        let names: Vec<&str> = names.filter(|(place, _)| unseen(*place)).map(|(_, name)| name.as_str()).collect();
+        let rest = if filter.saw_identifier() { "; the others were printed" } else { "" };
+        // Whatever runs the kubelet is one of several.
+        let units = matches!(wanted, Wanted::Units(_));
+        if !names.is_empty() && (!anything && !filter.saw_identifier() || whole && units) {
+            let words = format!("no line of {shown} is of {}{rest}", names.join(", "));
+            let hint = "a text names programs, not units; without -u all of it is printed";
+            return Err(Error::new(Kind::NotFound, words).hint(hint).into());
+        }
     }
     check_severity_was_seen(filter)?;
     Ok(anything)
@@ -280,7 +299,8 @@ fn check_is_for_texts(shown: &str, what: What<'_>) -> Result<()> {
     let asked = what.of_journal_alone().or(what.boot.map(|_| "--boot"));
     let asked = asked.or((!what.anchors.is_empty()).then_some("a window that begins or ends with a boot or a start"));
     match asked {
-        Some(asked) => Err(Error::usage(format!("{asked} takes a journal, and {shown} is none"))),
+        Some(asked) => Err(Error::usage(format!("{asked} takes a journal, and {shown} is none"))
+            .hint("name the journal's file or folder with --from, or leave that out")),
         None => Ok(()),
     }
 }
@@ -300,6 +320,10 @@ fn check_is_text(shown: &str, beginning: &[u8]) -> Result<()> {
             return failed(format!("{shown} is packed with {packing}, which is not unpacked here"), hint);
         }
     }
+    if beginning.starts_with(b"__CURSOR=") {
+        let hint = "systemd-journal-remote -o x.journal FILE makes a journal of it, which --from reads".to_owned();
+        return failed(format!("{shown} is in journalctl's export format"), hint);
+    }
     if beginning.get(257..262) == Some(b"ustar") || beginning.starts_with(b"PK\x03\x04") {
         return failed(format!("{shown} is an archive"), "unpack it, and name a file or folder of it".to_owned());
     }
@@ -314,16 +338,4 @@ fn check_is_text(shown: &str, beginning: &[u8]) -> Result<()> {
         return failed(format!("{shown} is neither a journal nor a text"), hint);
     }
     Ok(())
-}
-
-/// Why something here can't be read.
-fn unreadable(shown: &str, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::NotFound, format!("reading {shown}")).because(error),
-        io::ErrorKind::PermissionDenied => {
-            let hint = "journals belong to the group systemd-journal, other logs mostly to adm or root";
-            Error::new(Kind::Denied, format!("reading {shown}")).because(error).hint(hint)
-        }
-        _ => Error::new(Kind::Failed, format!("reading {shown}")).because(error),
-    }
 }

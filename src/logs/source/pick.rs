@@ -120,12 +120,13 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     let mut journal = match what.choice {
         SourceChoice::Journal => Journal::Alone,
         SourceChoice::Auto if alone.is_some() || what.boot.is_some() => Journal::First,
-        SourceChoice::Auto if what.units.len() > MOST_UNITS => Journal::First,
+        SourceChoice::Auto if what.units.len() > MOST_UNITS || escaped(what.units).is_some() => Journal::First,
         SourceChoice::Auto if node.follow.is_some() || is_part(want, filter) => Journal::First,
         SourceChoice::Auto => Journal::Later,
         SourceChoice::Query | SourceChoice::File => Journal::Never,
     };
     let mut known = Known::Nothing;
+    let mut missing = None;
     if matches!(journal, Journal::Alone | Journal::First) {
         match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
             Ok(anything) => return Ok(anything),
@@ -144,7 +145,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 let entries = list(node, "").await?;
                 return text::read(node, wanted, &entries, Known::NoUnit, want, filter, out).await;
             }
-            Err(NotThere::Journal(_)) => journal = Journal::Never,
+            Err(NotThere::Journal(why)) => (journal, missing) = (Journal::Never, Some(why)),
         }
     }
     let (listing, known) = match what.choice {
@@ -215,7 +216,8 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     let asked = if previous { "--previous" } else { "--boot" };
                     let words =
                         format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
-                    return Err(Error::new(Kind::NotFound, words).hint(QUERY_OFF).into());
+                    let error = Error::new(Kind::NotFound, words).hint(QUERY_OFF);
+                    return Err(missing.into_iter().fold(error, Error::because).into());
                 }
                 Found::TextFile(unit) if previous => {
                     let words = format!("{unit} is a text file, which tells no runs");
@@ -242,7 +244,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                         match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
                             Ok(anything) => return Ok(anything),
                             Err(NotThere::Unit(_)) => known = Known::NoUnit,
-                            Err(NotThere::Journal(_)) => {}
+                            Err(NotThere::Journal(why)) => missing = Some(why),
                         }
                     }
                     (Some(html), known)
@@ -275,7 +277,16 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         Some(html) => listing::parse(&String::from_utf8_lossy(&html)),
         None => list(node, "").await?,
     };
-    text::read(node, wanted, &entries, known, want, filter, out).await
+    let read = text::read(node, wanted, &entries, known, want, filter, out).await;
+    read.map_err(|halt| match (halt, missing.filter(is_unreadable)) {
+        (Halt::Failed(error), Some(why)) if error.kind() == Kind::NotFound => Halt::Failed(error.because(why)),
+        (halt, _) => halt,
+    })
+}
+
+/// Whether there is a journal, of which nothing can be read: what is nowhere else is in there.
+fn is_unreadable(why: &Error) -> bool {
+    why.kind() == Kind::Partial
 }
 
 /// When the node's journal is read.
@@ -378,6 +389,10 @@ async fn from_journal<'a>(
             node.notices.verbose(4, || format!("{name}: {}", missing.words()));
             Err(NotThere::Journal(no_journal(node, &missing)))
         }
+        journal::Found::Unreadable(why) => {
+            node.notices.verbose(4, || format!("{name}: {}", why.chain()));
+            Err(NotThere::Journal(why))
+        }
         journal::Found::Absent(unit) => {
             node.notices.verbose(4, || format!("{name}: no journal knows {unit}"));
             Err(NotThere::Unit(text::no_unit(node.name, &unit)))
@@ -419,6 +434,11 @@ async fn read_supervised(
     Err(home::out_of_reach(node.machine(), home).into())
 }
 
+/// One whose name has what systemd puts in place of other letters, which the kubelet's query refuses.
+fn escaped(units: &[String]) -> Option<&String> {
+    units.iter().find(|unit| unit.contains('\\'))
+}
+
 fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {
     if what.instance == Instance::Previous && what.units.len() > 1 {
         let words = "the query tells the run before the last of one unit at a time";
@@ -428,6 +448,10 @@ fn check_query_can_answer(what: What<'_>, filter: &Filter) -> Flow<()> {
         return Err(Error::usage("--identifier can't be asked of the query source")
             .hint("the query selects by unit: use -u; or read a syslog file with --source file")
             .into());
+    }
+    if let Some(unit) = escaped(what.units) {
+        let words = format!("the kubelet's query takes no \\ in a unit's name: {unit}");
+        return Err(Error::usage(words).hint("the node's journal knows such units: --source journal").into());
     }
     if what.units.len() > MOST_UNITS {
         let words = format!("{} units were named; the kubelet's query takes {MOST_UNITS}", what.units.len());

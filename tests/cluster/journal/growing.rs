@@ -10,6 +10,8 @@ use std::hash::{Hasher, SipHasher};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use kubelet_logs::journal::full_name;
+
 const HEADER: usize = 256;
 const DATA: u8 = 1;
 const FIELD: u8 = 2;
@@ -85,8 +87,11 @@ impl Growing {
     pub(crate) fn append(&mut self, unit: &str, message: &str) {
         self.seqnum += 1;
         self.at += 1000;
-        let program =
-            if unit == "kernel" { "_TRANSPORT=kernel".to_owned() } else { format!("_SYSTEMD_UNIT={unit}.service") };
+        let program = if unit == "kernel" {
+            "_TRANSPORT=kernel".to_owned()
+        } else {
+            format!("_SYSTEMD_UNIT={}", full_name(unit))
+        };
         let fields = [
             format!("_BOOT_ID={}", self.boot_id()),
             program,

@@ -76,7 +76,7 @@ async fn files<'a>(node: &'a Node<'a>, machine: &str) -> Flow<Result<Remote<'a>,
         Ok(names) => names,
         Err(missing) => return Ok(Err(missing)),
     };
-    node.notices.verbose(4, || format!("{}: {} journal files in /var/log/{folder}", node.name, names.len()));
+    node.notices.verbose(4, || format!("{}: files of the journal in /var/log/{folder}: {}", node.name, names.len()));
     Ok(Ok(Remote::new(node, folder, names)))
 }
 

@@ -98,6 +98,19 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// What tells more of a journal that is damaged.
+    pub(super) fn examination(&self) -> &'static str {
+        match self {
+            Place::Node { .. } => "journalctl --verify on the node says more",
+            Place::Here(_) => "journalctl --verify with --file or -D says more",
+        }
+    }
+
+    /// Whether it is files on this machine, of which some may be read where others can't.
+    pub(super) fn has_others(&self) -> bool {
+        matches!(self, Place::Here(Files(Kept::Folder(_))))
+    }
+
     /// Whether no more than two requests may be under way.
     pub(super) fn is_followed(&self) -> bool {
         matches!(self, Place::Node { node, .. } if node.follow.is_some())
@@ -112,9 +125,7 @@ impl<'a> Place<'a> {
                 let listed = fs::read_dir(folder).and_then(|entries| {
                     entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
                 });
-                let names = listed.map_err(|error| {
-                    Error::new(Kind::Failed, format!("reading {}", folder.display())).because(error)
-                })?;
+                let names = listed.map_err(|error| unreadable(&folder.display().to_string(), error))?;
                 let names = names.into_iter().filter_map(|name| name.into_string().ok());
                 Ok(Ok(names.filter(|name| Name::parse(name).is_some()).collect()))
             }
@@ -160,24 +171,30 @@ impl Files {
     }
 
     fn read(&self, name: &str, need: &Need) -> Result<Answer> {
-        let failed = |error: io::Error| {
-            let kind = match error.kind() {
-                io::ErrorKind::NotFound => Kind::NotFound,
-                io::ErrorKind::PermissionDenied => Kind::Denied,
-                _ => Kind::Failed,
-            };
-            Error::new(kind, format!("reading {name}")).because(error)
-        };
         match &self.0 {
             Kept::Folder(folder) => {
-                File::open(folder.join(name)).and_then(|mut file| answer(&mut file, &need.ranges)).map_err(failed)
+                let path = folder.join(name);
+                let read = File::open(&path).and_then(|mut file| answer(&mut file, &need.ranges));
+                read.map_err(|error| unreadable(&path.display().to_string(), error))
             }
-            Kept::One { file, .. } => {
+            Kept::One { file, shown, .. } => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                answer(&mut **file, &need.ranges).map_err(failed)
+                answer(&mut **file, &need.ranges).map_err(|error| unreadable(shown, error))
             }
         }
     }
+}
+
+/// Why something on this machine can't be read.
+pub fn unreadable(shown: &str, error: io::Error) -> Error {
+    let (kind, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (Kind::NotFound, "--from names a file or folder on this machine, or - for stdin"),
+        io::ErrorKind::PermissionDenied => {
+            (Kind::Denied, "journals belong to the group systemd-journal, other logs mostly to adm or root")
+        }
+        _ => return Error::new(Kind::Failed, format!("reading {shown}")).because(error),
+    };
+    Error::new(kind, format!("reading {shown}")).because(error).hint(hint)
 }
 
 /// The ranges of a file as far as it reaches, the header first.

@@ -1,5 +1,6 @@
 //! A node's log from its journal: which entries, in which order, and what to say where there are none.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
 use crate::logs::line::Line;
-use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::pace::Pace;
 use crate::logs::source::home::{choose, out_of_reach};
 use crate::logs::source::pick::Instance;
@@ -24,6 +25,8 @@ use crate::time::Timestamp;
 
 mod absent;
 mod follow;
+
+pub use absent::LISTED;
 
 use absent::Unseen;
 use follow::AtBoot;
@@ -40,6 +43,8 @@ pub enum Found {
     Absent(String),
     /// There is no journal.
     Missing(Missing),
+    /// There is one, and none of its files can be read.
+    Unreadable(Error),
     /// The node runs this, whose kubelet does not log to the journal.
     Supervised(&'static Home),
 }
@@ -47,8 +52,6 @@ pub enum Found {
 /// Lines handed on together, and bytes.
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 256 << 10;
-/// Bytes of text held of the last entries. If they have more they are read a second time, in their order.
-const MOST_HELD: usize = 12 << 20;
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
 /// journald's message id for lines that it dropped because a unit wrote too many.
@@ -97,14 +100,20 @@ pub async fn read_from(
         boot => boot,
     };
     let boot = match named {
-        Some(boot) => Some(remote.within(boot).await?),
+        Some(boot) => match remote.within(boot).await {
+            Ok(within) => Some(within),
+            Err(Halt::Failed(why)) if why.kind() == Kind::Partial && !remote.is_readable() => {
+                return Ok(Found::Unreadable(why));
+            }
+            Err(halt) => return Err(halt),
+        },
         None => None,
     };
-    let entries = match part.instance {
-        Instance::Current => entries(wanted, filter),
+    let (entries, others) = match part.instance {
+        Instance::Current => (entries(wanted, filter), None),
         Instance::Previous => match remote.of_previous_runs(wanted, boot.map(|boot| boot.id), filter).await? {
-            Ok(entries) => Some(entries),
-            Err(found) => return Ok(found),
+            Ok((entries, others)) => (Some(entries), others),
+            Err(found) => return Ok(remote.unreadable().map_or(found, Found::Unreadable)),
         },
     };
     let mut reading = Reading::new(&mut remote, boot, want, filter);
@@ -112,6 +121,10 @@ pub async fn read_from(
         reading.unseen = Unseen::of(units);
     }
     let mut anything = reading.run(entries, out).await?;
+    if let Some(why) = reading.remote.unreadable() {
+        reading.conclude(false);
+        return Ok(Found::Unreadable(why));
+    }
     let newest = reading.newest;
     let found = match (wanted, part.instance) {
         (Wanted::Kubelet, Instance::Current) if !reading.has_identifiers => {
@@ -121,7 +134,7 @@ pub async fn read_from(
     };
     let (found, absent) = match found {
         Some(found) => (found, None),
-        None if part.instance == Instance::Previous => (Found::Log { anything }, None),
+        None if part.instance == Instance::Previous => (Found::Log { anything }, others),
         None => reading.look_for_units(wanted, anything, follow.is_some()).await?,
     };
     if let (Some(pace), Found::Log { .. }, None) = (follow, &found, &absent) {
@@ -130,10 +143,14 @@ pub async fn read_from(
             Some(boot) if part.boot.is_some() => AtBoot::End(boot.id),
             _ => AtBoot::GoOn,
         };
-        reading.follow(pace, at_boot, out).await?;
+        if let Some(why) = reading.follow(pace, at_boot, out).await? {
+            reading.conclude(false);
+            return Ok(Found::Unreadable(why));
+        }
         anything |= out.has_spoken();
     }
-    reading.conclude();
+    let nothing = !anything && matches!(found, Found::Log { anything: false });
+    reading.conclude(nothing && follow.is_none());
     remote.check_whole()?;
     match (found, absent) {
         (_, Some(error)) => Err(error.into()),
@@ -218,14 +235,14 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
             }
             Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
-            None => self.forwards(query, usize::MAX, out).await,
+            None => self.forwards(query, (0, usize::MAX), out).await,
         };
         self.filter.identifiers = identifiers;
         done
     }
 
-    /// At most so many of them, as they come.
-    async fn forwards(&mut self, query: Query, most: usize, out: &mut Outlet) -> Flow<bool> {
+    /// Those behind so many of them, at most so many, as they come.
+    async fn forwards(&mut self, query: Query, (mut skip, most): (usize, usize), out: &mut Outlet) -> Flow<bool> {
         self.remote.ask(query);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
         let mut lines = Vec::new();
@@ -233,7 +250,10 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         while taken < most {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
-                    if let Some(line) = self.wanted(entry, &mut kubelet) {
+                    let line = self.wanted(entry, &mut kubelet);
+                    let skipped = line.is_some() && skip > 0;
+                    skip -= usize::from(skipped);
+                    if let Some(line) = line.filter(|_| !skipped) {
                         self.mark(&line, &mut lines);
                         (bytes, taken) = (bytes + line.text.len(), taken + 1);
                         lines.push(self.lightened(line));
@@ -287,22 +307,23 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 Met::Entry(entry) => {
                     let position = entry.position;
                     let Some(line) = self.wanted(entry, &mut None) else { continue };
-                    (taken, bytes, oldest) = (taken + 1, bytes + line.text.len(), Some(position));
-                    if bytes > MOST_HELD {
+                    let line = self.placed(line);
+                    (taken, bytes, oldest) = (taken + 1, bytes + line.weight(), Some(position));
+                    if bytes > out.room() {
                         newest_first = Vec::new();
                     } else {
-                        newest_first.push(self.placed(line));
+                        newest_first.push(line);
                     }
                 }
                 Met::Value(_) => {}
                 Met::End => break,
             }
         }
-        if let Some(oldest) = oldest.filter(|_| bytes > MOST_HELD) {
+        if let Some(oldest) = oldest.filter(|_| bytes > out.room()) {
             self.suppressed = suppressed;
             let before = Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest };
             let (order, after) = (Order::OldestFirst, Some(before));
-            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, taken, out).await;
+            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, (0, taken), out).await;
         }
         let mut lines = Vec::with_capacity(newest_first.len());
         for line in newest_first.into_iter().rev() {
@@ -316,18 +337,36 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 
     /// The last of them, where each can only be judged after those before it.
     async fn last_of_all(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
-        self.remote.ask(query);
+        self.remote.ask(query.clone());
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
-        let mut kept = std::collections::VecDeque::new();
+        let (before, suppressed) = (self.filter.clone(), self.suppressed);
+        let mut kept = VecDeque::new();
+        let (mut wanted, mut bytes) = (0_usize, 0);
         loop {
             match self.remote.next().await? {
-                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet).map(|line| self.placed(line))),
+                Met::Entry(entry) => {
+                    let Some(line) = self.wanted(entry, &mut kubelet) else { continue };
+                    wanted += 1;
+                    // Once there are too many they are only counted.
+                    if bytes <= out.room() {
+                        let line = self.placed(line);
+                        bytes += line.weight();
+                        kept.push_back(line);
+                    }
+                }
                 Met::Value(_) => {}
                 Met::End => break,
             }
             while kept.len() > last {
-                kept.pop_front();
+                bytes -= kept.pop_front().map_or(0, |line| line.weight());
             }
+            if bytes > out.room() {
+                kept = VecDeque::new();
+            }
+        }
+        if bytes > out.room() {
+            (*self.filter, self.suppressed) = (before, suppressed);
+            return self.forwards(query, (wanted.saturating_sub(last), last), out).await;
         }
         let mut lines = Vec::with_capacity(kept.len());
         for line in kept {
@@ -441,8 +480,8 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         self.filter.saw_supervisor |= kubelet.is_some_and(|kubelet| kubelet.saw_supervisor());
     }
 
-    /// Gives the filter its window back, and says what the journal itself has lost.
-    fn conclude(&mut self) {
+    /// Gives the filter its window back, and says what the journal itself has lost, or has not reached where nothing was found.
+    fn conclude(&mut self, nothing: bool) {
         self.filter.since = self.since;
         self.filter.until = self.until;
         let name = self.node.name;
@@ -452,6 +491,12 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                  journald.conf)",
                 self.suppressed
             ));
+        }
+        if let (true, Some(since), Some(ends)) = (nothing, self.since, self.remote.ends())
+            && ends < since
+        {
+            let ends = ends.rfc3339();
+            self.node.notices.note(format_args!("{name}: the last entry of its journal is of {ends}"));
         }
         if let (Some(since), Some(begins)) = (self.since, self.remote.begins())
             && timestamp(begins) > since
@@ -465,13 +510,14 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 }
 
 impl Remote<'_> {
-    /// What the runs before the last wrote, and systemd about them.
+    /// What the runs before the last wrote, and systemd about them; and what to say of those units that have none, once the
+    /// others were printed.
     async fn of_previous_runs(
         &mut self,
         wanted: Wanted<'_>,
         boot: Option<Id>,
         filter: &mut Filter,
-    ) -> Flow<Result<AnyOf, Found>> {
+    ) -> Flow<Result<(AnyOf, Option<Error>), Found>> {
         let units: Vec<String> = match wanted {
             Wanted::Units(units) => units.to_vec(),
             Wanted::Kubelet | Wanted::Kernel => match self.home(boot).await? {
@@ -485,22 +531,37 @@ impl Remote<'_> {
                 None => vec![KUBELET.to_owned()],
             },
         };
-        let mut entries = AnyOf::default();
+        let mut entries: Option<AnyOf> = None;
+        let mut none: Vec<(&str, Error)> = Vec::new();
         for unit in &units {
             match self.previous(unit, boot).await? {
                 Ok(run) => {
-                    entries = entries.or(AnyOf::invocation(run.id));
-                    if unit == KUBELET {
-                        entries = self.left_its_unit(&run).await?.into_iter().fold(entries, AnyOf::or);
-                    }
+                    let own = AnyOf::invocation(run.id);
+                    let own = match unit == KUBELET {
+                        true => self.left_its_unit(&run).await?.into_iter().fold(own, AnyOf::or),
+                        false => own,
+                    };
+                    entries = Some(entries.unwrap_or_default().or(own));
                 }
-                Err(why) => match self.absent(Wanted::Units(&units), filter).await? {
-                    Found::Absent(unit) => return Ok(Err(Found::Absent(unit))),
-                    _ => return Err(why.into()),
-                },
+                Err(why) => none.push((unit, why)),
             }
         }
-        Ok(Ok(entries))
+        let units: Vec<&str> = none.iter().map(|(unit, _)| *unit).collect();
+        let told = units.join(", ");
+        let Some((unit, why)) = none.into_iter().next() else { return Ok(Ok((entries.unwrap_or_default(), None))) };
+        let found = self.absent(Wanted::Units(&[unit.to_owned()]), filter).await?;
+        match (entries, found) {
+            (None, Found::Log { .. }) if self.is_readable() => Err(why.into()),
+            (None, found) => Ok(Err(found)),
+            (Some(entries), found) => {
+                let words = format!("no run before the last of {told}; those of the others were printed");
+                let why = match found {
+                    Found::Absent(_) => self.unknown(unit, ""),
+                    _ => why,
+                };
+                Ok(Ok((entries, Some(Error::new(Kind::NotFound, words).because(why)))))
+            }
+        }
     }
 
     /// The lines of the kubelet of this run that tell no unit and no run: with kubeletCgroups it leaves its unit's group.

@@ -19,6 +19,9 @@ use crate::logs::source::text::{COMMON, Wanted};
 use crate::logs::unit::{HOMES, Holds, Home, KUBELET};
 use crate::time::Timestamp;
 
+/// What is named of much that could be.
+const SHOWN: usize = 3;
+
 /// A folder of text logs.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -112,7 +115,19 @@ impl Folder {
         };
         let Some(path) = path else {
             let words = format!("{} holds neither a journal nor a text log of {}", self.path.display(), wanted.names());
-            return Err(Error::new(Kind::NotFound, words).hint("name a file in it with --from"));
+            let mut hidden = hidden(&self.path, &self.entries);
+            if self.entries.iter().any(|entry| entry.directory && entry.name == "journal") {
+                let below = self.path.join("journal");
+                hidden.extend(list(&below).map(|entries| self::hidden(&below, &entries)).unwrap_or_default());
+            }
+            hidden.truncate(SHOWN);
+            let hint = match hidden.is_empty() {
+                true => "name a file in it with --from".to_owned(),
+                false => {
+                    format!("what is packed, or another machine's or namespace's, by its name: {}", hidden.join(" "))
+                }
+            };
+            return Err(Error::new(Kind::NotFound, words).hint(hint));
         };
         machine.notices.note(format_args!("{}: reading {}", machine.name, self.path.join(&path).display()));
         self.log(&path, is_shared, unpack).await
@@ -171,6 +186,17 @@ impl Folder {
         let homes = HOMES.iter().filter(|home| home.holds != Holds::Supervisor);
         homes.filter_map(|home| Some((home, self.own(home.unit)?))).rev().max_by_key(|(_, own)| changed(own))
     }
+}
+
+/// How to name the journals in a folder that are read only if they are named: packed ones, and those in folders of their own.
+fn hidden(path: &Path, entries: &[Entry]) -> Vec<String> {
+    let is_journal = |name: &str| Name::parse(name).is_some();
+    let is_hidden = |entry: &&Entry| match entry.directory {
+        true => list(&path.join(&entry.name)).is_ok_and(|inside| inside.iter().any(|entry| is_journal(&entry.name))),
+        false => entry.name.rsplit_once('.').is_some_and(|(name, _)| is_journal(name)),
+    };
+    let hidden = entries.iter().filter(is_hidden);
+    hidden.map(|entry| format!("--from {}", path.join(&entry.name).display())).collect()
 }
 
 async fn part(path: &Path, unpack: Unpack) -> Result<Part> {

@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use bytes::Bytes;
 
 use super::stream::Stream;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout, Stamp};
@@ -46,8 +46,25 @@ pub(super) struct Part {
     pub(super) modified: Option<Timestamp>,
 }
 
+/// What became of the lines.
+struct Passed {
+    /// Those that did not go out on the way.
+    lines: Vec<Line>,
+    /// Whether years were guessed.
+    guessed: bool,
+    /// The time of the last one that had one, wanted or not.
+    newest: Option<Timestamp>,
+}
+
+impl Passed {
+    fn through(sieve: &mut Sieve<'_>) -> Passed {
+        Passed { lines: sieve.remainder(), guessed: sieve.has_guessed(), newest: sieve.last() }
+    }
+}
+
 impl Text {
-    /// Reads all that is wanted and hands it on; tells whether there was anything.
+    /// Reads all that is wanted and hands it on; tells whether there was anything, and of which time the last line is that was
+    /// looked at and has one.
     pub(super) async fn read(
         mut self,
         machine: Machine<'_>,
@@ -55,16 +72,16 @@ impl Text {
         want: Want,
         filter: &mut Filter,
         out: &mut Outlet,
-    ) -> Flow<bool> {
+    ) -> Flow<(bool, Option<Timestamp>)> {
         if want.raw && !want.dated && want.last.is_none() && filter.is_empty() {
-            return self.pass_on(out).await;
+            return Ok((self.pass_on(out).await?, None));
         }
         let calendar = match want.dated || filter.has_window() {
             true => Some(self.calendar(machine, zone).await?),
             false => None,
         };
-        let (lines, guessed) = match want.last {
-            Some(last) => match self.end(last, calendar.as_ref(), filter)? {
+        let Passed { lines, guessed, newest } = match want.last {
+            Some(last) => match self.end(last, calendar.as_ref(), filter, room(out))? {
                 Some(ended) => ended,
                 None => self.pass(Some(last), calendar, filter, out).await?,
             },
@@ -78,7 +95,7 @@ impl Text {
         }
         let anything = out.has_spoken() || !lines.is_empty();
         out.last_lines(lines).await?;
-        Ok(anything)
+        Ok((anything, newest))
     }
 
     /// All of it, as it comes.
@@ -96,17 +113,17 @@ impl Text {
         Ok(anything)
     }
 
-    /// All of it, looked at: what did not go out on the way, and whether years were guessed.
+    /// All of it, looked at.
     async fn pass(
         &mut self,
         last: Option<u64>,
         calendar: Option<Calendar>,
         filter: &mut Filter,
         out: &mut Outlet,
-    ) -> Flow<(Vec<Line>, bool)> {
+    ) -> Flow<Passed> {
         let keep = last.map(|last| usize::try_from(last).unwrap_or(usize::MAX));
         // One for all parts: an entry may go on in the next.
-        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep);
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep).within(room(out));
         'parts: for part in &mut self.parts {
             sieve.end_line();
             while let Some(piece) = part.stream.next().await? {
@@ -117,7 +134,8 @@ impl Text {
             }
         }
         sieve.finish();
-        Ok((sieve.remainder(), sieve.has_guessed()))
+        check_room(&sieve, out)?;
+        Ok(Passed::through(&mut sieve))
     }
 
     /// The last entries that are wanted, from ever larger parts of its end; `None` where that takes all of it.
@@ -126,7 +144,8 @@ impl Text {
         last: u64,
         calendar: Option<&Calendar>,
         filter: &mut Filter,
-    ) -> Result<Option<(Vec<Line>, bool)>> {
+        room: usize,
+    ) -> Result<Option<Passed>> {
         let [Part { end: Some(file), .. }] = &mut *self.parts else { return Ok(None) };
         let keep = usize::try_from(last).unwrap_or(usize::MAX);
         let mut size = FIRST_END.max(last.saturating_mul(512));
@@ -136,11 +155,11 @@ impl Text {
                 break;
             }
             filter.past = 0;
-            let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep));
+            let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep)).within(room);
             sieve.push(from_first_entry(bytes));
             sieve.finish();
-            if sieve.wanted() >= last {
-                return Ok(Some((sieve.remainder(), sieve.has_guessed())));
+            if sieve.wanted() >= last && !sieve.has_overflowed() {
+                return Ok(Some(Passed::through(&mut sieve)));
             }
             size = size.saturating_mul(GROWTH);
         }
@@ -184,6 +203,19 @@ impl Text {
         let calendar = if said { calendar.with_prefixes_of(zone.offset_at(bound)) } else { calendar };
         Ok(calendar.not_after(bound))
     }
+}
+
+/// What may be held of the last entries: here is more room than where many nodes are read, and a pipe can't be read twice.
+fn room(out: &Outlet) -> usize {
+    out.room().saturating_mul(16)
+}
+
+fn check_room(sieve: &Sieve<'_>, out: &Outlet) -> Result<()> {
+    if !sieve.has_overflowed() {
+        return Ok(());
+    }
+    let words = format!("the last entries are more than the {} MB that may be held of them", room(out) >> 20);
+    Err(Error::new(Kind::Failed, words).hint("ask for fewer with --tail, or for a time with --since"))
 }
 
 /// The last `size` bytes of a file, and where they begin in it.

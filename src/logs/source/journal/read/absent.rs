@@ -6,11 +6,16 @@ use crate::journal::{AnyOf, Entry, Matches, full_name};
 use crate::logs::filter::Filter;
 use crate::logs::outlet::Flow;
 use crate::logs::source::journal::Remote;
+use crate::logs::source::journal::place::Place;
 use crate::logs::source::text::Wanted;
 use crate::logs::unit::KUBELET;
 
 /// What makes an entry one of a unit's, as `journalctl -u` has it.
 const FIELDS: [&str; 5] = ["_SYSTEMD_UNIT", "UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT", "_SYSTEMD_SLICE"];
+
+/// How to learn a journal's units on this machine.
+pub const LISTED: &str = "-u and -t name others; journalctl -F _SYSTEMD_UNIT lists units; one with a LogNamespace= has a \
+     journal of its own, in the folder ID.NAMESPACE beside";
 
 /// Units that no entry was of yet, with their suffixes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,16 +69,25 @@ impl Reading<'_, '_, '_> {
                 missing.push(unit.strip_suffix(".service").map_or(unit.clone(), str::to_owned));
             }
         }
-        let error = (!missing.is_empty()).then(|| {
-            let words = format!("the node's journal does not know {}; the others were printed", missing.join(", "));
-            Error::new(Kind::NotFound, words)
-                .hint("ask for it by itself: a single unit is looked for in the files under /var/log as well")
-        });
+        let error =
+            (!missing.is_empty()).then(|| self.remote.unknown(&missing.join(", "), "; the others were printed"));
         Ok((Found::Log { anything: true }, error))
     }
 }
 
 impl Remote<'_> {
+    /// What to say of units that the journal does not know.
+    pub(super) fn unknown(&self, units: &str, rest: &str) -> Error {
+        let (whose, hint) = match &self.place {
+            Place::Node { .. } => (
+                "the node's journal".to_owned(),
+                "ask for it by itself: a single unit is looked for in the files under /var/log as well",
+            ),
+            Place::Here(_) => (format!("the journal in {}", self.place.shown()), LISTED),
+        };
+        Error::new(Kind::NotFound, format!("{whose} does not know {units}{rest}")).hint(hint)
+    }
+
     /// Nothing was wanted: is there such a unit at all?
     pub(super) async fn absent(&mut self, wanted: Wanted<'_>, filter: &Filter) -> Flow<Found> {
         let units: Vec<String> = match wanted {

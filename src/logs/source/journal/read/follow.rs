@@ -1,6 +1,7 @@
 //! New entries of a journal: each file is read on from where it was left, whatever its name is by now.
 
 use super::{BATCH, Reading};
+use crate::error::Error;
 use crate::journal::Id;
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::outlet::{Flow, Outlet};
@@ -18,13 +19,16 @@ pub(super) enum AtBoot {
 }
 
 impl Reading<'_, '_, '_> {
-    /// What is written from now on, until the window's or the boot's end.
-    pub(super) async fn follow(&mut self, pace: &Pace, at_boot: AtBoot, out: &mut Outlet) -> Flow<()> {
+    /// What is written from now on, until the window's or the boot's end; or why nothing can be read.
+    pub(super) async fn follow(&mut self, pace: &Pace, at_boot: AtBoot, out: &mut Outlet) -> Flow<Option<Error>> {
         let mut watch = Watch::new(self.node, pace, self.until);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
         if self.want.last == Some(0) {
             // Nothing was opened yet, and what is not opened counts as new.
             self.remote.newest(self.matches.clone()).await?;
+            if let Some(why) = self.remote.unreadable() {
+                return Ok(Some(why));
+            }
         }
         if at_boot == AtBoot::GoOn {
             self.remote.journal.want(self.of_any_boot.clone());
@@ -50,7 +54,7 @@ impl Reading<'_, '_, '_> {
             }
         }
         self.filter.identifiers = identifiers;
-        watch.end()
+        watch.end().map(|()| None)
     }
 
     /// Hands on what was written since the last look; whether anything of it was wanted. What a look could not read, because
