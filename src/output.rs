@@ -7,7 +7,6 @@ use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
 
 use crate::error::{Error, Kind, Result};
-use crate::sanitize;
 
 /// Written in one go from here on.
 const BUFFER: usize = 64 << 10;
@@ -35,7 +34,7 @@ enum End {
 }
 
 impl Output {
-    /// To this writer, which must not buffer by itself; on a terminal, what steers it is neutralised.
+    /// To this writer, which must not buffer by itself.
     pub fn new(writer: Box<dyn Write + Send>, terminal: bool) -> Self {
         Output {
             writer,
@@ -64,11 +63,6 @@ impl Output {
     pub fn bytes(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         if self.quotes {
             self.put(bytes);
-            return self.state();
-        }
-        if self.terminal {
-            let safe = sanitize::bytes(bytes);
-            self.put(&safe);
             return self.state();
         }
         self.flush()?;

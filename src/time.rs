@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use civil::{Civil, klog_time, syslog_time};
-pub use duration::{go_duration, parse_duration, parse_timeout};
+pub use duration::{go_duration, parse_duration, parse_timeout, seconds};
 pub use when::{Anchor, Around, Bound, When};
 pub use zone::Zone;
 

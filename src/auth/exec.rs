@@ -31,7 +31,7 @@ use crate::http::Identity;
 use crate::notice::Notices;
 use crate::sanitize;
 use crate::secret::Secret;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, seconds};
 
 /// The most of an install hint that is shown.
 const MAX_HINT: usize = 4000;
@@ -214,7 +214,7 @@ impl Plugin {
                 Err(self.fault("printed more than 1 MiB").hint("it should print one ExecCredential"))
             }
             Err(Trouble::Late) => {
-                let seconds = self.limit.unwrap_or_default().as_secs_f32();
+                let seconds = seconds(self.limit.unwrap_or_default());
                 Err(self
                     .fault(&format!("did not end within {seconds} s"))
                     .hint("--request-timeout counts a plugin's time too, as kubectl does; 0 for no limit"))

@@ -25,7 +25,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::http::{Origin, Pool, Protocol, Proxy, Request, Roots, Sent, Settings, Trust};
 use crate::notice::Notices;
 use crate::secret::Secret;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, seconds};
 
 /// How long before its end an id-token is no longer used: client-go's allowance for clocks that differ.
 const LEEWAY: Duration = Duration::from_secs(10);
@@ -201,7 +201,7 @@ impl Provider {
                 .hint("log in again with the tool that wrote this user entry"));
         };
         self.notices.verbose(6, || format!("refreshing the id-token at {}", quoted(&self.issuer)));
-        let seconds = self.limit.as_secs_f32();
+        let seconds = seconds(self.limit);
         // Boxed: it is large and seldom, and all that want headers would hold room for it.
         let exchange = Box::pin(self.exchange(&refresh, &mut state.style, clock));
         let asked = clock.within(Some(self.limit), exchange).await;

@@ -13,7 +13,7 @@ use crate::format::document::{About, Document, Notation};
 use crate::format::jsonl::Jsonl;
 use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
-use crate::format::{Format, color};
+use crate::format::{Format, Shown, color};
 use crate::interrupt::Closing;
 use crate::logs::collect::{Down, End, Lanes, Means, Order, Progress, Step, Then, Until, Use, collect};
 use crate::logs::plan::{Plan, plan};
@@ -154,7 +154,6 @@ async fn read(
     };
     let style = Style {
         timestamps,
-        limit: options.limit_bytes,
         names,
         color: text && color::wanted(options.color, output.is_terminal(), &context.env),
         raw: !text,
@@ -163,8 +162,8 @@ async fn read(
     let plan = Arc::new(plan);
     let means = Means { origin, notices: notices.clone(), clock };
     let (began, started) = (clock.now(), clock.instant());
-    let mut format = match options.format {
-        Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
+    let shown = match options.format {
+        Said::Text | Said::Raw => Shown::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
             // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it. A file may hold anybody's log.
             let unit = match (&*plan.units, &*plan.paths) {
@@ -172,15 +171,16 @@ async fn read(
                 ([], []) if !options.dmesg && options.from.is_empty() => Some(KUBELET.to_owned()),
                 _ => None,
             };
-            Format::Jsonl(Jsonl::new(output, &nodes, unit, options.limit_bytes))
+            Shown::Jsonl(Jsonl::new(output, &nodes, unit))
         }
-        Said::Digest => Format::Digest(Table::new(output, &nodes)),
+        Said::Digest => Shown::Digest(Table::new(output, &nodes)),
         Said::Json | Said::Yaml => {
             let notation = if options.format == Said::Json { Notation::Json } else { Notation::Yaml };
             let about = if single { About::Single } else { About::Several };
-            Format::Document(Document::new(output, &nodes, style, notation, about, began))
+            Shown::Document(Document::new(output, &nodes, style, notation, about, began))
         }
     };
+    let mut format = Format::new(shown, options.limit_bytes);
     let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { FILES }, &nodes);
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
     let down = if options.follow && several && !options.fail_fast { Down::Wait } else { Down::Fail };

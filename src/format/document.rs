@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
+use crate::format::Limits;
 use crate::format::text::{Style, Text};
 use crate::logs::outlet::Event;
 use crate::output::Output;
@@ -72,14 +73,9 @@ impl<'o> Document<'o> {
     }
 
     /// What has come of the node at this place in the list.
-    pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
+    pub fn event(&mut self, limits: &mut Limits, node: usize, event: Event) -> ControlFlow<()> {
         self.open(node);
-        self.text.event(node, event)
-    }
-
-    /// Whether the limit of the node at this place has cut something off.
-    pub fn is_cut(&self, node: usize) -> bool {
-        self.text.is_cut(node)
+        self.text.event(limits, node, event)
     }
 
     /// A node has ended.
@@ -93,12 +89,13 @@ impl<'o> Document<'o> {
             self.output().end_quotes();
             self.raw("\"");
             if let Some(error) = &error {
-                self.field("error", error);
+                self.field(Place::Next, "error", error);
             }
-            if self.json() {
-                self.raw(if self.about == About::Single { "\n}" } else { "\n    }" });
-            }
-            self.raw(if self.json() && self.about == About::Several { "" } else { "\n" });
+            self.raw(match (self.notation, self.about) {
+                (Notation::Json, About::Single) => "\n}\n",
+                (Notation::Json, About::Several) => "\n    }",
+                (Notation::Yaml, _) => "\n",
+            });
         }
         if let Some(ended) = self.ended.get_mut(node) {
             *ended = true;
@@ -113,11 +110,6 @@ impl<'o> Document<'o> {
         self.text.flush()
     }
 
-    /// The nodes whose limit cut something off, with the bytes that were printed of each.
-    pub fn cut(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.text.cut()
-    }
-
     /// The rest of the document, after so long.
     pub fn finish(&mut self, took: Duration) {
         if let Some(node) = self.open {
@@ -129,41 +121,41 @@ impl<'o> Document<'o> {
         if self.about == About::Single {
             return;
         }
-        let (json, errors) = (self.json(), std::mem::take(&mut self.errors));
-        match (json, self.responses) {
-            (true, 0) => self.raw("{\n  \"responses\": []"),
-            (true, _) => self.raw("\n  ]"),
-            (false, 0) => self.raw("responses: []\n"),
-            (false, _) => {}
-        }
+        let (json, errors) = (self.notation == Notation::Json, std::mem::take(&mut self.errors));
+        self.raw(match (json, self.responses) {
+            (true, 0) => "{\n  \"responses\": []",
+            (true, _) => "\n  ]",
+            (false, 0) => "responses: []\n",
+            (false, _) => "",
+        });
         self.raw(match (json, errors.is_empty()) {
-            (true, true) => ",\n  \"errors\": []",
-            (true, false) => ",\n  \"errors\": [",
+            (true, _) => ",\n  \"errors\": [",
             (false, true) => "errors: []\n",
             (false, false) => "errors:\n",
         });
+        let nodes = self.nodes;
         for (number, (node, error)) in errors.iter().enumerate() {
-            let (name, error) = (quoted(self.nodes.get(*node).map_or("", String::as_str)), quoted(error));
-            let comma = if number > 0 { "," } else { "" };
-            self.raw(&if json {
-                format!("{comma}\n    {{\n      \"nodeName\": {name},\n      \"error\": {error}\n    }}")
-            } else {
-                format!("- nodeName: {name}\n  error: {error}\n")
+            self.raw(match (json, number) {
+                (true, 0) => "\n    {",
+                (true, _) => ",\n    {",
+                (false, _) => "",
             });
+            self.field(Place::First, "nodeName", nodes.get(*node).map_or("", String::as_str));
+            self.field(Place::Next, "error", error);
+            self.raw(if json { "\n    }" } else { "\n" });
         }
-        let took = quoted(&go_duration(Duration::from_millis(took.as_millis() as u64)));
-        let (total, failed) = (self.nodes.len(), errors.len());
-        let good = self.good;
-        let end = if errors.is_empty() { "" } else { "\n  ]" };
-        self.raw(&if json {
-            format!(
-                "{end},\n  \"summary\": {{\n    \"totalNodes\": {total},\n    \"successNodes\": {good},\n    \"errorNodes\": {failed},\n    \"executionTime\": {took}\n  }}\n}}\n"
-            )
-        } else {
-            format!(
-                "summary:\n  totalNodes: {total}\n  successNodes: {good}\n  errorNodes: {failed}\n  executionTime: {took}\n"
-            )
+        self.raw(match (json, errors.is_empty()) {
+            (true, true) => "],\n  \"summary\": {",
+            (true, false) => "\n  ],\n  \"summary\": {",
+            (false, _) => "summary:",
         });
+        let numbers = [("totalNodes", self.nodes.len()), ("successNodes", self.good), ("errorNodes", errors.len())];
+        for (name, number) in numbers {
+            self.raw(&if json { format!("\n    \"{name}\": {number},") } else { format!("\n  {name}: {number}") });
+        }
+        self.raw(if json { "\n    \"executionTime\": " } else { "\n  executionTime: " });
+        self.quoted(&go_duration(Duration::from_millis(took.as_millis() as u64)));
+        self.raw(if json { "\n  }\n}\n" } else { "\n" });
     }
 
     /// The beginning of a node's response, up to its log.
@@ -172,53 +164,49 @@ impl<'o> Document<'o> {
             return;
         }
         self.open = Some(node);
-        match (self.notation, self.about, self.responses) {
-            (Notation::Json, About::Single, _) => self.raw("{"),
-            (Notation::Json, About::Several, 0) => self.raw("{\n  \"responses\": [\n    {"),
-            (Notation::Json, About::Several, _) => self.raw(",\n    {"),
-            (Notation::Yaml, About::Several, 0) => self.raw("responses:"),
-            (Notation::Yaml, ..) => {}
-        }
+        self.raw(match (self.notation, self.about, self.responses) {
+            (Notation::Json, About::Single, _) => "{",
+            (Notation::Json, About::Several, 0) => "{\n  \"responses\": [\n    {",
+            (Notation::Json, About::Several, _) => ",\n    {",
+            (Notation::Yaml, About::Several, 0) => "responses:\n",
+            (Notation::Yaml, ..) => "",
+        });
         self.responses += 1;
-        let name = self.nodes.get(node).cloned().unwrap_or_default();
-        self.first_field("nodeName", &name);
-        self.field("timestamp", &self.at.rfc3339().to_string());
-        self.field_begins("logs");
+        let nodes = self.nodes;
+        self.field(Place::First, "nodeName", nodes.get(node).map_or("", String::as_str));
+        let at = self.at.rfc3339().to_string();
+        self.field(Place::Next, "timestamp", &at);
+        self.key(Place::Next, "logs");
         self.raw("\"");
         self.output().begin_quotes();
     }
 
-    fn first_field(&mut self, name: &str, value: &str) {
-        let value = quoted(value);
-        self.raw(&match (self.notation, self.about) {
-            (Notation::Json, About::Single) => format!("\n  \"{name}\": {value}"),
-            (Notation::Json, About::Several) => format!("\n      \"{name}\": {value}"),
-            (Notation::Yaml, About::Single) => format!("{name}: {value}"),
-            (Notation::Yaml, About::Several) if self.responses == 1 => format!("\n- {name}: {value}"),
-            (Notation::Yaml, About::Several) => format!("- {name}: {value}"),
-        });
+    /// A field of a response, or of an error.
+    fn field(&mut self, place: Place, name: &str, value: &str) {
+        self.key(place, name);
+        self.quoted(value);
     }
 
-    fn field(&mut self, name: &str, value: &str) {
-        self.field_begins(name);
-        self.raw(&quoted(value));
+    fn key(&mut self, place: Place, name: &str) {
+        let [first, next, end] = match (self.notation, self.about) {
+            (Notation::Json, About::Single) => ["\n  \"", ",\n  \"", "\": "],
+            (Notation::Json, About::Several) => ["\n      \"", ",\n      \"", "\": "],
+            (Notation::Yaml, About::Single) => ["", "\n", ": "],
+            (Notation::Yaml, About::Several) => ["- ", "\n  ", ": "],
+        };
+        for part in [if place == Place::First { first } else { next }, name, end] {
+            self.raw(part);
+        }
     }
 
-    fn field_begins(&mut self, name: &str) {
-        self.raw(&match (self.notation, self.about) {
-            (Notation::Json, About::Single) => format!(",\n  \"{name}\": "),
-            (Notation::Json, About::Several) => format!(",\n      \"{name}\": "),
-            (Notation::Yaml, About::Single) => format!("\n{name}: "),
-            (Notation::Yaml, About::Several) => format!("\n  {name}: "),
-        });
+    fn quoted(&mut self, text: &str) {
+        let mut quoted = Vec::new();
+        quote(text, &mut quoted);
+        self.output().put(&quoted);
     }
 
     fn raw(&mut self, text: &str) {
         self.output().put(text.as_bytes());
-    }
-
-    fn json(&self) -> bool {
-        self.notation == Notation::Json
     }
 
     fn output(&mut self) -> &mut Output {
@@ -226,8 +214,9 @@ impl<'o> Document<'o> {
     }
 }
 
-fn quoted(text: &str) -> String {
-    let mut quoted = Vec::new();
-    quote(text, &mut quoted);
-    String::from_utf8(quoted).unwrap_or_default()
+/// Where among the fields of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Next,
 }

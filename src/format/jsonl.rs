@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::args::Severity;
+use crate::format::Limits;
 use crate::logs::line::Line;
 use crate::logs::outlet::Event;
 use crate::logs::record::{Lead, Parts, Record, Value};
@@ -16,58 +17,35 @@ use crate::time::Rfc3339;
 /// Writes entries as JSON lines.
 pub struct Jsonl<'o> {
     output: &'o mut Output,
-    nodes: Vec<Node>,
+    nodes: Vec<String>,
     /// The unit all entries are of, where one was asked for.
     unit: Option<String>,
-    /// Not more than this many bytes a node.
-    limit: Option<u64>,
     buffer: Vec<u8>,
 }
 
-struct Node {
-    name: String,
-    printed: u64,
-    cut: bool,
-}
-
 impl<'o> Jsonl<'o> {
-    /// For these nodes; at most `limit` bytes of each, whole objects.
-    pub fn new(output: &'o mut Output, nodes: &[String], unit: Option<String>, limit: Option<u64>) -> Self {
-        let mut jsonl = Jsonl { output, nodes: Vec::with_capacity(nodes.len()), unit, limit, buffer: Vec::new() };
-        nodes.iter().for_each(|node| jsonl.joined(node));
-        jsonl
+    /// For these nodes.
+    pub fn new(output: &'o mut Output, nodes: &[String], unit: Option<String>) -> Self {
+        Jsonl { output, nodes: nodes.to_vec(), unit, buffer: Vec::new() }
     }
 
     /// One more node, behind the others in the list.
     pub fn joined(&mut self, name: &str) {
-        self.nodes.push(Node { name: name.to_owned(), printed: 0, cut: false });
+        self.nodes.push(name.to_owned());
     }
 
-    /// Whether the limit of the node at this place has cut something off: nothing more of it is printed.
-    pub fn is_cut(&self, node: usize) -> bool {
-        self.nodes.get(node).is_some_and(|node| node.cut)
-    }
-
-    /// The nodes whose limit cut something off, with the bytes that were printed of each.
-    pub fn cut(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.nodes.iter().enumerate().filter(|(_, node)| node.cut).map(|(number, node)| (number, node.printed))
-    }
-
-    /// What has come of the node at this place in the list.
-    pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
+    /// What has come of the node at this place in the list; whole objects, as far as its limit reaches.
+    pub fn event(&mut self, limits: &mut Limits, node: usize, event: Event) -> ControlFlow<()> {
         let Event::Lines(lines) = event else { return ControlFlow::Continue(()) };
-        let Some(node) = self.nodes.get_mut(node).filter(|node| !node.cut) else { return ControlFlow::Continue(()) };
+        let name = self.nodes.get(node).map_or("", String::as_str);
         // journalctl's own lines between boots are no entries, and entries without a message it does not print.
         for line in lines.iter().filter(|line| !line.is_marker() && !line.text.is_empty()) {
             self.buffer.clear();
-            object(line, &node.name, self.unit.as_deref(), &mut self.buffer);
+            object(line, name, self.unit.as_deref(), &mut self.buffer);
             self.buffer.push(b'\n');
-            let printed = node.printed + self.buffer.len() as u64;
-            if self.limit.is_some_and(|limit| printed > limit) {
-                node.cut = true;
+            if !limits.take(node, self.buffer.len() as u64) {
                 break;
             }
-            node.printed = printed;
             self.output.put(&self.buffer);
         }
         self.output.state()

@@ -2,9 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
-
-use crate::format::color;
+use crate::format::{Limits, color};
 use crate::logs::line::Line;
 use crate::logs::outlet::Event;
 use crate::output::Output;
@@ -16,8 +14,6 @@ use crate::time::{Rfc3339, Zone};
 pub struct Style {
     /// RFC 3339 in this zone in front of each line.
     pub timestamps: Option<Zone>,
-    /// Not more than this many bytes a node, cut at a line's end.
-    pub limit: Option<u64>,
     /// Where a line's node is told.
     pub names: Names,
     /// Whether names have colours.
@@ -42,19 +38,12 @@ pub enum Names {
 pub struct Text<'o> {
     output: &'o mut Output,
     style: Style,
-    nodes: Vec<Node>,
+    /// Each node's name, as written in front of a line or in a header.
+    nodes: Vec<String>,
     /// Names in front of lines take so many columns.
     width: usize,
     /// Whose header was written last.
     headed: Option<usize>,
-}
-
-#[derive(Debug)]
-struct Node {
-    /// As written in front of a line, or in a header.
-    shown: String,
-    printed: u64,
-    cut: bool,
 }
 
 impl<'o> Text<'o> {
@@ -73,14 +62,16 @@ impl<'o> Text<'o> {
             Names::Prefix => format!("{coloured}{} ", " ".repeat(self.width.saturating_sub(name.len()))),
             _ => coloured,
         };
-        self.nodes.push(Node { shown, printed: 0, cut: false });
+        self.nodes.push(shown);
     }
 
     /// What has come of the node at this place in the list.
-    pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
+    pub fn event(&mut self, limits: &mut Limits, node: usize, event: Event) -> ControlFlow<()> {
+        self.head(node);
         match event {
-            Event::Bytes(bytes) => self.bytes(node, &bytes),
-            Event::Lines(lines) => self.lines(node, &lines),
+            // Only for a style that looks at nothing.
+            Event::Bytes(bytes) => self.output.bytes(&bytes),
+            Event::Lines(lines) => self.lines(limits, node, &lines),
         }
     }
 
@@ -94,42 +85,21 @@ impl<'o> Text<'o> {
         self.output.flush()
     }
 
-    /// Whether the limit of the node at this place has cut something off: nothing more of it is printed.
-    pub fn is_cut(&self, node: usize) -> bool {
-        self.nodes.get(node).is_some_and(|node| node.cut)
-    }
-
-    /// The nodes whose limit cut something off, with the bytes that were printed of each.
-    pub fn cut(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.nodes.iter().enumerate().filter(|(_, node)| node.cut).map(|(number, node)| (number, node.printed))
-    }
-
-    /// Bytes as they came; only for a style that looks at nothing.
-    fn bytes(&mut self, number: usize, bytes: &Bytes) -> ControlFlow<()> {
-        self.head(number);
-        if let Some(node) = self.nodes.get_mut(number) {
-            node.printed += bytes.len() as u64;
-        }
-        self.output.bytes(bytes)
-    }
-
-    fn lines(&mut self, number: usize, lines: &[Line]) -> ControlFlow<()> {
-        self.head(number);
-        let plain = self.style.timestamps.is_none() && self.style.limit.is_none() && !self.sanitizes();
+    fn lines(&mut self, limits: &mut Limits, number: usize, lines: &[Line]) -> ControlFlow<()> {
+        let plain = self.style.timestamps.is_none() && !limits.is_set() && !self.sanitizes();
         for line in lines {
             if plain && self.style.names != Names::Prefix {
                 self.output.put(&line.text);
             } else {
-                self.line(number, line)?;
+                self.line(limits, number, line)?;
             }
         }
         self.output.state()
     }
 
-    fn line(&mut self, number: usize, line: &Line) -> ControlFlow<()> {
+    fn line(&mut self, limits: &mut Limits, number: usize, line: &Line) -> ControlFlow<()> {
         let sanitizes = self.sanitizes();
-        let Some(node) = self.nodes.get_mut(number).filter(|node| !node.cut) else { return ControlFlow::Continue(()) };
-        let name = if self.style.names == Names::Prefix { node.shown.as_bytes() } else { &[] };
+        let name = self.nodes.get(number).filter(|_| self.style.names == Names::Prefix).map_or("", String::as_str);
         let mut buffer = [0; Rfc3339::MAX_LEN];
         let stamp = match (&self.style.timestamps, line.at) {
             (Some(zone), Some(at)) => at.rfc3339_in(zone).encode(&mut buffer),
@@ -143,12 +113,10 @@ impl<'o> Text<'o> {
             // The end of a file may be no line end; another node's line must not go on there.
             let end: &[u8] = if name.is_empty() || safe.last() == Some(&b'\n') { b"" } else { b"\n" };
             let length = (name.len() + safe.len() + end.len() + stamp.len() + usize::from(!stamp.is_empty())) as u64;
-            if self.style.limit.is_some_and(|limit| node.printed + length > limit) {
-                node.cut = true;
+            if !limits.take(number, length) {
                 return ControlFlow::Continue(());
             }
-            node.printed += length;
-            self.output.put(name);
+            self.output.put(name.as_bytes());
             if !stamp.is_empty() {
                 self.output.put(stamp);
                 self.output.put(b" ");
@@ -171,7 +139,7 @@ impl<'o> Text<'o> {
         };
         self.headed = Some(number);
         if let Some(node) = self.nodes.get(number) {
-            self.output.put(format!("{gap}==> {} <==\n", node.shown).as_bytes());
+            self.output.put(format!("{gap}==> {node} <==\n").as_bytes());
         }
     }
 
@@ -185,6 +153,7 @@ mod tests {
     use super::*;
     use crate::output::testing::Sink;
     use crate::time::Timestamp;
+    use bytes::Bytes;
 
     fn line(text: &'static str) -> Line {
         let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
@@ -193,6 +162,16 @@ mod tests {
 
     /// What is printed of these entries, each of the node of its number, and which nodes were cut.
     fn printed(terminal: bool, style: Style, lines: &[(usize, Line)]) -> (String, Vec<usize>) {
+        printed_up_to(None, terminal, style, lines)
+    }
+
+    fn printed_up_to(
+        limit: Option<u64>,
+        terminal: bool,
+        style: Style,
+        lines: &[(usize, Line)],
+    ) -> (String, Vec<usize>) {
+        let mut limits = Limits::new(limit);
         let sink = Sink::default();
         let mut output = Output::new(Box::new(sink.clone()), terminal);
         let nodes: Vec<String> = lines
@@ -202,11 +181,11 @@ mod tests {
             .map_or(Vec::new(), |most| (0..=most).map(|number| format!("n{}", "x".repeat(number))).collect());
         let mut text = Text::new(&mut output, &nodes, style);
         for (node, line) in lines {
-            if text.event(*node, Event::Lines(vec![line.clone()])).is_break() {
+            if text.event(&mut limits, *node, Event::Lines(vec![line.clone()])).is_break() {
                 break;
             }
         }
-        let cut = text.cut().map(|(node, _)| node).collect();
+        let cut = limits.cut().map(|(node, _)| node).collect();
         output.finish().unwrap();
         (sink.text(), cut)
     }
@@ -232,13 +211,13 @@ mod tests {
 
     #[test]
     fn the_limit_cuts_each_node_at_a_line_end() {
-        let style = |limit| Style { limit: Some(limit), ..Style::default() };
+        let printed = |limit, lines: &[(usize, Line)]| printed_up_to(Some(limit), false, Style::default(), lines);
         let lines = [(0, line("one\n")), (0, line("two\n"))];
-        assert_eq!(printed(false, style(8), &lines), ("one\ntwo\n".into(), vec![]));
-        assert_eq!(printed(false, style(7), &lines), ("one\n".into(), vec![0]));
-        assert_eq!(printed(false, style(3), &lines), (String::new(), vec![0]));
+        assert_eq!(printed(8, &lines), ("one\ntwo\n".into(), vec![]));
+        assert_eq!(printed(7, &lines), ("one\n".into(), vec![0]));
+        assert_eq!(printed(3, &lines), (String::new(), vec![0]));
         let both = [(0, line("one\n")), (0, line("two\n")), (1, line("three\n")), (0, line("four\n"))];
-        assert_eq!(printed(false, style(6), &both), ("one\nthree\n".into(), vec![0]));
+        assert_eq!(printed(6, &both), ("one\nthree\n".into(), vec![0]));
     }
 
     #[test]

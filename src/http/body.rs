@@ -16,6 +16,7 @@ use hyper::body::{Body as _, Frame, Incoming};
 use super::gzip::Gunzip;
 use super::pool::Turn;
 use crate::clock::Clock;
+use crate::time::seconds;
 
 /// A body being read. Dropping it early gives up the rest.
 pub struct Body {
@@ -163,7 +164,7 @@ impl Body {
             None => match Clock::System.within(self.patience, self.step()).await {
                 Some(next) => next,
                 None => {
-                    let seconds = self.patience.unwrap_or_default().as_secs_f32();
+                    let seconds = seconds(self.patience.unwrap_or_default());
                     Some(Err(self.error(Ended::Timeout, &format!("nothing came for {seconds} s"))))
                 }
             },

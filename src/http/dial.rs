@@ -24,6 +24,7 @@ use super::proxy::{Proxy, ProxyKind};
 use super::tls::Peer;
 use super::wire::Wire;
 use crate::clock::Clock;
+use crate::time::seconds;
 
 /// A connection, with TLS or without.
 pub(super) type Stream = MaybeHttpsStream<Wire>;
@@ -151,7 +152,7 @@ impl Connector {
             Some(opened) => opened.map(|()| wire),
             None => {
                 let name = host_and_port(&server.host, server.port);
-                let words = format!("did not connect to {name} within {} s", limit.as_secs_f32());
+                let words = format!("did not connect to {name} within {} s", seconds(limit));
                 Err(proxy.failure(&words).hint(proxy.remedy()))
             }
         }
@@ -181,7 +182,7 @@ impl Server {
         let limit = self.limits.dial;
         let dialled = match self.clock.within(Some(limit), dial(host, port, self.clock)).await {
             Some(dialled) => dialled,
-            None => Err((Stage::Dial, format!("no answer within {} s", limit.as_secs_f32()))),
+            None => Err((Stage::Dial, format!("no answer within {} s", seconds(limit)))),
         };
         dialled.map_err(|(stage, why)| {
             let words = match stage {
@@ -201,7 +202,7 @@ impl Server {
             Some(Ok(stream)) => Ok(stream),
             Some(Err(error)) => Err(tls_failure(&*error, peer)),
             None => {
-                let words = format!("no handshake within {} s", limit.as_secs_f32());
+                let words = format!("no handshake within {} s", seconds(limit));
                 Err(peer.failure(&words).hint(UNREACHABLE))
             }
         }

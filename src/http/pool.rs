@@ -26,6 +26,7 @@ use super::trace;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::notice::Notices;
+use crate::time::seconds;
 
 /// Streams on one HTTP/2 connection: what API servers allow since 1.36 (250 before).
 const STREAMS: usize = 100;
@@ -175,7 +176,7 @@ impl Pool {
         let outcome = match clock.within(limit, self.exchange(request, &url)).await {
             Some(outcome) => outcome,
             None => {
-                let limit = limit.unwrap_or_default().as_secs_f32();
+                let limit = seconds(limit.unwrap_or_default());
                 let words = format!("{} did not answer within {limit} s", self.connector.peer().name());
                 Err(Failure::new(Stage::Late, words).hint("--request-timeout sets how long to wait (0 = for ever)"))
             }

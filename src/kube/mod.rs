@@ -18,6 +18,7 @@ use crate::http::{
     Certificate, Encoding, Identity, Origin, Pool, Protocol, Proxy, Redirect, Request, Response, Settings, Trust, retry,
 };
 use crate::notice::Notices;
+use crate::time::seconds;
 
 pub mod path;
 pub mod status;
@@ -211,7 +212,7 @@ impl Client {
             Some(Ok(body)) => Ok(body),
             Some(Err(cut)) => Err(Error::new(status::cut_short(cut.ended()), cut.to_string())),
             None => {
-                let words = format!("the answer did not end within {} s", allowed.as_secs_f32());
+                let words = format!("the answer did not end within {} s", seconds(allowed));
                 Err(Error::new(Kind::Unreachable, words))
             }
         }

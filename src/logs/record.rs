@@ -142,7 +142,8 @@ impl<'a> Parts<'a> {
         if !message.starts_with(b"{\"ts\":") || is_odd || memmem::find(message, b"\\uD").is_some() {
             return None;
         }
-        serde_json::from_str::<IgnoredAny>(std::str::from_utf8(message).ok()?).ok()?;
+        std::str::from_utf8(message).ok()?;
+        serde_json::from_slice::<IgnoredAny>(message).ok()?;
         let mut fields = object(message)?;
         let mut take = |name: &str| {
             let at = fields.iter().position(|(key, _)| &**key == name.as_bytes())?;

@@ -105,6 +105,12 @@ pub fn go_duration(duration: Duration) -> String {
     }
 }
 
+/// Writes a duration as seconds for a sentence, to the millisecond: `45`, `1.5`. Floats would cost 2 kB of the program.
+pub fn seconds(duration: Duration) -> String {
+    let text = format!("{}.{:03}", duration.as_secs(), duration.subsec_millis());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// The text in quotes, unless nobody would read it.
 fn shown(text: &str) -> String {
     if text.len() > MAX_TEXT { "too long".to_owned() } else { format!("{text:?}") }
@@ -152,6 +158,14 @@ fn scaled(digits: &str, unit: u64) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_says_seconds_without_zeros_at_the_end() {
+        for (millis, text) in [(0, "0"), (1, "0.001"), (200, "0.2"), (1500, "1.5"), (30_000, "30"), (100_010, "100.01")]
+        {
+            assert_eq!(seconds(Duration::from_millis(millis)), text);
+        }
+    }
 
     #[test]
     fn peoples_lengths_of_time() {

@@ -14,6 +14,7 @@ use kubelet_logs::args::{Connection, Nodes};
 use kubelet_logs::config::{self, Env, Scheme, Server, pem};
 use kubelet_logs::error::{Error, Result};
 use kubelet_logs::format::jsonl::Jsonl;
+use kubelet_logs::format::{Format, Shown};
 use kubelet_logs::http::proxy::{connect, socks5};
 use kubelet_logs::http::ranges::multipart::{Parts, content_range, unsatisfied};
 use kubelet_logs::http::{Certificate, Origin};
@@ -385,7 +386,7 @@ fn records(input: &[u8]) -> u64 {
     let sink = Sink::default();
     let mut output = Output::new(Box::new(sink.clone()), false);
     let names = ["node-a".to_owned()];
-    let _ = Jsonl::new(&mut output, &names, None, None).event(0, Event::Lines(lines));
+    let _ = Format::new(Shown::Jsonl(Jsonl::new(&mut output, &names, None)), None).event(0, Event::Lines(lines));
     output.finish().expect("a sink takes all");
     let written = sink.0.lock().expect("one thread").clone();
     let mut kinds = 0;

@@ -25,7 +25,7 @@ use crate::logs::source::{Node, Want, expect_listing, no_kubelets};
 use crate::logs::split::Continuation;
 use crate::logs::unit;
 use crate::logs::verdict::{End, Judge, Words};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, seconds};
 
 mod follow;
 mod stream;
@@ -729,7 +729,7 @@ fn missing(unit: &str) -> Error {
 }
 
 fn cut_short(limit: Duration) -> Error {
-    let words = format!("the kubelet stopped its answer after {} s; lines are missing", limit.as_secs_f32());
+    let words = format!("the kubelet stopped its answer after {} s; lines are missing", seconds(limit));
     Error::new(Kind::Partial, words)
         .hint("ask for less with --since or --tail, or read a file with --source file or --path")
 }

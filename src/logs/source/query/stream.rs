@@ -13,7 +13,7 @@ use crate::logs::layout::Head;
 use crate::logs::outlet::Flow;
 use crate::logs::source::trail::{Skip, Trail};
 use crate::logs::verdict::{End, Judge, Words};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, seconds};
 
 /// One answer, asked for again from where it stood whenever it broke or was cut by the kubelet's time limit.
 pub(super) struct Stream {
@@ -172,7 +172,7 @@ impl Stream {
             if !self.fruit && at_limit && self.parameters.pattern.take().is_none() && self.fruitless > 0 {
                 return Err(cut_short(limit).into());
             }
-            let why = format!("the kubelet ended its answer after {:.1} s", lasted.as_secs_f32());
+            let why = format!("the kubelet ended its answer after {} s", seconds(lasted));
             let node = query.node.name;
             query.node.notices.verbose(4, || format!("{node}: {why}; asking for the rest"));
             return self.again(query, &why).await;
