@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use crate::args::{Boot, SourceChoice};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::logs::filter::Filter;
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Halt, Outlet};
@@ -130,26 +130,16 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     if matches!(journal, Journal::Alone | Journal::First) {
         match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
             Ok(anything) => return Ok(anything),
-            Err(missing) if journal == Journal::Alone => return Err(missing.into()),
-            // Text files know of no boots and runs.
-            Err(NotThere::Unit(error)) if alone.is_some() || what.boot.is_some() => return Err(error.into()),
-            Err(NotThere::Journal(error))
-                if let Some(asked) =
-                    alone.filter(|_| !what.is_previous_of_query() || !filter.identifiers.is_empty()) =>
-            {
-                let words = format!("{asked} takes the node's journal, which can't be read");
-                return Err(Error::new(error.kind(), words).because(error).into());
-            }
-            // The query would ask the same journal.
-            Err(NotThere::Unit(_)) => {
-                let entries = list(node, "").await?;
-                return text::read(node, wanted, &entries, Known::NoUnit, want, filter, out).await;
-            }
-            Err(NotThere::Journal(why)) => (journal, missing) = (Journal::Never, Some(why)),
+            Err(none) => match next_source(none, journal, what, filter)? {
+                Some(why) => (journal, missing) = (Journal::Never, Some(why)),
+                None => known = Known::NoUnit,
+            },
         }
     }
     let (listing, known) = match what.choice {
         SourceChoice::File | SourceChoice::Journal => (None, known),
+        // The query would ask the same journal.
+        _ if known == Known::NoUnit => (None, known),
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
             node.notices
                 .verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
@@ -194,9 +184,12 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 Taken::Found(found) => found,
                 Taken::Supervised(home) => return read_supervised(node, home, what, want, filter, out).await,
             };
+            if let Some(refusal) = refusal(node, &found, what, &mut missing) {
+                return Err(refusal.into());
+            }
+            known = tell(node, &found);
             match found {
                 Found::Log { anything } => {
-                    node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
                     let of_kubelet = match wanted {
                         Wanted::Kubelet => filter.kubelet.is_none(),
                         Wanted::Units(units) => units.iter().any(|unit| unit == KUBELET),
@@ -212,34 +205,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     }
                     return Ok(anything);
                 }
-                Found::Listing(_) if (what.boot.is_some() || previous) && what.choice == SourceChoice::Auto => {
-                    let asked = if previous { "--previous" } else { "--boot" };
-                    let words =
-                        format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
-                    let error = Error::new(Kind::NotFound, words).hint(QUERY_OFF);
-                    return Err(missing.into_iter().fold(error, Error::because).into());
-                }
-                Found::TextFile(unit) if previous => {
-                    let words = format!("{unit} is a text file, which tells no runs");
-                    return Err(Error::usage(words).hint("-p --path FILE reads a file's newest rotation").into());
-                }
-                Found::TextFile(unit) if what.boot.is_some() => {
-                    let words = format!("{unit} is a text file, which tells no boots");
-                    return Err(Error::usage(words).hint("leave --boot out, and give a time with --since").into());
-                }
-                Found::Absent(unit) if what.boot.is_some() || previous => {
-                    return Err(text::no_unit(node.name, &unit).into());
-                }
-                Found::Listing(_) if what.choice == SourceChoice::Query => {
-                    let words = "the kubelet offers no log query (it listed /var/log instead)";
-                    return Err(Error::new(Kind::Failed, words).hint(QUERY_OFF).into());
-                }
-                Found::Absent(unit) if what.choice == SourceChoice::Query => {
-                    return Err(text::no_unit(node.name, &unit).into());
-                }
                 Found::Listing(html) => {
-                    node.notices.verbose(4, || format!("{}: the query is off", node.name));
-                    known = Known::QueryOff;
                     if journal == Journal::Later {
                         match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
                             Ok(anything) => return Ok(anything),
@@ -249,27 +215,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     }
                     (Some(html), known)
                 }
-                Found::TextFile(unit) if what.choice == SourceChoice::Query => {
-                    let words = match node.follow {
-                        Some(_) => {
-                            format!("the query shows none of a journal's entries of {unit}, so it can't follow it")
-                        }
-                        None => format!(
-                            "{unit} is a text file, for which the query takes neither window nor tail nor pattern"
-                        ),
-                    };
-                    return Err(Error::usage(words).hint("leave --source out, or name the file with --path").into());
-                }
-                Found::TextFile(unit) => {
-                    node.notices.verbose(4, || format!("{}: {unit} is a text file", node.name));
-                    (None, Known::TextFile)
-                }
-                Found::Absent(unit) => {
-                    node.notices
-                        .verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
-                    // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
-                    (None, Known::NoUnit)
-                }
+                Found::TextFile(_) | Found::Absent(_) => (None, known),
             }
         }
     };
@@ -282,6 +228,73 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         (Halt::Failed(error), Some(why)) if error.kind() == Kind::NotFound => Halt::Failed(error.because(why)),
         (halt, _) => halt,
     })
+}
+
+/// Where to go on where the journal does not have what is wanted: to text files, or to any other source, and why.
+fn next_source(none: NotThere, journal: Journal, what: What<'_>, filter: &Filter) -> Result<Option<Error>> {
+    let alone = what.of_journal_alone();
+    match none {
+        NotThere::Unit(error) | NotThere::Journal(error) if journal == Journal::Alone => Err(error),
+        // Text files know of no boots and runs.
+        NotThere::Unit(error) if alone.is_some() || what.boot.is_some() => Err(error),
+        NotThere::Unit(_) => Ok(None),
+        NotThere::Journal(error) => match alone {
+            Some(asked) if !what.is_previous_of_query() || !filter.identifiers.is_empty() => {
+                let words = format!("{asked} takes the node's journal, which can't be read");
+                Err(Error::new(error.kind(), words).because(error))
+            }
+            _ => Ok(Some(error)),
+        },
+    }
+}
+
+/// Why what the query told is the end, where no other source may be asked.
+fn refusal(node: &Node<'_>, found: &Found, what: What<'_>, missing: &mut Option<Error>) -> Option<Error> {
+    let (previous, asked) = (what.instance == Instance::Previous, what.choice == SourceChoice::Query);
+    let boot = what.boot.is_some() || previous;
+    let (kind, words, hint) = match found {
+        Found::Listing(_) if asked => {
+            (Kind::Failed, "the kubelet offers no log query (it listed /var/log instead)".to_owned(), QUERY_OFF)
+        }
+        Found::Listing(_) if boot => {
+            let asked = if previous { "--previous" } else { "--boot" };
+            let words = format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
+            (Kind::NotFound, words, QUERY_OFF)
+        }
+        Found::TextFile(unit) if boot => {
+            let (tells, hint) = match previous {
+                true => ("runs", "-p --path FILE reads a file's newest rotation"),
+                false => ("boots", "leave --boot out, and give a time with --since"),
+            };
+            (Kind::Usage, format!("{unit} is a text file, which tells no {tells}"), hint)
+        }
+        Found::TextFile(unit) if asked => {
+            let words = match node.follow {
+                Some(_) => format!("the query shows none of a journal's entries of {unit}, so it can't follow it"),
+                None => {
+                    format!("{unit} is a text file, for which the query takes neither window nor tail nor pattern")
+                }
+            };
+            (Kind::Usage, words, "leave --source out, or name the file with --path")
+        }
+        Found::Absent(unit) if boot || asked => return Some(text::no_unit(node.name, unit)),
+        _ => return None,
+    };
+    let error = Error::new(kind, words).hint(hint);
+    Some(missing.take().into_iter().fold(error, Error::because))
+}
+
+/// Says what the query told, and how much that is for text files.
+fn tell(node: &Node<'_>, found: &Found) -> Known {
+    let (known, words) = match found {
+        Found::Log { .. } => (Known::Nothing, "read through the kubelet's log query".to_owned()),
+        Found::Listing(_) => (Known::QueryOff, "the query is off".to_owned()),
+        Found::TextFile(unit) => (Known::TextFile, format!("{unit} is a text file")),
+        // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
+        Found::Absent(unit) => (Known::NoUnit, format!("no journal knows {unit}; looking for text files")),
+    };
+    node.notices.verbose(4, || format!("{}: {words}", node.name));
+    known
 }
 
 /// Whether there is a journal, of which nothing can be read: what is nowhere else is in there.
@@ -307,14 +320,6 @@ enum NotThere {
     Journal(Error),
     /// There is one, without this unit.
     Unit(Error),
-}
-
-impl From<NotThere> for Halt {
-    fn from(missing: NotThere) -> Self {
-        match missing {
-            NotThere::Journal(error) | NotThere::Unit(error) => Halt::Failed(error),
-        }
-    }
 }
 
 /// Whether only a part of a log is wanted, or what the query's text does not tell.
