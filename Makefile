@@ -21,17 +21,18 @@ LIMIT_MUSL := 2400000
 
 # What both static builds share. Common runs of instructions become functions (57 to 73 kB); sources are named without the
 # folder of this machine that they lie in (14 kB); a panic aborts, so the tables for unwinding are left out (450 kB with
-# glibc); fixed addresses need no relocations (140 kB); the table for P-256 that .ci/p256.c does without (152 kB).
+# glibc); fixed addresses need no relocations (140 kB), and branches less room than tables of them (20 kB); .ci/small.c replaces
+# a table for P-256 (152 kB) and what needs printf (10 kB).
 NO_UNWIND := $(abspath $(TARGET))/no-unwind.ld
 RING := ring_core_$(shell sed -n '/^name = "ring"$$/{n;s/[^"]*"\(.*\)"/\1/;s/\./_/g;p;}' Cargo.lock)__
-P256 := $(abspath $(TARGET))/p256.o
-$(P256): .ci/p256.c Cargo.lock
+REPLACED := $(abspath $(TARGET))/small.o
+$(REPLACED): .ci/small.c Cargo.lock
 	@mkdir -p $(@D)
 	$(CC) -O2 -c -o $@ -DPREFIX=$(RING) $<
 
 SMALL := -C target-feature=+crt-static -C relocation-model=static -C llvm-args=-enable-machine-outliner=always \
-	-C link-arg=-Wl,--build-id=none,--no-eh-frame-hdr,-T,$(NO_UNWIND) -C link-arg=$(P256) \
-	-C link-arg=-Wl,--wrap=$(RING)p256_point_mul_base,--wrap=$(RING)p256_point_mul_base_vartime
+	-C llvm-args=-min-jump-table-entries=24 -C link-arg=-Wl,--build-id=none,--no-eh-frame-hdr,-T,$(NO_UNWIND) -C link-arg=$(REPLACED) \
+	-C link-arg=-Wl,--wrap=pthread_setname_np,--wrap=$(RING)p256_point_mul_base,--wrap=$(RING)p256_point_mul_base_vartime
 UNNAMED := $$(printf -- '--remap-path-prefix=%s= ' "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*/)
 $(NO_UNWIND):
 	@mkdir -p $(@D)
@@ -44,7 +45,7 @@ MUSL := $(subst -gnu,-musl,$(HOST))
 HAS_MUSL := $(and $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib),$(shell command -v musl-gcc))
 STATIC_TARGET := $(if $(HAS_MUSL),$(MUSL),$(HOST))
 STATIC := $(TARGET)/static/kubectl-kubelet_logs
-static: $(NO_UNWIND) $(P256) ## build a static binary, try it in an empty root directory, hold it to its size
+static: $(NO_UNWIND) $(REPLACED) ## build a static binary, try it in an empty root directory, hold it to its size
 	$(CARGO) fetch --locked --quiet --target $(STATIC_TARGET)
 	RUSTFLAGS="$(SMALL) $(UNNAMED)" .ci/static $(if $(HAS_MUSL),musl,gnu) $(TARGET)/static $(STATIC) || { \
 		test $$? = 3 && echo "static: built by the toolchain as it is: larger" >&2 && \
@@ -54,7 +55,7 @@ static: $(NO_UNWIND) $(P256) ## build a static binary, try it in an empty root d
 	@tests/static.sh $(STATIC) $(TARGET)/debug/examples/cluster $(if $(wildcard $(TARGET)/static/unpacked),$(LIMIT))
 
 MUSL_STATIC := $(TARGET)/static/musl/kubectl-kubelet_logs
-static-musl: $(NO_UNWIND) $(P256) ## the same with musl (Debian 12, no rustup needed)
+static-musl: $(NO_UNWIND) $(REPLACED) ## the same with musl (Debian 12, no rustup needed)
 	$(CARGO) fetch --locked --quiet --target $(MUSL)
 	RUSTFLAGS="$(SMALL) $(UNNAMED)" .ci/static musl $(TARGET)/static $(MUSL_STATIC)
 	$(CARGO) build --quiet --example cluster

@@ -23,6 +23,8 @@ pub struct Output {
     at_line_start: bool,
     /// Whether all that comes stands between quotation marks.
     quotes: bool,
+    /// The beginning of a character whose rest has not come yet; only between quotation marks.
+    cut: Vec<u8>,
     end: Option<End>,
 }
 
@@ -42,6 +44,7 @@ impl Output {
             terminal,
             at_line_start: true,
             quotes: false,
+            cut: Vec::new(),
             end: None,
         }
     }
@@ -88,6 +91,8 @@ impl Output {
     /// The quoted text is at its end.
     pub fn end_quotes(&mut self) {
         self.quotes = false;
+        quote::escape(&self.cut, &mut self.buffer);
+        self.cut.clear();
     }
 
     /// A text of our own.
@@ -127,13 +132,29 @@ impl Output {
     pub fn put(&mut self, bytes: &[u8]) {
         self.at_line_start = bytes.last().map_or(self.at_line_start, |last| *last == b'\n');
         if self.quotes {
-            quote::escape(bytes, &mut self.buffer);
+            self.quoted(bytes);
         } else {
             self.buffer.extend_from_slice(bytes);
         }
         if self.buffer.len() >= BUFFER {
             let _ = self.flush();
         }
+    }
+
+    /// What comes is cut anywhere: a character is put together before it is looked at.
+    fn quoted(&mut self, mut bytes: &[u8]) {
+        while !self.cut.is_empty()
+            && let Some((first, rest)) = bytes.split_first()
+        {
+            self.cut.push(*first);
+            bytes = rest;
+            let begun = self.cut.split_off(self.cut.len() - quote::unfinished(&self.cut));
+            quote::escape(&self.cut, &mut self.buffer);
+            self.cut = begun;
+        }
+        let (whole, rest) = bytes.split_at(bytes.len() - quote::unfinished(bytes));
+        quote::escape(whole, &mut self.buffer);
+        self.cut.extend_from_slice(rest);
     }
 
     fn settle(&mut self, written: io::Result<()>) {
@@ -194,6 +215,29 @@ mod tests {
             assert!(output.bytes(b"x\n").is_break());
             assert_eq!(output.finish().is_err(), fails);
         }
+    }
+
+    #[test]
+    fn a_quoted_character_may_come_in_pieces() {
+        let text = b"\xe2\x82\xaca\xf0\x9f\x92\xa9\xc3\xa9 \xe2\x82\xe2\x82\xac\xff\xf0\x9f\xe2\"\xf0\x9f\x92";
+        let quoted = |pieces: &[&[u8]]| {
+            let sink = Sink::default();
+            let mut output = Output::new(Box::new(sink.clone()), false);
+            output.begin_quotes();
+            pieces.iter().for_each(|piece| output.put(piece));
+            output.end_quotes();
+            output.put(b"|");
+            output.finish().unwrap();
+            sink.text()
+        };
+        let whole = quoted(&[text]);
+        assert_eq!(whole, "\u{20ac}a\u{1f4a9}\u{e9} \u{fffd}\u{20ac}\u{fffd}\u{fffd}\u{fffd}\\\"\u{fffd}|");
+        for a in 0..text.len() {
+            for b in a..text.len() {
+                assert_eq!(quoted(&[&text[..a], &text[a..b], &text[b..]]), whole, "cut at {a}, {b}");
+            }
+        }
+        assert_eq!(quoted(&text.chunks(1).collect::<Vec<_>>()), whole);
     }
 
     #[test]

@@ -12,9 +12,11 @@ use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What
 use crate::support::journals::replay::Replay;
 use crate::support::journals::{Live, Variant, journalctl};
 
+mod continued;
 mod cuts;
 mod journal;
-mod run;
+pub(crate) mod run;
+mod zone;
 
 use run::Following;
 
@@ -53,6 +55,12 @@ fn random(seed: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
+/// Adds to a file, which may not be there yet.
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = std::fs::File::options().append(true).create(true).open(path).expect("a file");
+    file.write_all(bytes).expect("room");
+}
+
 /// A log file that is written, rotated and truncated.
 struct Log {
     path: PathBuf,
@@ -66,8 +74,7 @@ impl Log {
     }
 
     fn write(&mut self, text: &str) {
-        let mut file = std::fs::File::options().append(true).create(true).open(&self.path).expect("a file");
-        file.write_all(text.as_bytes()).expect("room");
+        append(&self.path, text.as_bytes());
     }
 
     fn line(&mut self, words: &str) -> String {

@@ -60,7 +60,8 @@ fn a_time_of_change_that_was_noted_before_the_line_tells_no_zone() {
         let path = path.clone();
         let deed = move || {
             let mut file = std::fs::File::options().append(true).open(&path).expect("a file");
-            file.set_modified(std::time::SystemTime::now()).expect("a time");
+            let now = Duration::from_micros(Clock::System.now().as_micros() as u64);
+            file.set_modified(std::time::UNIX_EPOCH + now).expect("a time");
             if let Some(words) = words {
                 file.write_all(line_of(0, words).as_bytes()).expect("room");
             }

@@ -308,15 +308,14 @@ impl Plugin {
                 self.fault("gave an expirationTimestamp that is not RFC 3339").hint("update the plugin")
             })?),
         };
-        Ok(Credentials { authorization, identity: identity.map(Arc::new), generation, changes: 0, expires })
+        Ok(Credentials { authorization, identity, generation, changes: 0, expires })
     }
 
-    fn pair(&self, certificate: &Secret, key: &Secret) -> Result<Identity> {
+    fn pair(&self, certificate: &Secret, key: &Secret) -> Result<Arc<Identity>> {
         let bad = |error: Error| self.fault("gave a bad certificate or key").because(error);
         let chain = pem::certificates(certificate.expose().as_bytes()).map_err(bad)?;
         let key = pem::key(key.expose().as_bytes()).map_err(bad)?;
-        pem::check_pair(&chain, &key).map_err(bad)?;
-        Ok(Identity { chain, key })
+        pem::pair(chain, &key).map_err(bad)
     }
 
     fn fault(&self, what: &str) -> Error {
@@ -388,7 +387,7 @@ fn known_version(version: &str) -> &str {
 fn is_same(a: &Option<Arc<Identity>>, b: &Option<Arc<Identity>>) -> bool {
     match (a, b) {
         (None, None) => true,
-        (Some(a), Some(b)) => a.chain == b.chain && a.key == b.key,
+        (Some(a), Some(b)) => a.cert == b.cert,
         _ => false,
     }
 }

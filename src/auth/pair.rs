@@ -38,9 +38,9 @@ struct State {
 impl Pair {
     /// The pair as the configuration holds it.
     pub(super) fn new(given: &ClientCertificate, notices: Notices) -> Self {
-        let identity = Identity { chain: given.chain.clone(), key: given.key.expose().clone_key() };
         let files = given.certificate_file.clone().zip(given.key_file.clone());
-        let state = State { identity: Arc::new(identity), content: None, generation: 0, next: None, failed: false };
+        let state =
+            State { identity: Arc::clone(&given.pair), content: None, generation: 0, next: None, failed: false };
         Pair { files, notices, state: Mutex::new(state) }
     }
 
@@ -69,8 +69,9 @@ impl Pair {
         match read(certificate, key, &state.content) {
             Ok(None) => {}
             Ok(Some((identity, content))) => {
-                if identity.chain != state.identity.chain || identity.key != state.identity.key {
-                    state.identity = Arc::new(identity);
+                // The same certificate has the same key.
+                if identity.cert != state.identity.cert {
+                    state.identity = identity;
                     state.generation += 1;
                 }
                 state.content = Some(content);
@@ -90,7 +91,7 @@ impl Pair {
 type Content = Secret<(Vec<u8>, Vec<u8>)>;
 
 /// The pair of two files; `None` where they hold what they held before.
-fn read(certificate: &Path, key: &Path, known: &Option<Content>) -> Result<Option<(Identity, Content)>> {
+fn read(certificate: &Path, key: &Path, known: &Option<Content>) -> Result<Option<(Arc<Identity>, Content)>> {
     let at = |file: &Path| file.display().to_string();
     let bytes = |file: &Path| read_again(file, MAX_PEM).doing(Kind::Failed, || at(file));
     let content = (bytes(certificate)?, bytes(key)?);
@@ -99,8 +100,8 @@ fn read(certificate: &Path, key: &Path, known: &Option<Content>) -> Result<Optio
     }
     let chain = pem::certificates(&content.0).map_err(|error| error.within(at(certificate)))?;
     let private = pem::key(&content.1).map_err(|error| error.within(at(key)))?;
-    pem::check_pair(&chain, &private).map_err(|error| error.within(at(certificate)))?;
-    Ok(Some((Identity { chain, key: private }, Secret::new(content))))
+    let pair = pem::pair(chain, &private).map_err(|error| error.within(at(certificate)))?;
+    Ok(Some((pair, Secret::new(content))))
 }
 
 impl fmt::Debug for Pair {
@@ -132,8 +133,8 @@ mod tests {
         put(dir, "crt", certificate);
         put(dir, "key", key);
         let given = ClientCertificate {
-            chain: pem::certificates(certificate.as_bytes()).unwrap(),
-            key: Secret::new(pem::key(key.as_bytes()).unwrap()),
+            pair: pem::pair(pem::certificates(certificate.as_bytes()).unwrap(), &pem::key(key.as_bytes()).unwrap())
+                .unwrap(),
             certificate_file: Some(dir.join("crt")),
             key_file: Some(dir.join("key")),
         };
@@ -153,7 +154,7 @@ mod tests {
         put(dir.path(), "key", &new.1);
         assert_eq!(pair.current(at(1999)).1, 0);
         let (identity, generation) = pair.current(at(2000));
-        assert_eq!((generation, &identity.chain), (1, &pem::certificates(new.0.as_bytes()).unwrap()));
+        assert_eq!((generation, &identity.cert), (1, &pem::certificates(new.0.as_bytes()).unwrap()));
         for junk in ["", "junk"] {
             put(dir.path(), "key", junk);
             assert_eq!(pair.current(at(9000)).1, 1);

@@ -18,7 +18,7 @@ use crate::format::{Format, color};
 use crate::interrupt::Closing;
 use crate::kube::node::Metadata;
 use crate::kube::{Client, node, pod};
-use crate::logs::collect::{End, Lanes, Means, Order, Origin, Progress, Step, Then, Until, Use, collect};
+use crate::logs::collect::{Down, End, Lanes, Means, Order, Origin, Progress, Step, Then, Until, Use, collect};
 use crate::logs::plan::{Plan, plan};
 use crate::logs::pod::PodLines;
 use crate::logs::roster::Roster;
@@ -31,6 +31,8 @@ use crate::time::go_duration;
 
 /// Nodes read at the same time unless said.
 const AT_ONCE: usize = 64;
+/// Entries that mostly fit into what may wait of a node.
+const MOST_AT_ONCE: u64 = 50;
 
 /// Reads and prints.
 pub async fn run(options: &Options, context: &mut Context, output: &mut Output) -> Result<Outcome> {
@@ -161,8 +163,8 @@ async fn read(
             && !(output.is_terminal() && text),
         order,
         at_once: options.max_concurrency.unwrap_or(match order {
-            // Nothing can be printed before each has said something; of the last few all is read before.
-            Order::Merged if plan.last.is_none() => usize::MAX,
+            // Nothing can be printed before each has said something; of a few entries each says all at once.
+            Order::Merged if plan.last.is_none_or(|last| last > MOST_AT_ONCE) => usize::MAX,
             _ if options.follow => usize::MAX,
             _ => AT_ONCE,
         }),
@@ -182,10 +184,10 @@ async fn read(
     let mut format = match options.format {
         Said::Text | Said::Raw => Format::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
-            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it.
+            // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it. A file may hold anybody's log.
             let unit = match (&*plan.units, &*plan.paths) {
                 ([unit], _) => Some(unit.clone()),
-                ([], []) if !options.dmesg => Some(KUBELET.to_owned()),
+                ([], []) if !options.dmesg && options.from.is_empty() => Some(KUBELET.to_owned()),
                 _ => None,
             };
             Format::Jsonl(Jsonl::new(output, &nodes, unit, options.limit_bytes))
@@ -199,7 +201,8 @@ async fn read(
     };
     let mut tally = Tally::new(if cluster.is_some() { "nodes" } else { FILES }, &nodes);
     let mut mask = if options.redact { Mask::new(nodes.len()) } else { Mask::default() };
-    let lanes = Lanes { nodes: nodes.clone(), unknown, roster, most: most_followed(options) };
+    let down = if options.follow && several && !options.fail_fast { Down::Wait } else { Down::Fail };
+    let lanes = Lanes { nodes: nodes.clone(), unknown, roster, most: most_followed(options), down };
     let mut shows_status = usage.tick.is_some();
     // A file is never closed from outside.
     let closing = if options.write.is_some() { &Closing::default() } else { &context.closing };

@@ -19,8 +19,10 @@ mod wait;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
 
 pub use self::edit::put as edit;
 pub use self::env::Env;
@@ -103,10 +105,8 @@ pub struct User {
 /// A client certificate with its key, which fit each other.
 #[derive(Debug)]
 pub struct ClientCertificate {
-    /// The certificate and what lies between it and its authority.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
-    pub key: Secret<PrivateKeyDer<'static>>,
+    /// The certificate, what lies between it and its authority, and what signs with its key.
+    pub pair: Arc<CertifiedKey>,
     /// Where the certificate was read from, if from a file.
     pub certificate_file: Option<PathBuf>,
     /// Where the key was read from, if from a file.

@@ -1,5 +1,7 @@
 //! PEM text to certificates and keys; the only user of rustls-pemfile.
 
+use std::sync::Arc;
+
 use rustls::InconsistentKeys;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -50,13 +52,18 @@ pub fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>> {
     }))
 }
 
-/// Whether TLS can sign with this key for this certificate, told now, with words for where they came from.
-pub fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> Result<()> {
-    let matched =
-        ring::sign::any_supported_type(key).and_then(|key| CertifiedKey::new(chain.to_vec(), key).keys_match());
+/// What TLS signs with as the owner of this certificate, if it can with this key.
+pub fn pair(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'static>) -> Result<Arc<CertifiedKey>> {
+    let matched = ring::sign::any_supported_type(key).and_then(|key| {
+        let pair = CertifiedKey::new(chain, key);
+        match pair.keys_match() {
+            // Unknown is no fault: some kinds of key don't tell.
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(pair)),
+            Err(error) => Err(error),
+        }
+    });
     match matched {
-        // Unknown is no fault: some kinds of key don't tell.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
+        Ok(pair) => Ok(pair),
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(Error::new(Kind::Failed, "the private key does not belong to the certificate")
                 .hint("take certificate and key from the same pair"))
@@ -132,7 +139,7 @@ mod tests {
             (EC_PKCS8, EC_CRT),
             (ed25519.serialize_pem().as_bytes(), certificate.pem().as_bytes()),
         ] {
-            check_pair(&certificates(crt).unwrap(), &key(pem).unwrap()).unwrap();
+            super::pair(certificates(crt).unwrap(), &key(pem).unwrap()).unwrap();
         }
     }
 
@@ -164,7 +171,8 @@ mod tests {
         assert_eq!(private(RSA_CRT), "holds no private key (it holds: CERTIFICATE)");
         assert_eq!(private(ENCRYPTED), "holds an encrypted private key, which is not supported");
         assert_eq!(private(ENCRYPTED_OLD), "holds an encrypted private key, which is not supported");
-        let pair = |crt: &[u8], pem: &[u8]| told(check_pair(&certificates(crt).unwrap(), &key(pem).unwrap()));
+        let pair =
+            |crt: &[u8], pem: &[u8]| told(super::pair(certificates(crt).unwrap(), &key(pem).unwrap()).map(|_| ()));
         assert_eq!(pair(EC_CRT, RSA_PKCS1), "the private key does not belong to the certificate");
         assert_eq!(pair(EC_CRT, P521), "the private key can't be used");
     }

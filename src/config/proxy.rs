@@ -21,7 +21,7 @@ pub struct Proxy {
     pub credentials: Option<(Secret, Secret)>,
     /// What names it: `proxy-url`, or the variable.
     pub set_by: &'static str,
-    /// As it was written: what a credential plugin is told.
+    /// As it was written, but for the scheme, which is in lower case, as Go writes it: what a credential plugin is told.
     pub given: Secret,
 }
 
@@ -89,9 +89,12 @@ impl Proxy {
         if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(BadProxy::Host);
         }
-        let (scheme, rest) = match url.split_once("://") {
-            Some((scheme, rest)) => (ProxyScheme::named(scheme), rest),
-            None => (otherwise, url),
+        let (scheme, rest, given) = match url.split_once("://") {
+            Some((scheme, rest)) => {
+                let scheme = scheme.to_ascii_lowercase();
+                (ProxyScheme::named(&scheme), rest, format!("{scheme}://{rest}"))
+            }
+            None => (otherwise, url, url.to_owned()),
         };
         let scheme = scheme.ok_or(BadProxy::Scheme)?;
         let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -115,7 +118,7 @@ impl Proxy {
         if behind.contains('@') {
             return Err(BadProxy::Split);
         }
-        Ok(Proxy { scheme, host, port, credentials, set_by, given: url.into() })
+        Ok(Proxy { scheme, host, port, credentials, set_by, given: given.into() })
     }
 }
 
@@ -127,7 +130,7 @@ impl fmt::Display for Proxy {
 
 impl ProxyScheme {
     fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
+        match name {
             "http" => Some(ProxyScheme::Http),
             "https" => Some(ProxyScheme::Https),
             "socks5" | "socks5h" => Some(ProxyScheme::Socks5),
@@ -415,6 +418,7 @@ mod tests {
                 proxy.credentials.as_ref().map(|(name, password)| (name.expose().as_str(), password.expose().as_str()));
             assert_eq!(got, credentials, "{url}");
         }
+        assert_eq!(parse("HTTPS://U@P/X").unwrap().given.expose(), "https://U@P/X");
         for (url, bad) in [
             ("p:3128", BadProxy::Scheme),
             ("ftp://p", BadProxy::Scheme),

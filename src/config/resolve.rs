@@ -134,9 +134,9 @@ impl Choice {
         let (key, key_source, key_file) = self.part(&user.client_key, &user.client_key_data, "client-key")?;
         let chain = pem::certificates(crt.expose()).map_err(|error| at(error, &crt_source, &self.user_place))?;
         let key = pem::key(key.expose()).map_err(|error| at(error, &key_source, &self.user_place))?;
-        pem::check_pair(&chain, &key)
+        let pair = pem::pair(chain, &key)
             .map_err(|error| at(error, &format!("{crt_source} with {key_source}"), &self.user_place))?;
-        Ok(ClientCertificate { chain, key: Secret::new(key), certificate_file, key_file })
+        Ok(ClientCertificate { pair, certificate_file, key_file })
     }
 
     /// The PEM text, words for where it stands, and its file.

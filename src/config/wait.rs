@@ -44,6 +44,9 @@ pub async fn load_in_time(flags: &Connection, env: &Env, notices: &Notices, cloc
     }
 }
 
+/// What a kubeconfig of one cluster or two has, in bytes, and a token or a certificate all the more.
+const USUAL: usize = 8 << 10;
+
 /// Reads a file of at most `limit` bytes.
 pub(crate) fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     if is_pipe(path) {
@@ -55,7 +58,8 @@ pub(crate) fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
             }
         })?;
     }
-    let mut bytes = Vec::new();
+    // Most come in one read.
+    let mut bytes = Vec::with_capacity(USUAL);
     File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     match bytes.len() > limit {
         true => Err(io::Error::other(format!("larger than {} MiB", limit >> 20))),

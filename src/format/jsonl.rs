@@ -4,14 +4,14 @@ use std::ops::ControlFlow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 use crate::args::Severity;
 use crate::logs::line::Line;
 use crate::logs::outlet::Event;
-use crate::logs::record::{Klog, Record};
+use crate::logs::record::{Lead, Parts, Record, Value};
 use crate::output::Output;
 use crate::output::quote::quote;
+use crate::time::Rfc3339;
 
 /// Writes entries as JSON lines.
 pub struct Jsonl<'o> {
@@ -81,19 +81,20 @@ impl<'o> Jsonl<'o> {
 
 /// An entry as an object. What is not known is left out.
 fn object(line: &Line, node: &str, unit: Option<&str>, into: &mut Vec<u8>) {
-    let record = Record::of(line);
+    let message = &*line.dedented();
+    let record = Record::of(line, message);
     into.push(b'{');
     if let Some(at) = line.at {
-        text("time", at.rfc3339().to_string(), into);
+        text("time", at.rfc3339().encode(&mut [0; Rfc3339::MAX_LEN]), into);
     }
-    text("node", node, into);
+    text("node", node.as_bytes(), into);
     let field = |name: &str| line.entry.as_ref().and_then(|entry| entry.field(name.as_bytes()));
     let own =
         field("_SYSTEMD_UNIT").or_else(|| field("UNIT")).map(|unit| unit.strip_suffix(b".service").unwrap_or(unit));
     if let Some(unit) = own.or(unit.map(str::as_bytes)) {
         text("unit", unit, into);
     }
-    if let Some(identifier) = field("SYSLOG_IDENTIFIER").or(record.identifier.as_deref().map(str::as_bytes)) {
+    if let Some(identifier) = field("SYSLOG_IDENTIFIER").or(record.identifier) {
         text("identifier", identifier, into);
     }
     let digits = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
@@ -104,49 +105,58 @@ fn object(line: &Line, node: &str, unit: Option<&str>, into: &mut Vec<u8>) {
         number("priority", priority.into(), into);
     }
     if let Some(entry) = &line.entry {
-        text("boot", entry.position.boot.to_string(), into);
+        text("boot", entry.position.boot.to_string().as_bytes(), into);
     }
     if let Some(stream) = record.stream {
-        text("stream", stream, into);
+        text("stream", stream.as_bytes(), into);
     }
     if let Some(severity) = record.severity {
         text("severity", word(severity), into);
     }
-    text("message", &record.message, into);
-    if std::str::from_utf8(&record.message).is_err() {
-        text("messageBase64", STANDARD.encode(&record.message), into);
+    text("message", message, into);
+    if std::str::from_utf8(message).is_err() {
+        text("messageBase64", STANDARD.encode(message).as_bytes(), into);
     }
-    if let Some(klog) = &record.klog {
-        key("klog", into);
-        parts(klog, into);
+    if let Some(parts) = &record.parts {
+        self::parts(parts, into);
     }
     into.push(b'}');
 }
 
-fn parts(klog: &Klog, into: &mut Vec<u8>) {
-    into.push(b'{');
-    text("severity", word(klog.severity), into);
-    if let Some(thread) = klog.thread {
-        number("thread", thread, into);
-    }
-    text("file", &klog.file, into);
-    number("line", klog.line, into);
-    text("msg", &klog.msg, into);
-    key("fields", into);
-    into.push(b'{');
-    for (name, value) in &klog.fields {
-        match value {
-            Value::String(words) => text(name, words, into),
-            other => {
-                key(name, into);
-                into.extend_from_slice(other.to_string().as_bytes());
+fn parts(parts: &Parts<'_>, into: &mut Vec<u8>) {
+    match &parts.lead {
+        Lead::Klog { severity, thread, file, line } => {
+            key(b"klog", into);
+            into.push(b'{');
+            text("severity", word(*severity), into);
+            if let Some(thread) = thread {
+                number("thread", *thread, into);
             }
+            text("file", file, into);
+            if let Some(line) = line {
+                number("line", *line, into);
+            }
+        }
+        Lead::Logfmt { level } => {
+            key(b"logfmt", into);
+            into.push(b'{');
+            text("level", level, into);
+        }
+    }
+    text("msg", &parts.msg, into);
+    key(b"fields", into);
+    into.push(b'{');
+    for (name, value) in &parts.fields {
+        key(name, into);
+        match value {
+            Value::Text(words) => quote(words, into),
+            Value::Json(json) => into.extend_from_slice(json),
         }
     }
     into.extend_from_slice(b"}}");
 }
 
-fn key(name: &str, into: &mut Vec<u8>) {
+fn key(name: &[u8], into: &mut Vec<u8>) {
     if into.last() != Some(&b'{') {
         into.push(b',');
     }
@@ -154,22 +164,22 @@ fn key(name: &str, into: &mut Vec<u8>) {
     into.push(b':');
 }
 
-fn text(name: &str, value: impl AsRef<[u8]>, into: &mut Vec<u8>) {
-    key(name, into);
+fn text(name: &str, value: &[u8], into: &mut Vec<u8>) {
+    key(name.as_bytes(), into);
     quote(value, into);
 }
 
 fn number(name: &str, value: u64, into: &mut Vec<u8>) {
-    key(name, into);
+    key(name.as_bytes(), into);
     into.extend_from_slice(value.to_string().as_bytes());
 }
 
-fn word(severity: Severity) -> &'static str {
+fn word(severity: Severity) -> &'static [u8] {
     match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-        Severity::Fatal => "fatal",
+        Severity::Info => b"info",
+        Severity::Warning => b"warning",
+        Severity::Error => b"error",
+        Severity::Fatal => b"fatal",
     }
 }
 
@@ -181,13 +191,17 @@ mod tests {
     use bytes::Bytes;
 
     fn shown(text: &[u8]) -> String {
+        let object = shown_unread(text);
+        serde_json::from_str::<serde_json::Value>(&object).unwrap_or_else(|why| panic!("{object}: {why}"));
+        object
+    }
+
+    fn shown_unread(text: &[u8]) -> String {
         let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
         let line = Line { at, head: Head::of(text), text: Bytes::copy_from_slice(text), entry: None };
         let mut object = Vec::new();
         super::object(&line, "node-7", Some("kubelet"), &mut object);
-        let object = String::from_utf8(object).unwrap();
-        serde_json::from_str::<Value>(&object).unwrap_or_else(|why| panic!("{object}: {why}"));
-        object
+        String::from_utf8(object).unwrap()
     }
 
     #[test]
@@ -198,6 +212,19 @@ mod tests {
              \"severity\":\"error\",\"message\":\"E1121 03:07:12.120000     974 a.go:1301] \\\"m\\\" err=\\\"x\\\" n=3\",\
              \"klog\":{\"severity\":\"error\",\"thread\":974,\"file\":\"a.go\",\"line\":1301,\"msg\":\"m\",\
              \"fields\":{\"err\":\"x\",\"n\":\"3\"}}}"
+        );
+        let logrus = b"time=\"2026-11-21T03:07:12.5Z\" level=warning msg=\"a \\\"b\\\"\" error=\"\\xff\" n=3\n";
+        assert!(shown(logrus).ends_with(
+            "\"severity\":\"warning\",\"message\":\"time=\\\"2026-11-21T03:07:12.5Z\\\" level=warning msg=\\\"a \\\\\\\"b\\\\\\\"\\\" error=\\\"\\\\xff\\\" n=3\",\
+             \"logfmt\":{\"level\":\"warning\",\"msg\":\"a \\\"b\\\"\",\"fields\":{\"error\":\"\u{fffd}\",\"n\":\"3\"}}}"
+        ));
+        let json = b"{\"ts\":1795230432123.456,\"msg\":\"x\",\"v\":2,\"f\":1e400,\"o\":{\"a\":[1]}}\n";
+        let json = shown_unread(json);
+        assert!(
+            json.contains(
+                "\"severity\":\"info\",\"file\":\"\",\"msg\":\"x\",\"fields\":{\"v\":2,\"f\":1e400,\"o\":{\"a\":[1]}}}"
+            ),
+            "{json}"
         );
         assert!(shown(b"plain\n").ends_with("\"unit\":\"kubelet\",\"message\":\"plain\"}"));
     }

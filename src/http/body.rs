@@ -259,8 +259,7 @@ impl Body {
                 (None, Some(unpacking)) => {
                     *lock(&self.wire) = Wire::Over;
                     return match unpacking.decoder.finish() {
-                        Ok(bytes) if bytes.is_empty() => None,
-                        Ok(bytes) => Some(Ok(bytes)),
+                        Ok(()) => None,
                         Err(_) => Some(Err(self.error(Ended::Truncated, "the gzip data ends too early"))),
                     };
                 }

@@ -137,7 +137,7 @@ impl Pool {
                 Some(ByProxy { proxy: proxy.clone(), tls })
             }
         };
-        let ours = identity.and_then(|identity| Certificate::read(identity.chain.first()?));
+        let ours = identity.and_then(|identity| Certificate::read(identity.cert.first()?));
         let peer = Peer::server(origin.name(), through, ours, clock);
         let place = (origin.host(), origin.port());
         let connector = |tls| Connector::new(place, tls, proxy.clone(), peer.clone(), settings.limits, clock);

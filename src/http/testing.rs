@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
 
 use super::{Failure, Identity, Limits, Origin, Pool, Protocol, Request, Response, Roots, Settings, Trust};
+use crate::config::pem;
 use crate::notice::Notices;
 
 /// The one source of mutations, which the fuzz targets share.
@@ -207,8 +208,13 @@ impl Authority {
     }
 
     pub(crate) fn client(&self, name: &str) -> Identity {
-        let (chain, key) = self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth, |_| ());
-        Identity { chain, key }
+        let (chain, key) = self.issue_client(name);
+        Arc::unwrap_or_clone(pem::pair(chain, &key).unwrap())
+    }
+
+    /// A client's certificate and key.
+    pub(crate) fn issue_client(&self, name: &str) -> Issued {
+        self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth, |_| ())
     }
 
     pub(crate) fn trust(&self) -> Trust {

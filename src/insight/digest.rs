@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::logs::klog::Severity;
 use crate::logs::line::Line;
-use crate::logs::record::Record;
+use crate::logs::record::{Lead, Parts, Record, Value};
 use crate::time::Timestamp;
 
 /// Templates that are counted one by one; what comes after that many is counted together.
@@ -69,8 +69,9 @@ impl Digest {
             return;
         }
         self.lines += 1;
-        let record = Record::of(line);
-        let key = (record.severity, template(&record));
+        let message = line.dedented();
+        let record = Record::of(line, &message);
+        let key = (record.severity, template(&record, &message));
         let room = self.rows.len() < MOST;
         let new = |(severity, template): &(Option<Severity>, String)| Row {
             severity: *severity,
@@ -108,25 +109,25 @@ impl Digest {
 }
 
 /// The message with holes.
-fn template(record: &Record<'_>) -> String {
+fn template(record: &Record<'_>, message: &[u8]) -> String {
     let mut template = String::new();
-    match &record.klog {
-        Some(klog) => {
-            template.push_str(&format!("{}:{} ", klog.file, klog.line));
-            fill(&klog.msg, &mut template);
-            for (name, value) in &klog.fields {
-                // What failed is told by the words of the error, not by whom it concerns.
-                if let ("err" | "error" | "reason", Some(words)) = (name.as_str(), value.as_str()) {
-                    template.push_str(&format!(" {name}="));
-                    fill(words, &mut template);
-                }
-            }
+    match (&record.parts, record.identifier) {
+        (Some(Parts { lead: Lead::Klog { file, line, .. }, .. }), _) => {
+            template.push_str(&String::from_utf8_lossy(file));
+            template.push_str(&format!(":{} ", line.unwrap_or_default()));
         }
-        None => {
-            if let Some(identifier) = &record.identifier {
-                template.push_str(&format!("{identifier}: "));
-            }
-            fill(&String::from_utf8_lossy(record.message.get(..LOOKED_AT).unwrap_or(&record.message)), &mut template);
+        (_, Some(identifier)) => {
+            template.push_str(&String::from_utf8_lossy(identifier));
+            template.push_str(": ");
+        }
+        _ => {}
+    }
+    fill(record.parts.as_ref().map_or(message, |parts| &parts.msg), &mut template);
+    for (name, value) in record.parts.iter().flat_map(|parts| &parts.fields) {
+        // What failed is told by the words of the error, not by whom it concerns.
+        if let (b"err" | b"error" | b"reason", Value::Text(words)) = (&**name, value) {
+            template.push_str(&format!(" {}=", String::from_utf8_lossy(name)));
+            fill(words, &mut template);
         }
     }
     if template.len() > LONGEST {
@@ -138,33 +139,42 @@ fn template(record: &Record<'_>) -> String {
 }
 
 /// Appends the words of the first line, those that change replaced.
-fn fill(text: &str, template: &mut String) {
-    let line = text.lines().next().unwrap_or_default();
-    let mut rest = line;
+fn fill(text: &[u8], template: &mut String) {
+    let text = String::from_utf8_lossy(text.get(..LOOKED_AT).unwrap_or(text));
+    let mut rest = text.lines().next().unwrap_or_default();
     while !rest.is_empty() && template.len() <= LONGEST {
-        let (token, after) = token(rest);
-        template.push_str(if changes(token) { HOLE } else { token });
+        let (token, after) = rest.split_at(token(rest.as_bytes()));
+        template.push_str(if changes(token.as_bytes()) { HOLE } else { token });
         rest = after;
     }
 }
 
-/// A quoted text, a word, or a single other character.
-fn token(text: &str) -> (&str, &str) {
-    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@' | '+' | '~');
-    let length = match text.chars().next() {
-        Some('"') => text[1..].find('"').map_or(1, |end| end + 2),
-        Some(c) if word(c) => text.find(|c| !word(c)).unwrap_or(text.len()),
-        Some(c) => c.len_utf8(),
-        None => 0,
-    };
-    text.split_at(length)
+/// How long a quoted text, a word, or a single other character at the start is; cut between characters.
+fn token(text: &[u8]) -> usize {
+    let is_word = |b: &u8| b.is_ascii_alphanumeric() || b"_-./@+~".contains(b) || !b.is_ascii();
+    match text.first() {
+        Some(b'"') => closing(text).map_or(1, |end| end + 1),
+        Some(first) if is_word(first) => text.iter().position(|b| !is_word(b)).unwrap_or(text.len()),
+        _ => 1,
+    }
+}
+
+/// Where the quotation mark is that closes the one at the start.
+fn closing(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
 }
 
 /// Whether a token is likely another one the next time: quoted, with a digit in it, or a path.
-fn changes(token: &str) -> bool {
-    token.len() > 1 && token.starts_with('"')
-        || token.bytes().any(|b| b.is_ascii_digit())
-        || token.contains('/') && token.len() > 1
+fn changes(token: &[u8]) -> bool {
+    token.len() > 1 && token.iter().any(|b| matches!(b, b'"' | b'/' | b'0'..=b'9'))
+        || token.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -196,6 +206,35 @@ mod tests {
         assert_eq!((rows[0].count, rows[0].nodes().collect::<Vec<_>>()), (3, vec![0, 70]));
         assert_eq!(rows[0].span.map(|(first, last)| (first.as_micros(), last.as_micros())), Some((3, 9)));
         assert_eq!(rows[1].template, "containerd: sandbox * of * is gone");
+    }
+
+    #[test]
+    fn a_runtimes_lines_are_told_apart_by_their_words() {
+        let mut digest = Digest::default();
+        for (node, msg) in
+            [(0, "StopPodSandbox \\\"ab12\\\" failed"), (1, "StopPodSandbox \\\"cd34\\\" failed"), (2, "disk full")]
+        {
+            let text = format!(
+                "time=\"2026-11-21T03:07:1{node}Z\" level=error msg=\"{msg}\" error=\"of {node}: \\\"y\\\"\"\n"
+            );
+            digest.add(node, &line(1, &text));
+            digest.add(node, &line(1, &format!("Nov 21 03:07:12.123456 n containerd[12]: {text}")));
+        }
+        // What is in no known form keeps its quoted values in one piece, whatever is quoted in them.
+        digest.add(0, &line(1, "msg=\"a \\\"b\\\" c\" tail\n"));
+        let rows = digest.rows();
+        let templates: Vec<_> = rows.iter().map(|row| (row.severity, row.count, row.template.as_str())).collect();
+        let error = Some(Severity::Error);
+        assert_eq!(
+            templates,
+            [
+                (error, 2, "StopPodSandbox * failed error=of *: *"),
+                (error, 2, "containerd: StopPodSandbox * failed error=of *: *"),
+                (error, 1, "containerd: disk full error=of *: *"),
+                (error, 1, "disk full error=of *: *"),
+                (None, 1, "msg=* tail"),
+            ]
+        );
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Field {
         Some(Field { bytes, name, cut })
     }
 
+    /// What it takes of the memory.
+    pub fn weight(&self) -> usize {
+        self.bytes.len().saturating_add(size_of::<Field>())
+    }
+
     /// The name: capitals, digits and underscores, if the writer was sound.
     pub fn name(&self) -> &[u8] {
         self.bytes.get(..self.name).unwrap_or_default()

@@ -326,7 +326,7 @@ impl Client {
         if let Some(proxy) = &self.options.proxy {
             notices.verbose(6, || format!("{} through the proxy {proxy}, which {} names", self.origin, proxy.set_by));
         }
-        let certificate = identity.filter(|_| self.origin.is_secure()).and_then(|it| it.chain.first());
+        let certificate = identity.filter(|_| self.origin.is_secure()).and_then(|it| it.cert.first());
         // API servers take the handshake and then answer 401 without a word about dates.
         if let Some(ours) = certificate.and_then(|der| Certificate::read(der))
             && self.options.clock.now() > ours.not_after

@@ -30,6 +30,10 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(800), Duration::from_
 const LASTING: Duration = Duration::from_secs(10);
 /// Failures in a row that are worth a word.
 const WORTH_A_WORD: u32 = 4;
+/// Between two lists where the server refuses to let them be watched.
+const POLL: Duration = Duration::from_secs(30);
+/// Lists in a row that may be refused: an API server that starts refuses everybody.
+const MOST_REFUSALS: u32 = 3;
 /// Bytes one event may have; objects have at most 1.5 MB.
 const EVENT_BYTES: usize = 8 << 20;
 
@@ -54,6 +58,10 @@ pub struct Watch {
     version: String,
     stream: Option<Stream>,
     failures: u32,
+    /// How often in a row the list was refused.
+    refusals: u32,
+    /// It is not watched but read again and again: the server said no.
+    polls: bool,
 }
 
 #[derive(Debug)]
@@ -63,8 +71,6 @@ struct Stream {
     buffer: BytesMut,
     /// So much of the buffer is known to hold no line end.
     scanned: usize,
-    /// Whether it brought anything.
-    fruit: bool,
 }
 
 /// Why a watch is to be opened again.
@@ -94,16 +100,23 @@ object! {
 impl Watch {
     /// Of the collection at this path, from the version of a list on. Parameters are those of the list, such as selectors.
     pub fn new(client: Arc<Client>, path: String, parameters: Vec<(&'static str, String)>, version: String) -> Self {
-        Watch { client, path, parameters, version, stream: None, failures: 0 }
+        Watch { client, path, parameters, version, stream: None, failures: 0, refusals: 0, polls: false }
     }
 
-    /// Waits for what changes next. What passes is waited for, ever longer; an error is a refusal.
+    /// Waits for what changes next. What passes is waited for, ever longer; an error is a refusal to list.
     pub async fn next(&mut self) -> Result<News> {
         loop {
             if self.version.is_empty() {
                 match self.list().await {
-                    Ok(news) => return Ok(news),
+                    Ok(news) => {
+                        self.refusals = 0;
+                        return Ok(news);
+                    }
                     Err(error) if passes(&error) => self.wait(&error.chain()).await,
+                    Err(error) if self.refusals < MOST_REFUSALS => {
+                        self.refusals += 1;
+                        self.wait_refused(&error).await;
+                    }
                     Err(error) => return Err(error),
                 }
                 continue;
@@ -113,9 +126,13 @@ impl Watch {
                 Ok(None) => continue,
                 Err(Ok(broke)) => broke,
                 Err(Err(error)) if passes(&error) => Break::Ended(error.chain()),
-                Err(Err(error)) => return Err(error),
+                Err(Err(error)) => {
+                    self.wait_refused(&error).await;
+                    self.version.clear();
+                    continue;
+                }
             };
-            let lasted = self.stream.take().map(|stream| (stream.fruit, self.elapsed(stream.began)));
+            let lasted = self.stream.take().map(|stream| self.elapsed(stream.began));
             let why = match broke {
                 Break::Forgotten => {
                     self.version.clear();
@@ -124,13 +141,8 @@ impl Watch {
                 Break::Ended(why) => why,
             };
             match lasted {
-                Some((_, lasted)) if lasted >= LASTING => self.failures = 0,
-                lasted => {
-                    if lasted.is_some_and(|(fruit, _)| fruit) {
-                        self.failures = 0;
-                    }
-                    self.wait(&why).await;
-                }
+                Some(lasted) if lasted >= LASTING => self.failures = 0,
+                _ => self.wait(&why).await,
             }
         }
     }
@@ -150,7 +162,11 @@ impl Watch {
     async fn event(&mut self) -> Result<Option<News>, Result<Break>> {
         let stream = match self.stream.take() {
             Some(stream) => stream,
-            None => self.open().await?,
+            None => {
+                let stream = self.open().await?;
+                self.polls = false;
+                stream
+            }
         };
         let stream = self.stream.insert(stream);
         let event: Event = loop {
@@ -180,7 +196,6 @@ impl Watch {
             self.client.options.notices.verbose(4, || format!("watching {}: {}", self.path, object.message));
             return Err(Ok(Break::Forgotten));
         }
-        stream.fruit = true;
         if !object.metadata.resource_version.is_empty() {
             self.version.clone_from(&object.metadata.resource_version);
         }
@@ -213,7 +228,7 @@ impl Watch {
         }
         answer.body.limit_silence(lasts + GRACE);
         let began = self.client.options.clock.instant();
-        Ok(Stream { body: answer.body, began, buffer: BytesMut::new(), scanned: 0, fruit: false })
+        Ok(Stream { body: answer.body, began, buffer: BytesMut::new(), scanned: 0 })
     }
 
     async fn wait(&mut self, why: &str) {
@@ -225,6 +240,21 @@ impl Watch {
             notices.warning(format_args!("what comes and goes is not noticed at the moment: {why}; trying again"));
         }
         self.client.rest(step.mul_f64(1.0 + retry::jitter() / 4.0)).await;
+    }
+
+    /// The server said no: its list is read again later, and then it is asked once more whether it can be watched.
+    async fn wait_refused(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.polls, true) {
+            let (notices, every) = (&self.client.options.notices, POLL.as_secs());
+            notices.warning(format_args!(
+                "what comes and goes is noticed late, by a list every {every} s: {}",
+                error.chain()
+            ));
+            if let Some(remedy) = error.remedy() {
+                notices.hint(remedy);
+            }
+        }
+        self.client.rest(POLL.mul_f64(1.0 + retry::jitter() / 4.0)).await;
     }
 
     fn elapsed(&self, since: Instant) -> Duration {

@@ -15,6 +15,12 @@ const BACKSTEP: Duration = Duration::from_secs(30 * 86_400);
 /// How far off a fixed point may be: zones, and clocks that differ.
 const SLACK: Duration = Duration::from_secs(2 * 86_400);
 
+/// How far a whole time may lie from what is known and still tell the year of the lines behind it.
+const NEAR: u64 = 366 * 86_400_000_000;
+
+/// The first of June 2014: no node is older than Kubernetes. Go's zero time is, and a clock that was never set.
+const OLDEST: i64 = 1_401_580_800_000_000;
+
 /// What is known about the year of the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
@@ -36,6 +42,8 @@ pub struct Calendar {
     /// No line is newer than this, give or take two days.
     ceiling: Option<Timestamp>,
     guessed: bool,
+    /// A whole time that was not believed yet.
+    doubted: Option<Timestamp>,
     /// The time that became the anchor, and its offset.
     before: Option<(Civil, i32)>,
 }
@@ -43,12 +51,12 @@ pub struct Calendar {
 impl Calendar {
     /// `offset` is the node's zone in seconds east of UTC.
     pub fn new(offset: i32, anchor: Anchor) -> Self {
-        Calendar { offset, prefix: 0, anchor, slack: SLACK, ceiling: None, guessed: false, before: None }
+        Calendar { offset, prefix: 0, anchor, slack: SLACK, ceiling: None, guessed: false, doubted: None, before: None }
     }
 
     /// The same zone and bound for a stream whose first line is placed by this.
     pub fn anchored(self, anchor: Anchor) -> Self {
-        Calendar { anchor, slack: SLACK, before: None, ..self }
+        Calendar { anchor, slack: SLACK, doubted: None, before: None, ..self }
     }
 
     /// For journalctl's own times in another zone than UTC, which the kubelet asks it for.
@@ -62,7 +70,7 @@ impl Calendar {
         Calendar { ceiling: Some(ceiling), ..self }
     }
 
-    /// Whether some year was a guess: a line would have been newer than the bound.
+    /// Whether some year was a guess: a line would have been newer than the bound, or followed a time not to be believed.
     pub fn has_guessed(&self) -> bool {
         self.guessed
     }
@@ -71,7 +79,11 @@ impl Calendar {
     pub fn resolve(&mut self, head: &Head) -> Option<Timestamp> {
         let at = match head.stamp {
             Stamp::Exact(at) => {
-                self.before = None;
+                if !self.believes(at) {
+                    self.doubted = Some(at);
+                    return Some(at);
+                }
+                (self.doubted, self.before) = (None, None);
                 at
             }
             Stamp::Yearless(civil) => {
@@ -79,12 +91,24 @@ impl Calendar {
                 let offset = if precise { self.prefix } else { self.offset };
                 let at = self.same_day(civil, offset).or_else(|| self.year(civil, offset))?;
                 self.before = Some((civil, offset));
+                self.guessed |= self.doubted.is_some();
                 at
             }
         };
         self.anchor = Anchor::NotBefore(at);
         self.slack = BACKSTEP;
         Some(at)
+    }
+
+    /// Whether a whole time tells the year of what follows: one that a wrong clock or no clock gave would move it all there.
+    fn believes(&self, at: Timestamp) -> bool {
+        let near = |point: Timestamp| at.as_micros().abs_diff(point.as_micros()) <= NEAR;
+        let fits = match self.anchor {
+            Anchor::NotBefore(point) => near(point),
+            Anchor::NotAfter(point) => at <= shift_by(point, SLACK, 1),
+        };
+        // Two that agree are believed, such as in an old file that was copied today.
+        at.as_micros() >= OLDEST && (fits || self.ceiling.is_some_and(near) || self.doubted.is_some_and(near))
     }
 
     /// Most lines are of the day of the line before them: the same year, then, unless that was a guess.
@@ -211,6 +235,57 @@ mod tests {
             assert_eq!(resolved(&mut calendar, line), expected);
         }
         assert!(calendar.has_guessed());
+    }
+
+    #[test]
+    fn a_whole_time_that_can_not_be_moves_nothing_that_follows() {
+        let point = at("2026-11-21T09:00:00Z");
+        let klog = |second| (format!("I1121 08:00:{second:02}.000000 1 a.go:1] x"), "2026-11-21T08:00");
+        let whole = |time: &'static str| (format!("time=\"{time}\" level=info msg=x"), time.get(..16).unwrap());
+        for calendar in [
+            Calendar::new(0, Anchor::NotAfter(point)).not_after(point),
+            Calendar::new(0, Anchor::NotBefore(at("2026-11-21T07:00:00Z"))),
+        ] {
+            for odd in ["0001-01-01T00:00:00Z", "1970-01-01T00:00:07Z", "2019-03-01T00:00:00Z", "2099-01-01T00:00:00Z"]
+            {
+                let mut calendar = calendar.clone();
+                for (line, expected) in [
+                    klog(0),
+                    whole(odd),
+                    klog(1),
+                    whole("0001-01-01T00:00:00Z"),
+                    whole("0001-01-01T00:00:00Z"),
+                    klog(2),
+                    whole("2026-11-21T08:00:03Z"),
+                    klog(4),
+                ] {
+                    let resolved = resolved(&mut calendar, &line);
+                    assert!(resolved.starts_with(expected), "{odd}: {line}: {resolved}");
+                }
+                assert!(calendar.has_guessed());
+            }
+        }
+        // What stands first may be as old as it likes, and so may what is said twice: a file of two years ago.
+        let copied = Calendar::new(0, Anchor::NotAfter(point)).not_after(point);
+        for lines in [
+            &[whole("2024-11-21T08:00:00Z"), (klog(1).0, "2024-11-21T08:00")][..],
+            &[
+                klog(0),
+                whole("2024-11-21T08:00:00Z"),
+                klog(1),
+                whole("2024-11-21T08:00:02Z"),
+                (klog(3).0, "2024-11-21T08:00"),
+            ],
+        ] {
+            let mut calendar = copied.clone();
+            for (line, expected) in lines {
+                let resolved = resolved(&mut calendar, line);
+                assert!(resolved.starts_with(expected), "{line}: {resolved}");
+            }
+        }
+        let mut calendar = copied;
+        resolved(&mut calendar, "time=\"2019-03-01T00:00:00Z\" level=info msg=x");
+        assert!(!calendar.has_guessed(), "whole times are no guesses");
     }
 
     #[test]

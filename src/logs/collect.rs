@@ -137,6 +137,17 @@ pub struct Lanes {
     pub roster: Option<Roster>,
     /// How many may be followed.
     pub most: usize,
+    /// What becomes of those of the beginning that can't be reached while others are followed.
+    pub down: Down,
+}
+
+/// What becomes of nodes that can't be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Down {
+    /// They fail.
+    Fail,
+    /// They are asked again, as long as the run lasts.
+    Wait,
 }
 
 /// In which order lanes are given.
@@ -238,6 +249,7 @@ struct Collector<'a> {
     means: &'a Means,
     roster: Option<Roster>,
     most: usize,
+    down: Down,
     /// Lanes of nodes that there were in the beginning.
     listed: usize,
     tasks: JoinSet<()>,
@@ -245,8 +257,9 @@ struct Collector<'a> {
     told: mpsc::UnboundedReceiver<(usize, Told)>,
     lanes: Vec<Lane>,
     places: Arc<Places>,
-    /// Bytes of one lane that may wait.
+    /// Bytes of one lane that may wait, and that it may hold before.
     share: usize,
+    room: usize,
     /// Lanes whose task was started; the others follow in order, each when the one before it has found a place.
     started: usize,
     progress: Progress,
@@ -313,13 +326,8 @@ impl Lane {
 impl<'a> Collector<'a> {
     fn new(plan: &'a Arc<Plan>, lanes: Lanes, usage: Use, means: &'a Means) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
-        let Lanes { nodes, unknown, roster, most } = lanes;
-        let bounded = plan.last.is_some() && plan.follow.is_none();
-        let share = match usage.order {
-            // The last N come at once when all is read: nothing would make room for them.
-            Order::Merged if bounded => usize::from(u16::MAX) << 12,
-            _ => (HELD / nodes.len().max(1)).clamp(SHARE.0, SHARE.1),
-        };
+        let Lanes { nodes, unknown, roster, most, down } = lanes;
+        let room = (HELD / nodes.len().max(1)).max(SHARE.0);
         // Nodes that come later make company.
         let company = nodes.len().max(1 + usize::from(roster.is_some()));
         let mut collector = Collector {
@@ -328,13 +336,15 @@ impl<'a> Collector<'a> {
             means,
             roster,
             most,
+            down,
             listed: nodes.len() - unknown.min(nodes.len()),
             tasks: JoinSet::new(),
             sender,
             told,
             lanes: Vec::with_capacity(nodes.len()),
             places: Arc::new(Places::new(usage.at_once.min(PLACES))),
-            share,
+            share: room.min(SHARE.1),
+            room,
             started: 0,
             progress: Progress::default(),
             turn: 0,
@@ -374,13 +384,14 @@ impl<'a> Collector<'a> {
         let leaves = if self.usage.order == Order::Merged { Leaves::WhenWanted } else { Leaves::Never };
         let open = Open::default();
         let place = Place::new(Arc::clone(&self.places), leaves, open.clone());
-        let outlet = Outlet::new(number, self.sender.clone(), lane.credit.clone(), place);
+        let outlet = Outlet::new(number, self.sender.clone(), lane.credit.clone(), place).with_room(self.room);
         let reading = Reading {
             plan: Arc::clone(self.plan),
             means: self.means.clone(),
             number,
             name: node.clone(),
             from: lane.from,
+            down: self.down,
             usage: self.usage,
             pace: self.pace.clone(),
             contact: Contact::new(open),
@@ -643,6 +654,7 @@ struct Reading {
     name: String,
     /// From then on, where the node has joined.
     from: Option<Timestamp>,
+    down: Down,
     usage: Use,
     pace: Option<Arc<Pace>>,
     contact: Contact,
@@ -652,7 +664,8 @@ impl Reading {
     async fn run(self, mut outlet: Outlet) {
         outlet.begin().await;
         let notices = self.means.notices.of(&self.name);
-        let mut waits = self.pace.as_ref().filter(|_| self.from.is_some()).map(|pace| pace.waits());
+        let waits = self.from.is_some() || self.down == Down::Wait;
+        let mut waits = self.pace.as_ref().filter(|_| waits).map(|pace| pace.waits());
         let mut failures = 0;
         loop {
             let how = match self.read(&notices, &mut outlet).await {
@@ -663,18 +676,30 @@ impl Reading {
             };
             failures += 1;
             match (how, &mut waits) {
-                // A node that has just come may not be up yet, whatever it lacks.
                 (Err(error), Some(waits))
-                    if !outlet.has_spoken() && may_come(&error, failures) && !is_gone(&error, Some(&self.name)) =>
+                    if !outlet.has_spoken() && self.may_come(&error, failures) && !is_gone(&error, Some(&self.name)) =>
                 {
                     if waits.failed() {
                         notices.warning(format_args!("{}: {}; trying again", self.name, error.chain()));
+                        // The others wait for it no longer than for one that is silent.
+                        outlet.live();
                     }
                     waits.next(self.means.clock).await;
                 }
                 (how, _) => return outlet.end(how),
             }
         }
+    }
+
+    /// Whether what a node lacks may still come after so many failures: one that has just come may not be up yet.
+    fn may_come(&self, error: &Error, failures: u32) -> bool {
+        let is_over = self.plan.filter.until.is_some_and(|until| self.means.clock.now() > until);
+        !is_over
+            && match error.kind() {
+                Kind::Unreachable | Kind::Failed | Kind::Partial => true,
+                Kind::NotFound => self.from.is_some() && failures < LACKS,
+                Kind::Denied | Kind::Usage | Kind::Findings => false,
+            }
     }
 
     async fn read(&self, notices: &Notices, outlet: &mut Outlet) -> Flow<bool> {
@@ -693,6 +718,7 @@ impl Reading {
         let dated = self.usage.dated || self.usage.order == Order::Merged;
         let want = Want { last, dated, raw: self.usage.raw, fields: self.usage.fields };
         let mut filter = plan.filter.clone();
+        filter.joined = self.from.is_some() && !filter.has_window();
         filter.since = filter.since.max(self.from);
         match &self.means.origin {
             Origin::Cluster(client) => {
@@ -718,15 +744,6 @@ impl Reading {
                 }
             }
         }
-    }
-}
-
-/// Whether what a node lacks may still come after so many failures.
-fn may_come(error: &Error, failures: u32) -> bool {
-    match error.kind() {
-        Kind::Unreachable | Kind::Failed | Kind::Partial => true,
-        Kind::NotFound => failures < LACKS,
-        Kind::Denied | Kind::Usage | Kind::Findings => false,
     }
 }
 

@@ -4,7 +4,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
 use crate::logs::klog::Severity;
-use crate::logs::kubelet::Among;
+use crate::logs::kubelet::{Among, KubeletLines};
 use crate::logs::layout;
 use crate::logs::line::Line;
 use crate::logs::pod::PodLines;
@@ -35,6 +35,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Not after this; inclusive.
     pub until: Option<Timestamp>,
+    /// Whether `since` is no more than when the node came: what is written from the first look on is wanted, dated or not.
+    pub joined: bool,
     /// At least one of these matches the message, if there are any.
     pub grep: Vec<Pattern>,
     /// None of these matches the message.
@@ -49,6 +51,8 @@ pub struct Filter {
     pub pod: Option<PodLines>,
     /// Only the kubelet's of a log that holds others' as well.
     pub kubelet: Option<Among>,
+    /// Whose the lines were that were read before what is read next, where that is known.
+    pub before: Option<KubeletLines>,
     /// Whether any entry showed a severity: without one, `severity` could not be answered.
     pub saw_severity: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.

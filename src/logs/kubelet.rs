@@ -24,7 +24,7 @@ pub enum Among {
 }
 
 /// One pass over one log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KubeletLines {
     among: Among,
     /// Each program's `name[pid]`, and whether its last line with a head was kept. The newest last.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::journal::Entry;
+use crate::journal::{Entry, Field};
 use crate::logs::layout::{Head, Layout};
 use crate::time::Timestamp;
 
@@ -48,6 +48,13 @@ impl Line {
             whole.extend_from_slice(line.get(spaces..).unwrap_or_default());
         }
         Cow::Owned(whole)
+    }
+
+    /// What it takes of the memory: the text, the fields, and what is known of them.
+    pub fn weight(&self) -> usize {
+        const ITSELF: usize = 100;
+        let fields = self.entry.as_ref().map_or(0, |entry| entry.fields.iter().map(Field::weight).sum());
+        self.text.len() + fields + ITSELF
     }
 
     /// Whether this is one of journalctl's own lines between entries, such as `-- Boot 0123… --`.

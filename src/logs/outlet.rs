@@ -67,9 +67,6 @@ pub struct Credit {
     whole: usize,
 }
 
-/// What an entry costs beside its bytes.
-const ENTRY: usize = 100;
-
 impl Credit {
     /// For so many bytes.
     pub fn new(bytes: usize) -> Self {
@@ -78,7 +75,7 @@ impl Credit {
 
     /// What an entry takes of it.
     pub fn cost_of(&self, line: &Line) -> usize {
-        (line.text.len() + ENTRY).min(self.whole)
+        line.weight().min(self.whole)
     }
 
     /// What a piece takes of it.
@@ -113,6 +110,8 @@ pub struct Outlet {
     sender: mpsc::UnboundedSender<(usize, Told)>,
     credit: Credit,
     place: Place,
+    /// Bytes that the lane may hold by itself, before it hands them on.
+    room: usize,
     anything: bool,
     /// Whether what was handed on last ends inside a line.
     mid_line: bool,
@@ -131,7 +130,18 @@ pub enum Ends {
 impl Outlet {
     /// For the lane of this number.
     pub fn new(lane: usize, sender: mpsc::UnboundedSender<(usize, Told)>, credit: Credit, place: Place) -> Self {
-        Outlet { lane, sender, credit, place, anything: false, mid_line: false, ends: Ends::AsTheyAre }
+        let room = credit.whole;
+        Outlet { lane, sender, credit, place, room, anything: false, mid_line: false, ends: Ends::AsTheyAre }
+    }
+
+    /// The lane may hold so many bytes by itself, where it has to before it hands them on; as many as its credit, unless said.
+    pub fn with_room(self, room: usize) -> Self {
+        Outlet { room, ..self }
+    }
+
+    /// See [`Outlet::with_room`]. Who has more than that reads it a second time, in its order.
+    pub fn room(&self) -> usize {
+        self.room
     }
 
     /// Waits until the lane may read.

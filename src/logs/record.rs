@@ -1,228 +1,351 @@
 //! An entry taken apart: writer, message, and the header and values that klog and logrus put into it. Pure; nothing is
-//! taken apart that does not have to be shown.
+//! copied that does not have to be changed.
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use memchr::{memchr, memchr2, memmem};
+use serde::de::IgnoredAny;
 
-use crate::document::read_json;
 use crate::logs::klog::{Header, Severity};
 use crate::logs::layout::{self, Layout};
 use crate::logs::line::Line;
 
 /// Values of one message that are looked at.
 const MOST_FIELDS: usize = 256;
+/// How deep a value may be nested: readers of JSON have limits.
+const DEEPEST: usize = 64;
 
 /// An entry's parts, as far as its text shows them.
 #[derive(Debug, Default, PartialEq)]
 pub struct Record<'a> {
     /// The program that wrote it.
-    pub identifier: Option<Cow<'a, str>>,
+    pub identifier: Option<&'a [u8]>,
     /// Its process.
     pub pid: Option<u64>,
     /// `stdout` or `stderr`, of a container's line.
-    pub stream: Option<&'a str>,
+    pub stream: Option<&'static str>,
     /// How severe its writer took it.
     pub severity: Option<Severity>,
-    /// What follows time and writer, without the last line end, continuation lines without journalctl's indent.
-    pub message: Cow<'a, [u8]>,
-    /// What klog says before the message and beside it.
-    pub klog: Option<Klog>,
+    /// What is in the message, where its writer's form is known.
+    pub parts: Option<Parts<'a>>,
 }
 
-/// A klog line: `Lmmdd hh:mm:ss.uuuuuu thread file:line] msg` with `key=value` behind it, or klog's JSON.
+/// A message in a known form.
 #[derive(Debug, PartialEq)]
-pub struct Klog {
-    /// How severe.
-    pub severity: Severity,
-    /// The thread's number, which is the process's in practice; JSON has none.
-    pub thread: Option<u64>,
-    /// The source file that logs.
-    pub file: String,
-    /// The line in it.
-    pub line: u64,
+pub struct Parts<'a> {
+    /// What stands before the words.
+    pub lead: Lead<'a>,
     /// The words.
-    pub msg: String,
-    /// The values, in their order. What is quoted in the log is text; other values are the words that stand there.
-    pub fields: Vec<(String, Value)>,
+    pub msg: Cow<'a, [u8]>,
+    /// The values, in their order.
+    pub fields: Vec<(Cow<'a, [u8]>, Value<'a>)>,
 }
+
+/// What a message begins with.
+#[derive(Debug, PartialEq)]
+pub enum Lead<'a> {
+    /// klog's text, `Lmmdd hh:mm:ss.uuuuuu thread file:line] msg` with `key=value` behind it, or klog's JSON.
+    Klog {
+        /// How severe.
+        severity: Severity,
+        /// The thread's number, which is the process's in practice; JSON has none.
+        thread: Option<u64>,
+        /// The source file that logs.
+        file: &'a [u8],
+        /// The line in it.
+        line: Option<u64>,
+    },
+    /// logrus's text, `time="…" level=… msg="…"` and more `key=value`, as of containerd, CRI-O and k3s.
+    Logfmt {
+        /// The level's own word.
+        level: Cow<'a, [u8]>,
+    },
+}
+
+/// A value.
+#[derive(Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A text, which need not be UTF-8: what was quoted, without its quotation marks, or the words that stand there.
+    Text(Cow<'a, [u8]>),
+    /// JSON other than a string, on one line.
+    Json(&'a [u8]),
+}
+
+type Fields<'a> = Vec<(Cow<'a, [u8]>, Value<'a>)>;
 
 impl<'a> Record<'a> {
-    /// Takes an entry apart.
-    pub fn of(line: &'a Line) -> Record<'a> {
-        let message = line.dedented();
-        let mut record = Record { severity: layout::severity(&message), ..Record::default() };
-        if let Some(head) = &line.head {
-            let (from, to) = head.identifier;
-            let identifier = line.text.get(from..to).filter(|identifier| !identifier.is_empty());
-            record.identifier = identifier.map(String::from_utf8_lossy);
-            record.pid = line.text.get(to..head.message).and_then(pid);
-            if head.layout == Layout::Rfc3339 && identifier.is_none() {
-                let before = line.text.get(..head.message).unwrap_or_default();
-                let is = |stream: &[u8]| memchr::memmem::find(before, stream).is_some();
-                record.stream = if is(b" stdout ") { Some("stdout") } else { is(b" stderr ").then_some("stderr") };
-            }
+    /// Takes an entry apart, given its message, which is [`Line::dedented`].
+    pub fn of(line: &'a Line, message: &'a [u8]) -> Record<'a> {
+        let mut record = Record { parts: Parts::of(message), ..Record::default() };
+        record.severity = match &record.parts {
+            Some(Parts { lead: Lead::Klog { severity, .. }, .. }) => Some(*severity),
+            _ => layout::severity(message),
+        };
+        let Some(head) = &line.head else { return record };
+        let (from, to) = head.identifier;
+        record.identifier = line.text.get(from..to).filter(|identifier| !identifier.is_empty());
+        record.pid = line.text.get(to..head.message).and_then(pid);
+        if head.layout == Layout::Rfc3339 && record.identifier.is_none() {
+            let before = line.text.get(..head.message).unwrap_or_default();
+            let is = |stream: &[u8]| memmem::find(before, stream).is_some();
+            record.stream = if is(b" stdout ") { Some("stdout") } else { is(b" stderr ").then_some("stderr") };
         }
-        record.klog = Klog::of(&message);
-        if let Some(klog) = &record.klog {
-            record.severity = Some(klog.severity);
-        }
-        record.message = message;
         record
     }
 }
 
 /// `[974]: ` behind an identifier.
 fn pid(text: &[u8]) -> Option<u64> {
-    let (digits, _) = std::str::from_utf8(text).ok()?.strip_prefix('[')?.split_once(']')?;
-    digits.parse().ok()
+    let (digits, _) = cut(text.strip_prefix(b"[")?, b']')?;
+    number(digits).flatten()
 }
 
-impl Klog {
+/// Digits as a number, `Some(None)` where it is too large for one; `None` where there is anything else.
+fn number(digits: &[u8]) -> Option<Option<u64>> {
+    let are_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    are_digits.then(|| std::str::from_utf8(digits).ok()?.parse().ok())
+}
+
+/// What stands before the first such byte, and what behind it.
+fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr(at, text)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+impl<'a> Parts<'a> {
     /// Reads a message, without its last line end.
-    pub fn of(message: &[u8]) -> Option<Klog> {
-        if message.first() == Some(&b'{') {
-            return Klog::of_json(message);
+    pub fn of(message: &'a [u8]) -> Option<Parts<'a>> {
+        match message.first()? {
+            b'{' => Parts::of_json(message),
+            b't' => Parts::of_logfmt(message),
+            _ => Parts::of_klog(message),
         }
-        let header = Header::of(message)?;
-        let text = String::from_utf8_lossy(message.get(21..)?);
-        let (thread, rest) = text.trim_start_matches(' ').split_once(' ')?;
-        let (place, rest) = rest.split_once(']')?;
-        let (file, line) = place.rsplit_once(':')?;
-        let rest = rest.strip_prefix(' ').unwrap_or(rest);
-        let (msg, fields) = structured(rest).unwrap_or_else(|| (rest.to_owned(), Vec::new()));
-        Some(Klog {
-            severity: header.severity,
-            thread: Some(thread.parse().ok()?),
-            file: file.to_owned(),
-            line: line.parse().ok()?,
-            msg,
-            fields,
-        })
+    }
+
+    fn of_klog(message: &'a [u8]) -> Option<Parts<'a>> {
+        let severity = Header::of(message)?.severity;
+        let text = message.get(21..)?;
+        let text = text.get(text.iter().position(|b| *b != b' ')?..)?;
+        let (thread, rest) = cut(text, b' ')?;
+        let (place, rest) = cut(rest, b']')?;
+        let colon = memchr::memrchr(b':', place)?;
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        let (msg, fields) = structured(rest).unwrap_or((Cow::Borrowed(rest), Vec::new()));
+        let (thread, line) = (number(thread)?, number(place.get(colon + 1..)?)?);
+        Some(Parts { lead: Lead::Klog { severity, thread, file: place.get(..colon)?, line }, msg, fields })
     }
 
     /// `{"ts":…,"caller":"file.go:12","msg":"…","v":0,…}`; klog marks errors by nothing but their `err`.
-    fn of_json(message: &[u8]) -> Option<Klog> {
-        if !message.starts_with(b"{\"ts\":") {
+    fn of_json(message: &'a [u8]) -> Option<Parts<'a>> {
+        // Parts are handed on as they are: on one line, and without half characters, which readers take differently.
+        let is_odd = memchr2(b'\n', b'\r', message).is_some() || memmem::find(message, b"\\ud").is_some();
+        if !message.starts_with(b"{\"ts\":") || is_odd || memmem::find(message, b"\\uD").is_some() {
             return None;
         }
-        let Value::Object(mut fields) = read_json(message).ok()? else { return None };
-        let text = |value: Option<Value>| match value {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
+        serde_json::from_str::<IgnoredAny>(std::str::from_utf8(message).ok()?).ok()?;
+        let mut fields = object(message)?;
+        let mut take = |name: &str| {
+            let at = fields.iter().position(|(key, _)| &**key == name.as_bytes())?;
+            Some(fields.remove(at).1)
         };
-        let msg = text(fields.remove("msg"))?;
-        let caller = text(fields.remove("caller")).unwrap_or_default();
-        let (file, line) = caller.rsplit_once(':').unwrap_or((&caller, "0"));
-        fields.remove("ts");
-        let severity = if fields.contains_key("err") { Severity::Error } else { Severity::Info };
-        Some(Klog {
-            severity,
-            thread: None,
-            file: file.to_owned(),
-            line: line.parse().unwrap_or(0),
-            msg,
-            fields: fields.into_iter().collect(),
-        })
+        take("ts");
+        let Some(Value::Text(msg)) = take("msg") else { return None };
+        let (mut file, mut line) = (&b""[..], None);
+        if let Some(Value::Text(Cow::Borrowed(caller))) = take("caller") {
+            let colon = memchr::memrchr(b':', caller).unwrap_or(caller.len());
+            (file, line) = (caller.get(..colon)?, caller.get(colon + 1..).and_then(number).flatten());
+        }
+        let has_failed = fields.iter().any(|(key, _)| **key == *b"err");
+        let severity = if has_failed { Severity::Error } else { Severity::Info };
+        Some(Parts { lead: Lead::Klog { severity, thread: None, file, line }, msg, fields })
+    }
+
+    fn of_logfmt(message: &'a [u8]) -> Option<Parts<'a>> {
+        if !message.starts_with(b"time=\"") {
+            return None;
+        }
+        let (mut level, mut msg) = (None, None);
+        let mut fields = pairs(message)?;
+        fields.retain_mut(|(key, value)| {
+            let Value::Text(value) = value else { return true };
+            let place = match &**key {
+                b"time" => return false,
+                b"level" => &mut level,
+                b"msg" => &mut msg,
+                _ => return true,
+            };
+            *place = Some(std::mem::take(value));
+            false
+        });
+        Some(Parts { lead: Lead::Logfmt { level: level? }, msg: msg?, fields })
     }
 }
 
-/// `"msg" key="value" key=value key=[a b] key={…} key=<` and lines after a TAB up to ` >`; `None` where it is a plain text.
-fn structured(text: &str) -> Option<(String, Vec<(String, Value)>)> {
-    let (msg, mut rest) = quoted(text)?;
-    let mut fields: Vec<(String, Value)> = Vec::new();
-    while let Some(pair) = rest.strip_prefix(' ') {
-        let (key, value) = pair.split_once('=')?;
-        if key.is_empty() || key.contains([' ', '"', '\n']) || fields.len() >= MOST_FIELDS {
+/// `"msg"` and pairs behind it; `None` where it is a plain text.
+fn structured(text: &[u8]) -> Option<(Cow<'_, [u8]>, Fields<'_>)> {
+    let (msg, rest) = quoted(text)?;
+    let fields = if rest.is_empty() { Vec::new() } else { pairs(rest.strip_prefix(b" ")?)? };
+    Some((msg, fields))
+}
+
+/// `key="value" key=value key=[a b] key={…} key=<` and lines after a TAB up to ` >`, and nothing else.
+fn pairs(mut text: &[u8]) -> Option<Fields<'_>> {
+    let mut fields = Vec::new();
+    loop {
+        let (key, value) = cut(text, b'=')?;
+        let is_word = !key.is_empty() && !key.iter().any(|b| matches!(b, b' ' | b'"' | b'\n'));
+        if !is_word || std::str::from_utf8(key).is_err() {
             return None;
         }
-        let (value, after) = match value.as_bytes().first() {
+        let (value, after) = match value.first() {
             Some(b'"') => quoted(value)?,
-            Some(b'<') if value.starts_with("<\n") => block(value)?,
-            Some(b'[' | b'{') => nested(value),
+            Some(b'<') if value.starts_with(b"<\n") => block(value)?,
+            Some(b'[' | b'{') => {
+                // Unclosed, all that is left.
+                let (value, after) = value.split_at(nested(value).map_or(value.len(), |(end, _)| end));
+                (Cow::Borrowed(value), after)
+            }
             _ => {
-                let (value, after) = value.split_at(value.find(' ').unwrap_or(value.len()));
-                (value.to_owned(), after)
+                let (value, after) = value.split_at(memchr(b' ', value).unwrap_or(value.len()));
+                (Cow::Borrowed(value), after)
             }
         };
-        // A key that comes twice would make an object that readers read differently: the last one counts.
-        fields.retain(|(known, _)| known != key);
-        fields.push((key.to_owned(), Value::String(value)));
-        rest = after;
-    }
-    rest.is_empty().then_some((msg, fields))
-}
-
-/// A Go string literal at the start, and what follows it.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let mut chars = text.strip_prefix('"')?.char_indices();
-    let mut value = String::new();
-    loop {
-        let (at, c) = chars.next()?;
-        match c {
-            '"' => return Some((value, text.get(at + 2..)?)),
-            '\\' => match chars.next()?.1 {
-                'n' => value.push('\n'),
-                't' => value.push('\t'),
-                'r' => value.push('\r'),
-                'a' => value.push('\u{7}'),
-                'b' => value.push('\u{8}'),
-                'f' => value.push('\u{c}'),
-                'v' => value.push('\u{b}'),
-                'x' => value.push(escape(&mut chars, 2)?),
-                'u' => value.push(escape(&mut chars, 4)?),
-                'U' => value.push(escape(&mut chars, 8)?),
-                other => value.push(other),
-            },
-            other => value.push(other),
+        put(&mut fields, Cow::Borrowed(key), Value::Text(value))?;
+        match after.split_first() {
+            None => return Some(fields),
+            Some((b' ', rest)) => text = rest,
+            Some(_) => return None,
         }
     }
 }
 
-/// A character by its hexadecimal number; a byte that is no text by itself becomes U+FFFD.
-fn escape(chars: &mut std::str::CharIndices<'_>, digits: usize) -> Option<char> {
-    let mut number = 0;
-    for _ in 0..digits {
-        number = number * 16 + chars.next()?.1.to_digit(16)?;
+/// A key that comes twice would make an object that readers read differently: the last one counts.
+fn put<'a>(fields: &mut Fields<'a>, key: Cow<'a, [u8]>, value: Value<'a>) -> Option<()> {
+    if let Some(at) = fields.iter().position(|(known, _)| *known == key) {
+        fields.remove(at);
     }
-    let char = char::from_u32(number).unwrap_or('\u{fffd}');
-    Some(if digits == 2 && number > 0x7f { '\u{fffd}' } else { char })
+    fields.push((key, value));
+    (fields.len() <= MOST_FIELDS).then_some(())
+}
+
+/// The fields of a JSON object that is known to be one.
+fn object(text: &[u8]) -> Option<Fields<'_>> {
+    let mut fields = Vec::new();
+    let mut rest = text.strip_prefix(b"{")?;
+    loop {
+        let (key, after) = quoted(rest.trim_ascii_start())?;
+        let after = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        let (value, after) = match after.first()? {
+            b'"' => {
+                let (value, after) = quoted(after)?;
+                (Value::Text(value), after)
+            }
+            first => {
+                let (end, depth) = match first {
+                    b'[' | b'{' => nested(after)?,
+                    _ => (after.iter().position(|b| b",} \t".contains(b))?, 0),
+                };
+                if depth > DEEPEST {
+                    return None;
+                }
+                let (value, after) = after.split_at(end);
+                (Value::Json(value), after)
+            }
+        };
+        put(&mut fields, key, value)?;
+        match after.trim_ascii_start().split_first()? {
+            (b',', after) => rest = after,
+            _ => return Some(fields),
+        }
+    }
+}
+
+/// A string literal of Go or JSON at the start, and what follows it.
+fn quoted(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    let mut value = Vec::new();
+    loop {
+        let at = memchr2(b'"', b'\\', rest)?;
+        let (before, after) = (rest.get(..at)?, rest.get(at + 1..)?);
+        if rest.get(at) == Some(&b'"') {
+            if value.is_empty() {
+                return Some((Cow::Borrowed(before), after));
+            }
+            value.extend_from_slice(before);
+            return Some((Cow::Owned(value), after));
+        }
+        value.extend_from_slice(before);
+        let (escape, after) = after.split_first()?;
+        let plain = match escape {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'a' => 7,
+            b'b' => 8,
+            b'f' => 12,
+            b'v' => 11,
+            b'x' | b'u' | b'U' => {
+                let length = match escape {
+                    b'x' => 2,
+                    b'u' => 4,
+                    _ => 8,
+                };
+                let digits = after.get(..length)?;
+                let number = digits.iter().try_fold(0, |n, digit| Some(n << 4 | char::from(*digit).to_digit(16)?))?;
+                match u8::try_from(number) {
+                    // By its number a byte, which need not be a character.
+                    Ok(byte) if *escape == b'x' => value.push(byte),
+                    _ => {
+                        let char = char::from_u32(number).unwrap_or('\u{fffd}');
+                        value.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                    }
+                }
+                rest = after.get(digits.len()..)?;
+                continue;
+            }
+            other => *other,
+        };
+        value.push(plain);
+        rest = after;
+    }
 }
 
 /// klog's form of a value with several lines: each after a TAB, and ` >` at the end.
-fn block(text: &str) -> Option<(String, &str)> {
+fn block(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let mut lines = Vec::new();
-    let mut rest = text.strip_prefix("<\n")?;
+    let mut rest = text.strip_prefix(b"<\n")?;
     loop {
-        if let Some(after) = rest.strip_prefix(" >") {
-            return Some((lines.join("\n"), after));
+        if let Some(after) = rest.strip_prefix(b" >") {
+            return Some((Cow::Owned(lines.join(&b'\n')), after));
         }
-        let (line, after) = rest.split_once('\n')?;
-        lines.push(line.strip_prefix('\t')?);
+        let (line, after) = cut(rest, b'\n')?;
+        lines.push(line.strip_prefix(b"\t")?);
         rest = after;
     }
 }
 
-/// A list or an object, up to its closing bracket; brackets in strings don't count. Unclosed, all that is left.
-fn nested(text: &str) -> (String, &str) {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for (at, byte) in text.bytes().enumerate() {
+/// Where a list or an object at the start ends, and how deep it goes; brackets in strings don't count.
+fn nested(text: &[u8]) -> Option<(usize, usize)> {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for (at, byte) in text.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = depth.max(deepest);
+            }
             b']' | b'}' if !in_string => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
-                    let (value, rest) = text.split_at(at + 1);
-                    return (value.to_owned(), rest);
+                    return Some((at + 1, deepest));
                 }
             }
             _ => {}
         }
     }
-    (text.to_owned(), "")
+    None
 }
 
 #[cfg(test)]
@@ -235,12 +358,35 @@ mod tests {
         Line { at: None, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()), entry: None }
     }
 
-    fn klog(message: &str) -> Klog {
-        Klog::of(message.as_bytes()).unwrap_or_else(|| panic!("{message}"))
+    fn words(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
     }
 
-    fn fields(klog: &Klog) -> Vec<(&str, &str)> {
-        klog.fields.iter().map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default())).collect()
+    /// Whether, of which line of which file, and with which severity klog wrote it, the words, and the values.
+    type Seen = (Option<(String, Option<u64>, Severity)>, String, Vec<(String, String)>);
+
+    fn seen(message: &str) -> Option<Seen> {
+        let Parts { lead, msg, fields } = Parts::of(message.as_bytes())?;
+        let lead = match lead {
+            Lead::Klog { severity, file, line, .. } => Some((words(file), line, severity)),
+            Lead::Logfmt { .. } => None,
+        };
+        let value = |value: &Value<'_>| match value {
+            Value::Text(text) => words(text),
+            Value::Json(text) => format!("json:{}", words(text)),
+        };
+        Some((lead, words(&msg), fields.iter().map(|(key, said)| (words(key), value(said))).collect()))
+    }
+
+    /// The words and the values of what must be a message in a known form.
+    #[track_caller]
+    fn said(message: &str) -> (String, Vec<(String, String)>) {
+        let (_, msg, fields) = seen(message).unwrap_or_else(|| panic!("{message}"));
+        (msg, fields)
+    }
+
+    fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
@@ -248,25 +394,19 @@ mod tests {
         let text = line(
             "Nov 21 03:07:12.123456 node-7 kubelet[974]: E1121 03:07:12.120000     974 pod_workers.go:1301] \"Error syncing pod\" err=\"x\"\n",
         );
-        let record = Record::of(&text);
-        assert_eq!((record.identifier.as_deref(), record.pid), (Some("kubelet"), Some(974)));
+        let message = text.dedented();
+        let record = Record::of(&text, &message);
+        assert_eq!((record.identifier, record.pid), (Some(&b"kubelet"[..]), Some(974)));
         assert_eq!(record.severity, Some(Severity::Error));
-        let klog = record.klog.unwrap();
-        assert_eq!((klog.file.as_str(), klog.line, klog.thread), ("pod_workers.go", 1301, Some(974)));
-        assert_eq!(
-            (klog.msg.as_str(), fields(&Klog::of(&record.message).unwrap())),
-            ("Error syncing pod", vec![("err", "x")])
-        );
-        let text =
-            line("Nov 21 03:07:12.123456 node-7 kubelet[974]: one\n                                            two\n");
-        assert_eq!(&*Record::of(&text).message, b"one\ntwo");
+        let Some(Parts { lead: Lead::Klog { thread, .. }, .. }) = record.parts else { panic!("{record:?}") };
+        assert_eq!(thread, Some(974));
+        let lead = Some(("pod_workers.go".to_owned(), Some(1301), Severity::Error));
+        let message = std::str::from_utf8(&message).unwrap();
+        assert_eq!(seen(message), Some((lead, "Error syncing pod".to_owned(), owned(&[("err", "x")]))));
         let text = line("2026-11-21T03:07:12Z stderr F oh no\n");
-        assert_eq!((Record::of(&text).stream, &*Record::of(&text).message), (Some("stderr"), &b"oh no"[..]));
+        assert_eq!(Record::of(&text, &text.dedented()).stream, Some("stderr"));
         let text = line("goroutine 1 [running]:\n");
-        assert_eq!(
-            Record::of(&text),
-            Record { message: Cow::Borrowed(b"goroutine 1 [running]:"), ..Record::default() }
-        );
+        assert_eq!(Record::of(&text, &text.dedented()), Record::default());
     }
 
     #[test]
@@ -290,17 +430,66 @@ mod tests {
             ("\"m\" a=1 b=2 a=3", "m", vec![("b", "2"), ("a", "3")]),
             ("\"m\" empty= x=1", "m", vec![("empty", ""), ("x", "1")]),
         ] {
-            let klog = klog(&format!("{head}{rest}"));
-            assert_eq!((klog.msg.as_str(), fields(&klog)), (msg, expected), "{rest}");
+            assert_eq!(said(&format!("{head}{rest}")), (msg.to_owned(), owned(&expected)), "{rest}");
         }
         // What is not quite that form is kept whole.
         for odd in
             ["\"m\" no-value", "\"unclosed", "\"m\"tail", "\"m\" a b=c", "\"m\" v=<\n\tone\n", "\"m\" k=\"unclosed"]
         {
-            assert_eq!(klog(&format!("{head}{odd}")).msg, odd);
+            assert_eq!(said(&format!("{head}{odd}")), (odd.to_owned(), vec![]));
         }
-        let json = klog("{\"ts\":1795230432123.456,\"caller\":\"a.go:12\",\"msg\":\"x\",\"v\":2,\"err\":\"y\"}");
-        assert_eq!((json.severity, json.file.as_str(), json.line, json.fields.len()), (Severity::Error, "a.go", 12, 2));
+        // Numbers that fit nowhere are not known; all else is.
+        let lead = Some(("a.go".to_owned(), None, Severity::Info));
+        let long = "I1121 03:07:12.123456     98765432109876543210 a.go:98765432109876543210] x";
+        assert_eq!(seen(long), Some((lead, "x".to_owned(), vec![])));
+    }
+
+    #[test]
+    fn klogs_json_keeps_its_values_as_they_are() {
+        let (lead, msg, fields) = seen(
+            "{\"ts\":1795230432123.456,\"caller\":\"a.go:12\",\"msg\":\"x\\n\",\"v\":2, \"f\" : 1e400 ,\"o\":{\"a\":[1,\"}\"]},\"err\":\"y\",\"v\":3}",
+        )
+        .unwrap();
+        assert_eq!((lead, &*msg), (Some(("a.go".to_owned(), Some(12), Severity::Error)), "x\n"));
+        let expected = [("f", "json:1e400"), ("o", "json:{\"a\":[1,\"}\"]}"), ("err", "y"), ("v", "json:3")];
+        assert_eq!(fields, owned(&expected));
+        for odd in [
+            "{\"ts\":1,\"msg\":\"x\",\"v\":01}",
+            "{\"ts\":1,\"msg\":\"x\",\"v\":[1,\n2]}",
+            "{\"ts\":1,\"msg\":\"x\",\"v\":[\"\\ud800\"]}",
+            "{\"ts\":1,\"msg\":2}",
+            "{\"ts\":1}",
+            "{\"ts\":1,\"msg\":\"x\"",
+            "{\"ts\":1,\"msg\":\"x\"}}",
+        ] {
+            assert_eq!(seen(odd), None, "{odd}");
+        }
+        let deep =
+            |depth: usize| format!("{{\"ts\":1,\"msg\":\"x\",\"v\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(seen(&deep(DEEPEST)).is_some() && seen(&deep(DEEPEST + 1)).is_none());
+    }
+
+    #[test]
+    fn logrus_lines_are_words_and_values() {
+        let head = "time=\"2026-11-21T03:07:12.5Z\" level=error";
+        for (rest, msg, expected) in [
+            (
+                "msg=\"PullImage \\\"x:1\\\" failed\" error=\"no \\\"such\\\" image\" n=3",
+                "PullImage \"x:1\" failed",
+                vec![("error", "no \"such\" image"), ("n", "3")],
+            ),
+            ("msg=done revision= version=v1.7.18", "done", vec![("revision", ""), ("version", "v1.7.18")]),
+        ] {
+            let message = format!("{head} {rest}");
+            assert_eq!(seen(&message), Some((None, msg.to_owned(), owned(&expected))), "{rest}");
+            let Some(Parts { lead: Lead::Logfmt { level }, .. }) = Parts::of(message.as_bytes()) else {
+                panic!("{rest}")
+            };
+            assert_eq!((&*level, layout::severity(message.as_bytes())), (&b"error"[..], Some(Severity::Error)));
+        }
+        for odd in ["", " msg=\"unclosed", " nothing=1", " msg=x y"] {
+            assert_eq!(seen(&format!("{head}{odd}")), None, "{odd}");
+        }
     }
 
     #[test]
@@ -322,14 +511,17 @@ mod tests {
             "\t",
             "\\u12",
             "{\"ts\":",
+            "time=\"",
+            " level=",
+            " msg=",
         ];
         for a in pieces {
             for b in pieces {
                 for c in pieces {
                     for d in pieces {
                         let text = line(&format!("I1121 03:07:12.123456 974 a.go:1] {a}{b}{c}{d}"));
-                        assert!(Record::of(&text).klog.is_some());
-                        Record::of(&line(&format!("{a}{b}{c}{d}")));
+                        assert!(Record::of(&text, &text.dedented()).parts.is_some());
+                        Parts::of(format!("{a}{b}{c}{d}").as_bytes());
                     }
                 }
             }

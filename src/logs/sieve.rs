@@ -48,20 +48,27 @@ enum Kept {
         lines: VecDeque<Line>,
         /// How many of `lines` are journalctl's own and don't count.
         markers: usize,
+        /// What may be held of them yet.
+        room: usize,
     },
+    /// There were more than may be held: they are only counted.
+    Counted,
+    /// What follows so many goes out, so many of them.
+    Behind { skip: u64, most: u64, begun: bool, lines: Vec<Line> },
 }
 
 impl<'f> Sieve<'f> {
-    /// Without a calendar no entry gets a time; `last` keeps only that many entries.
+    /// Without a calendar no entry gets a time; `last_of` keeps only that many entries.
     pub fn new(
         continuation: Continuation,
         calendar: Option<Calendar>,
         filter: &'f mut Filter,
-        last: Option<usize>,
+        last_of: Option<usize>,
     ) -> Self {
-        let kept = last.map_or(Kept::All(Vec::new()), |most| Kept::Last { most, lines: VecDeque::new(), markers: 0 });
+        let last = |most| Kept::Last { most, lines: VecDeque::new(), markers: 0, room: usize::MAX };
+        let kept = last_of.map_or(Kept::All(Vec::new()), last);
         let splitter = Splitter::new(continuation);
-        let kubelet = filter.kubelet.map(KubeletLines::new);
+        let kubelet = filter.kubelet.map(|among| filter.before.take().unwrap_or_else(|| KubeletLines::new(among)));
         Sieve {
             splitter,
             calendar,
@@ -77,6 +84,24 @@ impl<'f> Sieve<'f> {
             wanted: 0,
             scratch: Vec::new(),
         }
+    }
+
+    /// Holds no more than so many bytes of the last entries: where there are more, nothing is kept at all.
+    pub fn within(mut self, bytes: usize) -> Self {
+        if let Kept::Last { room, .. } = &mut self.kept {
+            *room = bytes;
+        }
+        self
+    }
+
+    /// Lets through what stands behind so many wanted entries, and at most so many of it: what another pass has counted.
+    pub fn behind(self, skip: u64, most: u64) -> Self {
+        Sieve { kept: Kept::Behind { skip, most, begun: false, lines: Vec::new() }, ..self }
+    }
+
+    /// Whether the last entries were more than may be held, and so were only counted.
+    pub fn has_overflowed(&self) -> bool {
+        matches!(self.kept, Kept::Counted)
     }
 
     /// Takes the next piece. `false` means the window's end is past and nothing wanted follows.
@@ -102,19 +127,26 @@ impl<'f> Sieve<'f> {
         self.sift(&mut entries);
     }
 
+    /// The stream has ended for now: what follows it is read by another sieve with this filter.
+    pub fn pause(&mut self) {
+        self.finish();
+        self.filter.before = self.kubelet.take();
+    }
+
     /// What can go out now; with `last`, nothing before [`Sieve::finish`] and [`Sieve::remainder`].
     pub fn ready(&mut self) -> Vec<Line> {
         match &mut self.kept {
-            Kept::All(lines) => std::mem::take(lines),
-            Kept::Last { .. } => Vec::new(),
+            Kept::All(lines) | Kept::Behind { lines, .. } => std::mem::take(lines),
+            Kept::Last { .. } | Kept::Counted => Vec::new(),
         }
     }
 
     /// What goes out at the end.
     pub fn remainder(&mut self) -> Vec<Line> {
         match &mut self.kept {
-            Kept::All(lines) => std::mem::take(lines),
+            Kept::All(lines) | Kept::Behind { lines, .. } => std::mem::take(lines),
             Kept::Last { lines, .. } => std::mem::take(lines).into(),
+            Kept::Counted => Vec::new(),
         }
     }
 
@@ -186,21 +218,39 @@ impl<'f> Sieve<'f> {
             }
         }
         self.filter.saw_supervisor |= self.kubelet.as_ref().is_some_and(KubeletLines::saw_supervisor);
-        more
+        more && !matches!(self.kept, Kept::Behind { most: 0, .. })
     }
 
-    fn keep(&mut self, line: Line, entries: u64) {
+    fn keep(&mut self, mut line: Line, entries: u64) {
         self.wanted += entries;
         match &mut self.kept {
             Kept::All(lines) => lines.push(line),
-            Kept::Last { most, lines, markers } => {
+            Kept::Counted => {}
+            Kept::Behind { skip, most, begun, lines } => match entries {
+                0 if !*begun || *most == 0 => {}
+                1.. if *skip > 0 => *skip -= 1,
+                1.. if *most == 0 => {}
+                _ => {
+                    *begun = true;
+                    *most -= entries.min(*most);
+                    lines.push(line);
+                }
+            },
+            Kept::Last { most, lines, markers, room } => {
                 *markers += usize::from(entries == 0);
+                // A copy: what it came with can go.
+                line.text = Bytes::copy_from_slice(&line.text);
+                let held = line.weight();
                 lines.push_back(line);
                 // journalctl prints its own lines only between two entries: never first.
                 while lines.len() - *markers > *most || lines.front().is_some_and(Line::is_marker) {
-                    if lines.pop_front().is_some_and(|line| line.is_marker()) {
-                        *markers -= 1;
-                    }
+                    let Some(line) = lines.pop_front() else { break };
+                    *room = room.saturating_add(line.weight());
+                    *markers -= usize::from(line.is_marker());
+                }
+                match room.checked_sub(held) {
+                    Some(left) => *room = left,
+                    None => self.kept = Kept::Counted,
                 }
             }
         }

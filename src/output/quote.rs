@@ -5,26 +5,55 @@
 
 /// Appends a text to be put between quotation marks. What is not UTF-8 becomes U+FFFD.
 pub fn escape(bytes: &[u8], into: &mut Vec<u8>) {
-    for chunk in bytes.utf8_chunks() {
-        let text = chunk.valid();
-        let mut plain = 0;
-        for (at, c) in text.char_indices().filter(|(_, c)| needs_escape(*c)) {
-            into.extend_from_slice(text.get(plain..at).unwrap_or_default().as_bytes());
-            plain = at + c.len_utf8();
-            match c {
-                '"' => into.extend_from_slice(b"\\\""),
-                '\\' => into.extend_from_slice(b"\\\\"),
-                '\n' => into.extend_from_slice(b"\\n"),
-                '\t' => into.extend_from_slice(b"\\t"),
-                '\r' => into.extend_from_slice(b"\\r"),
-                // All of these are within sixteen bits.
-                c => into.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes()),
+    let mut rest = bytes;
+    loop {
+        let (plain, after) = rest.split_at(rest.iter().position(|b| !is_plain(*b)).unwrap_or(rest.len()));
+        into.extend_from_slice(plain);
+        let Some(first) = after.first() else { return };
+        if first.is_ascii() {
+            escape_char(char::from(*first), into);
+            rest = after.get(1..).unwrap_or_default();
+            continue;
+        }
+        let (odd, after) = after.split_at(after.iter().position(u8::is_ascii).unwrap_or(after.len()));
+        for chunk in odd.utf8_chunks() {
+            chunk.valid().chars().for_each(|c| escape_char(c, into));
+            if !chunk.invalid().is_empty() {
+                into.extend_from_slice("\u{fffd}".as_bytes());
             }
         }
-        into.extend_from_slice(text.get(plain..).unwrap_or_default().as_bytes());
-        if !chunk.invalid().is_empty() {
-            into.extend_from_slice("\u{fffd}".as_bytes());
+        rest = after;
+    }
+}
+
+fn escape_char(c: char, into: &mut Vec<u8>) {
+    let short = match c {
+        '"' | '\\' => c,
+        '\n' => 'n',
+        '\t' => 't',
+        '\r' => 'r',
+        c if needs_escape(c) => {
+            // All of these are within sixteen bits.
+            into.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes());
+            return;
         }
+        c => {
+            into.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return;
+        }
+    };
+    into.extend_from_slice(&[b'\\', short as u8]);
+}
+
+/// How many bytes at the end are the beginning of a character whose rest is missing.
+pub fn unfinished(bytes: &[u8]) -> usize {
+    let last = bytes.get(bytes.len().saturating_sub(3)..).unwrap_or_default();
+    // All but a character's first byte begin with the bits 10.
+    let Some(first) = last.iter().rposition(|byte| byte >> 6 != 0b10) else { return 0 };
+    let character = last.get(first..).unwrap_or_default();
+    match std::str::from_utf8(character) {
+        Err(invalid) if invalid.error_len().is_none() => character.len(),
+        _ => 0,
     }
 }
 
@@ -35,10 +64,15 @@ pub fn quote(text: impl AsRef<[u8]>, into: &mut Vec<u8>) {
     into.push(b'"');
 }
 
+/// Whether a byte stands for itself.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
 fn needs_escape(c: char) -> bool {
     matches!(
         c,
-        '\0'..='\u{1f}' | '"' | '\\' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
     )
 }
 

@@ -22,6 +22,10 @@ const MERGED: usize = 100;
 /// Different logs among them.
 const LOGS: usize = 4;
 const LOG: &str = "bench.log";
+/// Formats that take every entry apart.
+const FORMATS: [&str; 2] = ["jsonl", "digest"];
+/// About what a line of them takes.
+const LINE: u64 = 180;
 
 /// Reads the last entries of each of many nodes.
 pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut impl Write) -> io::Result<Verdict> {
@@ -90,7 +94,8 @@ pub(crate) fn measure_merge(
     let title = format!("Files of {MERGED} nodes, merged by time into a pipe");
     let mut figures = Figures::new(title, &["wall s", "CPU s", "peak MB"]);
     let mut first = Vec::new();
-    for times in [1, 10] {
+    // The last entries of the long ones are as many as the short ones have.
+    for (times, last) in [(1, None), (10, None), (10, Some(effort.merged / LINE))] {
         let size = effort.merged * times;
         let logs: Vec<_> = (0..LOGS).map(|nth| folder.join(format!("{times}-{nth}"))).collect();
         for (nth, log) in logs.iter().enumerate() {
@@ -102,9 +107,10 @@ pub(crate) fn measure_merge(
         let cluster: Cluster = Setup::new(nodes.collect()).start();
         let place = folder.join(format!("config-{times}"));
         let access = access(&cluster, &place, Credential::Token)?;
-        let all = size * MERGED as u64;
+        let all = last.map_or(size, |last| last * LINE * 3 / 4) * MERGED as u64;
+        let tail = last.map_or("-1".to_owned(), |last| last.to_string());
         for (nth, peer) in peers.iter().enumerate() {
-            let args = ["--all-nodes", "--tail", "-1", "-q", "--path", LOG];
+            let args = ["--all-nodes", "--tail", &tail, "-q", "--path", LOG];
             let mut samples = Samples::default();
             // The long ones take long enough to be measured once.
             for _ in 0..if times == 1 { RUNS } else { 1 } {
@@ -125,7 +131,18 @@ pub(crate) fn measure_merge(
                 let value = mega(samples.peak) / first;
                 held.push(Held { unit: "of the memory for a tenth", value, most: 1.2, how: Bound::Must });
             }
-            figures.row(format!("{}: {} MB each", peer.name, size / 1_000_000), cells, held);
+            let what = last.map_or(String::new(), |last| format!(", the last {last} entries"));
+            figures.row(format!("{}: {} MB each{what}", peer.name, size / 1_000_000), cells, held);
+            // What takes every entry apart is measured once.
+            for format in FORMATS.iter().filter(|_| times == 1) {
+                let args = [&args[..], &["-o", format]].concat();
+                let run = measure::run_into(&mut peer.run(&access, &args), Sink::Pipe)?;
+                let cpu = run.cpu.as_secs_f64();
+                let value = cpu / (all as f64 / 250e6);
+                let held = vec![Held { unit: "s CPU for 250 MB", value, most: 4.0, how: Bound::Goal }];
+                let cells = vec![format!("{:.1}", run.wall.as_secs_f64()), format!("{cpu:.1}"), megabytes(run.peak)];
+                figures.row(format!("{}: as {format}", peer.name), cells, held);
+            }
         }
         for log in &logs {
             fs::remove_dir_all(log)?;
@@ -136,7 +153,6 @@ pub(crate) fn measure_merge(
 
 /// A kubelet's file of this size, over most of a day; each seed has times of its own.
 fn write_log(path: &Path, size: u64, seed: u64) -> io::Result<()> {
-    const LINE: u64 = 180;
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let lines = (size / LINE).max(1);
     let mut written = 0;

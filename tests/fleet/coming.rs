@@ -1,25 +1,29 @@
 //! Nodes that come and go while others are followed.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::StatusCode;
 use kubelet_logs::clock::Clock;
+use kubelet_logs::interrupt::Signal;
 use kubelet_logs::time::Timestamp;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::cluster::{Cluster, Fault, Grant, Mode, Node, Setup, User, What};
-use crate::support::program;
+use crate::follow::run::{Lines, spawn};
 
 /// Longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that follows: what it prints and says, as it comes.
 struct Following {
-    child: Child,
+    thread: Option<JoinHandle<u8>>,
+    interrupt: watch::Sender<Option<Signal>>,
     printed: Heard,
     said: Heard,
 }
@@ -31,18 +35,6 @@ struct Heard {
 }
 
 impl Heard {
-    fn new(stream: impl Read + Send + 'static) -> Heard {
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Heard { lines, got: Vec::new() }
-    }
-
     /// Waits until this is in a line.
     #[track_caller]
     fn wait_for(&mut self, part: &str) {
@@ -61,34 +53,32 @@ impl Heard {
 
 impl Following {
     fn start(kubeconfig: &Path, args: &[&str]) -> Following {
-        let mut command = program();
-        command.arg("--kubeconfig").arg(kubeconfig).args(["-f", "--source=file"]).args(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-        let printed = Heard::new(child.stdout.take().expect("a pipe"));
-        let said = Heard::new(child.stderr.take().expect("a pipe"));
-        Following { child, printed, said }
+        let args = [&["--source=file"], args].concat();
+        let ((output, printed), (sender, said)) = (channel(), channel());
+        let (thread, interrupt) = spawn(kubeconfig, &args, Lines::new(output), move |line| {
+            let _ = sender.send(line.to_owned());
+        });
+        let [printed, said] = [printed, said].map(|lines| Heard { lines, got: Vec::new() });
+        Following { thread: Some(thread), interrupt, printed, said }
     }
 
     /// Ends it as Ctrl-C does, and takes all that is left.
-    fn interrupt(&mut self) -> i32 {
-        let killed = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(killed.is_ok_and(|status| status.success()));
+    fn interrupt(&mut self) -> u8 {
+        self.interrupt.send_replace(Some(Signal::Interrupt));
         self.end()
     }
 
-    fn end(&mut self) -> i32 {
+    fn end(&mut self) -> u8 {
         for heard in [&mut self.printed, &mut self.said] {
             heard.got.extend(heard.lines.iter());
         }
-        self.child.wait().expect("an end").code().expect("an exit code")
+        self.thread.take().expect("one end").join().expect("no panic")
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
-        // One that has ended can't be killed, and need not be.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.interrupt.send_replace(Some(Signal::Interrupt));
     }
 }
 
@@ -201,17 +191,17 @@ fn nodes_that_come_are_followed_and_nodes_that_go_are_not() {
 
 #[test]
 fn a_node_that_is_not_up_yet_is_waited_for() {
-    let logs = Logs::new();
+    let logs = Arc::new(Logs::new());
     let cluster = logs.start(&["w1"]);
     let mut run = Following::start(&cluster.kubeconfig(User::Admin), &["--all-nodes", "--tail=0", "--no-merge"]);
     watched(&cluster, 1);
     // Its kubelet does not listen yet; then it has no log yet.
     cluster.inject(Fault::new(What::Status(StatusCode::INTERNAL_SERVER_ERROR)).node("w2").first(2));
+    let written = Arc::clone(&logs);
+    cluster.inject(Fault::new(What::deed(move || written.write("w2", "first", 0))).node("w2").nth(5));
     std::fs::create_dir_all(logs.folder("w2")).expect("a folder");
     cluster.put(Node::new("w2", Mode::QUERY_OFF).files(&logs.folder("w2")));
     run.said.wait_for("warning: w2: ");
-    cluster.wait_for(4, |request| request.target.contains("/nodes/w2/"));
-    logs.write("w2", "first", 0);
     run.printed.wait_for("first");
     assert_eq!(run.interrupt(), 130, "{:#?}", run.said.got);
     assert_eq!(run.said.count("error: "), 0, "{:#?}", run.said.got);
@@ -262,17 +252,108 @@ fn no_more_nodes_are_followed_than_was_said() {
 }
 
 #[test]
-fn who_may_not_watch_is_told_and_follows_the_nodes_there_are() {
+fn who_may_not_watch_is_told_and_hears_of_nodes_by_lists() {
     let logs = Logs::new();
-    let mut setup = Setup::new(vec![logs.node("w1")]);
+    let mut setup = Setup::new(vec![logs.node("w1"), logs.node("w2")]);
     setup.grants = [("get", "nodes/proxy"), ("list", "nodes")]
         .map(|(verb, resource)| Grant { name: "limited".to_owned(), verb, resource })
         .to_vec();
     let cluster = setup.start();
     let mut run = Following::start(&cluster.kubeconfig(User::Limited), &["--all-nodes", "--tail=1"]);
-    run.said.wait_for("warning: nodes that come or go are not noticed: 403 Forbidden");
+    run.said.wait_for("warning: what comes and goes is noticed late, by a list every 30 s: 403 Forbidden");
     logs.write("w1", "one", 0);
     run.printed.wait_for("one");
+    cluster.put(logs.node("w3"));
+    cluster.remove("w2");
+    run.said.wait_for("note: w2 is gone");
+    run.said.wait_for("note: w3 has come");
+    logs.write("w3", "three", 0);
+    run.printed.wait_for("three");
+    assert_eq!(run.interrupt(), 130);
+    assert_eq!((run.said.count("noticed late"), run.said.count("error: ")), (1, 0), "{:#?}", run.said.got);
+}
+
+#[test]
+fn a_watch_and_a_list_that_are_refused_for_a_while_go_on() {
+    let logs = Logs::new();
+    let cluster = logs.start(&["w1"]);
+    let mut run = Following::start(&cluster.kubeconfig(User::Admin), &["--all-nodes", "--tail=1"]);
+    watched(&cluster, 1);
+    let lists = |status| Fault::new(What::Status(status)).path("/api/v1/nodes?").perhaps();
+    for (status, name) in [(StatusCode::FORBIDDEN, "w2"), (StatusCode::UNAUTHORIZED, "w3")] {
+        // The watch first, and then the list.
+        cluster.inject(lists(status).first(3));
+        cluster.end_watches();
+        cluster.put(logs.node(name));
+        run.said.wait_for(&format!("note: {name} has come"));
+    }
+    cluster.heal();
+    // Once it stays so, that is told with what to do.
+    cluster.inject(lists(StatusCode::UNAUTHORIZED));
+    cluster.end_watches();
+    run.said.wait_for("warning: nodes that come or go are not noticed: 401");
+    run.said.wait_for("hint: the server does not know these credentials");
+    logs.write("w1", "one", 0);
+    run.printed.wait_for("one");
+    assert_eq!(run.interrupt(), 130);
+    assert_eq!(run.said.count("error: "), 0, "{:#?}", run.said.got);
+}
+
+#[test]
+fn a_watch_that_breaks_after_each_event_is_worth_a_word() {
+    let logs = Logs::new();
+    let cluster = logs.start(&["w1"]);
+    let mut run = Following::start(&cluster.kubeconfig(User::Admin), &["--all-nodes", "--tail=1"]);
+    for round in 1..=5 {
+        watched(&cluster, round);
+        cluster.put(Node::new("w1", Mode::QUERY_OFF).files(&logs.folder("w1")).label("round", &round.to_string()));
+        cluster.put(logs.node(&format!("n{round}")));
+        run.said.wait_for(&format!("note: n{round} has come"));
+        cluster.end_watches();
+    }
+    run.said.wait_for("warning: what comes and goes is not noticed at the moment");
+    assert_eq!(run.interrupt(), 130);
+    assert_eq!(run.said.count("at the moment"), 1, "{:#?}", run.said.got);
+}
+
+#[test]
+fn a_node_that_is_down_when_the_following_begins_is_asked_again() {
+    let logs = Logs::new();
+    let cluster = logs.start(&["w1", "w2", "w3"]);
+    for (node, status) in [("w2", StatusCode::SERVICE_UNAVAILABLE), ("w3", StatusCode::INTERNAL_SERVER_ERROR)] {
+        cluster.inject(Fault::new(What::Status(status)).node(node));
+    }
+    for args in [&["w1,w2,w3"][..], &["--all-nodes"], &["w1,w2,w3", "--no-merge"]] {
+        let args = [args, &["--tail=1"]].concat();
+        let mut run = Following::start(&cluster.kubeconfig(User::Admin), &args);
+        run.printed.wait_for("w1 I");
+        run.said.wait_for("w2: 503");
+        run.said.wait_for("w3: 500");
+        let asked = |node: &str| {
+            let path = format!("/nodes/{node}/");
+            cluster.requests().iter().filter(|request| request.target.contains(&path)).count()
+        };
+        cluster.wait_for(asked("w2") + 6, |request| request.target.contains("/nodes/w2/"));
+        assert_eq!((run.said.count("error: "), run.printed.count("w2 I")), (0, 0), "{:#?}", run.said.got);
+        assert_eq!(run.said.count("; trying again"), 2, "{:#?}", run.said.got);
+        assert_eq!(run.interrupt(), 130, "{:#?}", run.said.got);
+    }
+    // Ending by itself it tells them, and has not all.
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let until = Clock::System.now().saturating_add(Duration::from_secs(3)).rfc3339().to_string();
+    for args in [&["--until-time", &until][..], &["--fail-fast"]] {
+        let mut run = Following::start(&kubeconfig, &[&["w1,w2", "--tail=1"], args].concat());
+        assert_eq!(run.end(), 3, "{args:?}: {:#?}", run.said.got);
+        run.said.wait_for("error: w2: 503");
+        assert_eq!(run.said.count("trying again"), usize::from(args.len() > 1), "{:#?}", run.said.got);
+    }
+    // And what comes back is read as it would have been.
+    let mut run = Following::start(&kubeconfig, &["w1,w2", "--tail=1"]);
+    run.said.wait_for("w2: 503");
+    cluster.heal();
+    run.printed.wait_for("w2 I");
+    logs.write("w2", "two", 0);
+    run.printed.wait_for("two");
     assert_eq!(run.interrupt(), 130);
 }
 
@@ -283,4 +364,30 @@ fn a_window_that_ends_ends_the_following_of_all_nodes() {
     let mut run = Following::start(&cluster.kubeconfig(User::Admin), &["--all-nodes", "--until=now", "--tail=1"]);
     assert_eq!(run.end(), 0, "{:#?}", run.said.got);
     assert_eq!(run.printed.got.len(), 2);
+}
+
+#[test]
+fn a_node_that_comes_with_a_log_without_times_is_followed_from_its_end() {
+    let logs = Logs::new();
+    let plain = |node: &str, words: &str| {
+        let file = std::fs::File::options().append(true).create(true).open(logs.folder(node).join("plain.log"));
+        file.and_then(|mut file| file.write_all(words.as_bytes())).expect("room");
+    };
+    let cluster = logs.start(&["w1"]);
+    plain("w1", "old\n");
+    let mut run =
+        Following::start(&cluster.kubeconfig(User::Admin), &["--all-nodes", "--path", "plain.log", "--tail=1"]);
+    run.printed.wait_for("w1 old");
+    watched(&cluster, 1);
+    let node = logs.node("w2");
+    plain("w2", "of before\n");
+    cluster.put(node);
+    run.said.wait_for("note: w2 has come");
+    cluster.wait_for(4, |request| request.target.contains("/nodes/w2/"));
+    for node in ["w2", "w1"] {
+        plain(node, "new\n");
+        run.printed.wait_for(&format!("{node} new"));
+    }
+    assert_eq!(run.interrupt(), 130, "{:#?}", run.said.got);
+    assert_eq!((run.said.count("error: "), run.printed.count("of before")), (0, 0), "{:#?}", run.said.got);
 }

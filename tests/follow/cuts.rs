@@ -49,7 +49,16 @@ fn breaks(size: usize) -> Vec<(&'static str, Vec<(What, usize)>)> {
         ("cut mid-line", vec![(What::CutAfter(size), 2)]),
         ("goaway", vec![(What::Goaway, 1)]),
         ("closed", vec![(What::Close, 1)]),
-        ("api server restart", vec![(What::Reset, 3), (What::Status(StatusCode::SERVICE_UNAVAILABLE), 6)]),
+        (
+            "api server restart",
+            vec![
+                (What::Reset, 3),
+                (What::Status(StatusCode::SERVICE_UNAVAILABLE), 6),
+                // Until it knows its roles and tokens.
+                (What::Status(StatusCode::FORBIDDEN), 9),
+                (What::Status(StatusCode::UNAUTHORIZED), 11),
+            ],
+        ),
         ("kubelet restart", vec![(What::CutAfter(size), 1), (unreachable, 3)]),
         ("30 s cut", vec![(What::EndAfterPause(size, LIMIT), 1)]),
     ]
@@ -315,11 +324,27 @@ fn a_file_that_is_emptied_unread_is_announced_and_followed() {
         empty(&log.path);
         Log::append(&mut log, 2);
         following.wait_for(&last(&log));
-        assert_eq!(following.said().matches("was replaced or emptied").count(), round, "{}", following.said());
+        assert_eq!(following.said().matches(", if anything, is gone").count(), round, "{}", following.said());
     }
     let (code, lines, said) = following.interrupt();
     assert_eq!(code, 130, "{said}");
     same(&lines, &log.written, &said);
+}
+
+#[test]
+fn a_refusal_that_stays_ends_the_following_with_what_to_do() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut log = Log::new(root.path());
+    Log::append(&mut log, 3);
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
+    let mut following = Following::start(&cluster.kubeconfig(User::Admin), &["node-a", "--source=file"]);
+    following.wait_for(log.written.last().expect("a line"));
+    cluster.inject(Fault::new(What::Status(StatusCode::UNAUTHORIZED)).path("kubelet.log"));
+    let (code, lines, said) = following.end();
+    assert_eq!((code, lines.len()), (3, 3), "{said}");
+    assert_eq!(said.matches("trying again").count(), 1, "{said}");
+    assert!(said.contains("error: node-a: the rest could not be read: 401"), "{said}");
+    assert!(said.contains("hint: the server does not know these credentials"), "{said}");
 }
 
 fn empty(path: &Path) {

@@ -32,9 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const HURRY: u32 = 50;
 
 /// Cuts what is written into lines.
-struct Lines {
+pub(crate) struct Lines {
     sender: Sender<String>,
     begun: Vec<u8>,
+}
+
+impl Lines {
+    pub(crate) fn new(sender: Sender<String>) -> Lines {
+        Lines { sender, begun: Vec::new() }
+    }
 }
 
 impl Write for Lines {
@@ -53,43 +59,54 @@ impl Write for Lines {
     }
 }
 
+/// Runs `-f` with these arguments in a thread that gives the exit code; ends it as Ctrl-C does when that is sent.
+pub(crate) fn spawn(
+    kubeconfig: &Path,
+    args: &[&str],
+    output: Lines,
+    said: impl FnMut(&str) + Send + 'static,
+) -> (JoinHandle<u8>, watch::Sender<Option<Signal>>) {
+    let given = ["--kubeconfig", kubeconfig.to_str().expect("text"), "-f", "--server-limit", "2s"];
+    let args: Vec<String> = given.iter().chain(args).map(|arg| (*arg).to_owned()).collect();
+    let verbosity = std::env::var("FOLLOW_VERBOSE").map_or(0, |level| level.parse().expect("a level"));
+    let (pull, interrupt) = Interrupt::new();
+    let thread = std::thread::spawn(move || {
+        let Ok(Parsed::Run(options)) = parse(args, "kubectl-kubelet_logs") else { panic!("options") };
+        let notices = Notices::new(verbosity, false, said);
+        let env = Env::new(Vec::<(String, String)>::new());
+        let clock = Clock::Hurried(HURRY);
+        let mut context = Context {
+            env,
+            clock,
+            notices: notices.clone(),
+            stdin: Stdin::Other,
+            interrupt,
+            closing: Default::default(),
+        };
+        let mut output = Output::new(Box::new(output), false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        match runtime.block_on(logs::run(&options, &mut context, &mut output)) {
+            Ok(outcome) => outcome.exit,
+            Err(error) => {
+                notices.error(&error);
+                error.kind().exit_code()
+            }
+        }
+    });
+    (thread, pull)
+}
+
 impl Following {
     pub(super) fn start(kubeconfig: &Path, args: &[&str]) -> Following {
-        let given = ["--kubeconfig", kubeconfig.to_str().expect("text"), "-f", "--server-limit", "2s"];
-        let args: Vec<String> = given.iter().chain(args).map(|arg| (*arg).to_owned()).collect();
-        let verbosity = std::env::var("FOLLOW_VERBOSE").map_or(0, |level| level.parse().expect("a level"));
         let (sender, lines) = channel();
-        let (pull, interrupt) = Interrupt::new();
         let said = Arc::new(Mutex::new(String::new()));
         let heard = Arc::clone(&said);
-        let thread = std::thread::spawn(move || {
-            let Ok(Parsed::Run(options)) = parse(args, "kubectl-kubelet_logs") else { panic!("options") };
-            let notices = Notices::new(verbosity, false, move |line| {
-                let mut heard = heard.lock().expect("no panic while talking");
-                heard.push_str(line);
-                heard.push('\n');
-            });
-            let env = Env::new(Vec::<(String, String)>::new());
-            let clock = Clock::Hurried(HURRY);
-            let mut context = Context {
-                env,
-                clock,
-                notices: notices.clone(),
-                stdin: Stdin::Other,
-                interrupt,
-                closing: Default::default(),
-            };
-            let mut output = Output::new(Box::new(Lines { sender, begun: Vec::new() }), false);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            match runtime.block_on(logs::run(&options, &mut context, &mut output)) {
-                Ok(outcome) => outcome.exit,
-                Err(error) => {
-                    notices.error(&error);
-                    error.kind().exit_code()
-                }
-            }
+        let (thread, interrupt) = spawn(kubeconfig, args, Lines::new(sender), move |line| {
+            let mut heard = heard.lock().expect("no panic while talking");
+            heard.push_str(line);
+            heard.push('\n');
         });
-        Following { thread, interrupt: pull, lines, said, got: Vec::new() }
+        Following { thread, interrupt, lines, said, got: Vec::new() }
     }
 
     /// What it has said by now.

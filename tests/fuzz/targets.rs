@@ -337,7 +337,7 @@ fn kubeconfig_edit(input: &[u8]) -> u64 {
 fn pem(input: &[u8]) -> u64 {
     let (chain, key) = (pem::certificates(input), pem::key(input));
     if let (Ok(chain), Ok(key)) = (&chain, &key) {
-        return 2 + came_to(pem::check_pair(chain, key));
+        return 2 + came_to(pem::pair(chain.clone(), key).map(|pair| pair.cert.len()));
     }
     came_to(chain.map(|chain| chain.len())) ^ came_to(key.map(|_| 1)).rotate_left(1)
 }

@@ -37,7 +37,7 @@ static OUTPUT: Flag = Flag {
         "How lines are printed. text: as the node wrote them, with what other flags put in front; on a terminal, control characters are \
          shown instead of obeyed. raw: the bytes as received, and nothing else.",
         "jsonl: an object a line for each entry, with time, node, unit, identifier, pid, priority (0-7), boot, severity and message, and \
-         the parts of klog messages; what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
+         the parts of messages in klog's form (klog) or in logrus's (logfmt); what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
         "json, yaml: one document. For one named node nodeName, timestamp (when the run began), logs and, where it failed, error; for \
          several, responses with these fields, errors and summary, node after node.",
         "digest: a table of what the lines say, names and numbers left out: how often, on which nodes, when first and last.",

@@ -1,15 +1,17 @@
 //! Whom to trust and as whom to appear: rustls configurations, and TLS failures in words.
 
-use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+/// A client certificate, its intermediates, and what signs with its key; see `config::pem::pair`.
+pub use rustls::sign::CertifiedKey as Identity;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::error::{Doing, Error, Kind, Result};
+use crate::error::{Doing, Kind, Result};
 use crate::notice::Notices;
 
 pub mod certificate;
@@ -42,14 +44,6 @@ pub enum Roots {
     InsecureAcceptAnyCertificate,
 }
 
-/// A client certificate with its key.
-pub struct Identity {
-    /// The certificate, then its intermediates.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// The key of the first certificate.
-    pub key: PrivateKeyDer<'static>,
-}
-
 /// Which HTTP versions to offer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -72,18 +66,6 @@ impl Protocol {
             // Servers take what they like best of all that is offered, and that is HTTP/2.
             Protocol::Http1 | Protocol::Http1First => vec![b"http/1.1".to_vec()],
         }
-    }
-}
-
-impl Clone for Identity {
-    fn clone(&self) -> Self {
-        Identity { chain: self.chain.clone(), key: self.key.clone_key() }
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity {{ chain: {} certificates, key: (redacted) }}", self.chain.len())
     }
 }
 
@@ -133,7 +115,7 @@ fn configure_with(
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match identity.cloned() {
         None => builder.with_no_client_auth(),
-        Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(unusable_identity)?,
+        Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
     };
     config.resumption = Resumption::in_memory_sessions(8);
     config.alpn_protocols = protocol.offers();
@@ -147,21 +129,6 @@ pub(super) fn server_name(trust: &Trust, host: &str) -> Result<ServerName<'stati
         None => host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host),
     };
     ServerName::try_from(name.to_owned()).doing(Kind::Usage, || format!("{name:?} can't be a server's name in TLS"))
-}
-
-fn unusable_identity(error: rustls::Error) -> Error {
-    match error {
-        rustls::Error::InconsistentKeys(_) => {
-            Error::new(Kind::Denied, "the client certificate and the client key do not belong together")
-                .hint("check client-certificate and client-key of this user")
-        }
-        rustls::Error::NoCertificatesPresented => {
-            Error::new(Kind::Denied, "the client certificate holds no certificate")
-        }
-        other => Error::new(Kind::Denied, "the client certificate's key can't be used").because(other).hint(
-            "RSA (2048 bits or more), ECDSA P-256 and P-384, and Ed25519 keys can be used, in PKCS#8, PKCS#1 or SEC1",
-        ),
-    }
 }
 
 /// The verifier behind [`Roots::InsecureAcceptAnyCertificate`].

@@ -229,9 +229,9 @@ async fn a_plugins_new_certificate_gets_a_new_connection() {
     };
     let authority = Authority::new();
     let credential = |name: &str| {
-        let identity = authority.client(name);
-        let certificate = pem("CERTIFICATE", &identity.chain[0]);
-        let key = pem("PRIVATE KEY", identity.key.secret_der());
+        let (chain, key) = authority.issue_client(name);
+        let certificate = pem("CERTIFICATE", &chain[0]);
+        let key = pem("PRIVATE KEY", key.secret_der());
         serde_json::json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
             "status": {"clientCertificateData": certificate, "clientKeyData": key}})
         .to_string()

@@ -13,7 +13,6 @@ use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout, Stamp};
-use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::is_listing;
@@ -23,16 +22,14 @@ use crate::time::{Civil, Timestamp};
 
 mod follow;
 mod stream;
+mod tail;
 
 pub(in crate::logs::source) use follow::Followed;
 pub(in crate::logs::source) use stream::Stream;
+pub(super) use tail::Held;
 
 /// The first part read from a file's end; what is needed mostly lies in it.
 const FIRST_END: u64 = 64 << 10;
-/// How much more each further part has.
-const GROWTH: u64 = 8;
-/// The largest part read at once.
-const MOST_END: u64 = 8 << 20;
 /// How often a broken body is continued without having brought anything.
 const MOST_FRUITLESS: u32 = 4;
 /// By so many bytes a file that was replaced is recognised.
@@ -69,28 +66,25 @@ pub struct File<'a> {
 }
 
 /// The end of a file, and what is known by it.
+#[derive(Default)]
 struct Ending {
     bytes: Bytes,
     /// Where it begins in the file.
     from: u64,
     modified: Option<Timestamp>,
+    /// The time of the file's last line that has one, if that names no zone: also where that line is not to be read.
+    last: Option<Civil>,
     /// Whether it was changed in the second of the answer.
     is_fresh: bool,
 }
 
-impl Ending {
-    fn nothing() -> Self {
-        Ending { bytes: Bytes::new(), from: 0, modified: None, is_fresh: false }
-    }
-
-    /// Its last time that names no zone, if its last line with a time has such a one.
-    fn last_local(&self) -> Option<Civil> {
-        match self.bytes.split(|b| *b == b'\n').rev().find_map(Head::of)? {
-            Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => {
-                Some(civil)
-            }
-            _ => None,
+/// The last time in a text, if that names no zone.
+fn last_local(text: &[u8]) -> Option<Civil> {
+    match text.split(|b| *b == b'\n').rev().find_map(Head::of)? {
+        Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => {
+            Some(civil)
         }
+        _ => None,
     }
 }
 
@@ -101,15 +95,8 @@ pub(super) struct Look {
     pub(super) beginning: Bytes,
     /// When it was last changed.
     pub(super) modified: Option<Timestamp>,
-}
-
-/// The last entries of a file.
-#[derive(Debug)]
-pub(super) struct Tail {
-    /// Oldest first.
-    pub(super) lines: Vec<Line>,
-    /// The first bytes of a file that was read from there, unless all that lies before it is older than the window.
-    pub(super) beginning: Option<Bytes>,
+    /// How large it is, as far as that was said.
+    size: Option<u64>,
 }
 
 impl<'a> File<'a> {
@@ -133,19 +120,23 @@ impl<'a> File<'a> {
         if want.raw && !want.dated && filter.is_empty() {
             return self.pass_on(out).await;
         }
-        let Tail { lines, .. } = self.read_whole(None, want, filter, Some(out)).await?;
+        let (mut stream, calendar) = self.open(want, filter).await?;
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, None);
+        while let Some(piece) = stream.next().await? {
+            if !sieve.push(piece) {
+                break;
+            }
+            out.lines(sieve.ready()).await?;
+        }
+        sieve.finish();
+        let lines = sieve.remainder();
+        if sieve.has_guessed() {
+            self.tell_of_guesses();
+        }
         check_time_was_seen(filter, self.name)?;
         let anything = out.has_spoken() || !lines.is_empty();
         out.last_lines(lines).await?;
         Ok(anything)
-    }
-
-    /// The last `last` entries that are wanted.
-    pub(super) async fn last(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Tail> {
-        match self.packing {
-            Packing::Plain => self.read_end(last, want, filter).await,
-            Packing::Gzip => self.read_whole(Some(last), want, filter, None).await,
-        }
     }
 
     /// Its first bytes and the time of its last change, by one small request.
@@ -155,7 +146,7 @@ impl<'a> File<'a> {
             Packing::Gzip => PACKED_BEGINNING,
         };
         let mut answer = self.ask(Some(ByteRange::Span(0, length - 1))).await?;
-        let modified = modified(&answer);
+        let (modified, size) = (modified(&answer), size(&answer));
         let first = match answer.status {
             416 => Bytes::new(),
             _ => answer.body.beginning(length as usize).await,
@@ -165,13 +156,13 @@ impl<'a> File<'a> {
             return Err(Error::new(Kind::Partial, format!("reading {}: the answer broke off", self.name)).into());
         }
         let first = self.first_bytes(first);
-        Ok(Look { beginning: first, modified })
+        Ok(Look { beginning: first, modified, size })
     }
 
     /// What its end tells of the times in it; `None` if no line there has one.
     pub(super) async fn clock(&self) -> Flow<Option<Calendar>> {
-        let ending = self.ending(FIRST_END).await?;
-        let timed = ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some());
+        let ending = self.dated_ending(FIRST_END).await?;
+        let timed = ending.last.is_some() || ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some());
         Ok(timed.then(|| self.calendar(&ending)))
     }
 
@@ -186,99 +177,40 @@ impl<'a> File<'a> {
         Ok(anything)
     }
 
-    /// All of it, looked at; what did not go out on the way.
-    async fn read_whole(
-        &self,
-        last: Option<u64>,
-        want: Want,
-        filter: &mut Filter,
-        mut out: Option<&mut Outlet>,
-    ) -> Flow<Tail> {
+    /// All of it from its beginning, and what its times mean, where that is asked for.
+    async fn open(&self, want: Want, filter: &Filter) -> Flow<(Stream<'_>, Option<Calendar>)> {
         let dated = want.dated || filter.has_window();
         let ending =
             if dated && self.packing == Packing::Plain { Some(self.dated_ending(FIRST_END).await?) } else { None };
-        let mut stream = Stream::open(self).await?;
+        let stream = Stream::open(self).await?;
         let calendar = dated.then(|| match (&ending, &self.calendar) {
             (Some(ending), _) => self.calendar(ending),
             (None, Some(known)) => known.clone().anchored(Anchor::NotAfter(self.modified_or_now(stream.modified))),
             (None, None) => self.calendar_without_zone(stream.modified),
         });
-        let keep = last.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep);
-        while let Some(piece) = stream.next().await? {
-            if !sieve.push(piece) {
-                break;
-            }
-            if let Some(out) = &mut out {
-                out.lines(sieve.ready()).await?;
-            }
-        }
-        sieve.finish();
-        let (lines, first) = (sieve.remainder(), sieve.first());
-        if sieve.has_guessed() {
-            self.tell_of_guesses();
-        }
-        let beginning =
-            (!begun_before(first, filter)).then(|| self.first_bytes(Bytes::copy_from_slice(stream.beginning())));
-        Ok(Tail { lines, beginning })
-    }
-
-    /// The last entries that are wanted, from ever larger parts of the file's end.
-    async fn read_end(&self, last: u64, want: Want, filter: &mut Filter) -> Flow<Tail> {
-        let dated = want.dated || filter.has_window();
-        let keep = usize::try_from(last).unwrap_or(usize::MAX);
-        let mut size = FIRST_END.max(last.saturating_mul(512).min(8 << 20));
-        loop {
-            let ending = if dated { self.dated_ending(size).await? } else { self.ending(size).await? };
-            let calendar = dated.then(|| self.calendar(&ending));
-            let whole = ending.from == 0;
-            let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, Some(keep));
-            // A part begins inside a line, and inside an entry: the first one with a time is the first whole one.
-            let beginning = whole.then(|| ending.bytes.slice(..ending.bytes.len().min(BEGINNING as usize)));
-            let bytes = if whole { ending.bytes } else { from_first_entry(ending.bytes) };
-            sieve.push(bytes);
-            sieve.finish();
-            let (lines, wanted, first, guessed) =
-                (sieve.remainder(), sieve.wanted(), sieve.first(), sieve.has_guessed());
-            let begun_before = begun_before(first, filter);
-            if whole || wanted >= last || begun_before {
-                if guessed {
-                    self.tell_of_guesses();
-                }
-                return Ok(Tail { lines, beginning: beginning.filter(|_| !begun_before) });
-            }
-            size = size.saturating_mul(GROWTH);
-            if size > MOST_END {
-                // Too much to hold at once for so few: one pass over all of it instead.
-                return self.read_whole(Some(last), want, filter, None).await;
-            }
-        }
+        Ok((stream, calendar))
     }
 
     /// As `ending`, with a last line that the time of the last change is surely that of. The kernel notes that time
     /// before what is written can be read: in between, the line before would tell of a zone that is not the node's.
     async fn dated_ending(&self, size: u64) -> Flow<Ending> {
         let ending = self.ending(size).await?;
-        let is_sure = match (ending.last_local(), ending.modified) {
+        let is_sure = match (ending.last, ending.modified) {
             (Some(civil), Some(modified)) => offset_of_file(civil, modified) == Some(0),
             _ => true,
         };
         if is_sure || !ending.is_fresh { Ok(ending) } else { self.ending(size).await }
     }
 
-    /// The last `size` bytes, or all if it has fewer.
+    /// The last `size` bytes, or all if it has fewer. Of a part they are read to the file's end and cut: the time of the
+    /// last change belongs to the last line there is.
     async fn ending(&self, size: u64) -> Flow<Ending> {
         let mut fruitless = 0;
-        let range = match self.end {
-            None => ByteRange::Last(size),
-            Some(0) => return Ok(Ending::nothing()),
-            Some(end) => ByteRange::Span(end.saturating_sub(size), end - 1),
-        };
         loop {
-            let answer = self.ask(Some(range)).await?;
+            let answer = self.ask(Some(ByteRange::Last(size))).await?;
             if answer.status == 416 {
                 // Kubernetes 1.24 says so of an empty file.
-                return Ok(Ending::nothing());
+                return Ok(Ending::default());
             }
             let modified = modified(&answer);
             let is_fresh = modified.is_some_and(|at| {
@@ -291,7 +223,16 @@ impl<'a> File<'a> {
             };
             let whole = |bytes: &Bytes| length.is_none_or(|length| length == bytes.len() as u64);
             match answer.body.collect(usize::try_from(size).unwrap_or(usize::MAX).max(256 << 20)).await {
-                Ok(bytes) if whole(&bytes) => return Ok(Ending { bytes, from, modified, is_fresh }),
+                Ok(mut bytes) if whole(&bytes) => {
+                    let last = last_local(&bytes);
+                    if let Some(end) = self.end {
+                        // One that is shorter than it was is another file.
+                        let is_shorter = from + (bytes.len() as u64) < end;
+                        let part = if is_shorter { 0 } else { end.saturating_sub(from) };
+                        bytes.truncate(usize::try_from(part).unwrap_or(usize::MAX));
+                    }
+                    return Ok(Ending { bytes, from, modified, last, is_fresh });
+                }
                 Ok(_) if fruitless < MOST_FRUITLESS => fruitless += 1,
                 Ok(_) => {
                     let words = format!("reading {}: the answer has not the length it names", self.name);
@@ -307,7 +248,7 @@ impl<'a> File<'a> {
     fn calendar(&self, ending: &Ending) -> Calendar {
         let Some(modified) = ending.modified else { return self.calendar_without_zone(None) };
         // Lines with a zone of their own need none.
-        let Some(last) = ending.last_local() else { return Calendar::new(0, Anchor::NotAfter(modified)) };
+        let Some(last) = ending.last else { return Calendar::new(0, Anchor::NotAfter(modified)) };
         let offset = offset_of_file(last, modified);
         if offset.is_none() {
             let (node, name) = (self.node.name, self.name);
@@ -409,9 +350,9 @@ fn range_length(answer: &Response) -> Option<u64> {
     end.parse::<u64>().ok()?.checked_sub(start.parse().ok()?)?.checked_add(1)
 }
 
-/// The size in `Content-Range: bytes */SIZE`.
+/// The size in `Content-Range: bytes START-END/SIZE`, or `bytes */SIZE`.
 fn size(answer: &Response) -> Option<u64> {
-    answer.header("content-range")?.strip_prefix("bytes */")?.parse().ok()
+    answer.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?.1.parse().ok()
 }
 
 /// `Last-Modified: Sat, 21 Nov 2026 02:42:59 GMT` (RFC 9110).

@@ -59,7 +59,7 @@ pub async fn read(
             return take(node, home, want, filter, out).await;
         }
     }
-    let (lines, found) = query.gather(want, filter, out).await?;
+    let (held, found) = query.gather(want, filter, out).await?;
     let newest = query.newest();
     match &found {
         Ok(Found::Absent(_)) => {
@@ -78,7 +78,7 @@ pub async fn read(
         }
         _ => {}
     }
-    out.lines(lines).await?;
+    query.hand_on(held, want, out).await?;
     found.map(Taken::Found)
 }
 

@@ -111,7 +111,7 @@ const JOURNAL_FOLDER: &str = "which this kubelet answers with all of its journal
 
 /// A window over entries without times would silently drop all of them, or none.
 fn check_time_was_seen(filter: &Filter, log: &str) -> Flow<()> {
-    if !filter.has_window() || filter.saw_time || !filter.saw_entry {
+    if filter.joined || !filter.has_window() || filter.saw_time || !filter.saw_entry {
         return Ok(());
     }
     let words = format!("no line of {log} begins with a time that can be read, so a time window can't be applied");

@@ -106,13 +106,29 @@ pub enum Texts {
 
 /// The parameters of one request.
 #[derive(Clone, Debug, Default)]
-struct Parameters {
+pub(super) struct Parameters {
     /// In UTC; the node's offset is added on sending.
     since: Option<Timestamp>,
     tail: Option<u64>,
     /// So many boots ago.
     boot: Option<u32>,
     pattern: Option<String>,
+}
+
+/// Which of the wanted entries are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    All,
+    /// The last so many, if they take no more than so many bytes; else they are counted.
+    Last(u64, usize),
+    /// What stands behind so many, at most so many.
+    Behind(u64, u64),
+}
+
+impl Held {
+    fn none() -> Held {
+        Held::Lines(Vec::new())
+    }
 }
 
 enum Asked {
@@ -129,7 +145,15 @@ struct Pass {
     wanted: u64,
     first: Option<Timestamp>,
     /// With `last`: the entries to hand on.
-    lines: Vec<Line>,
+    held: Held,
+}
+
+/// The last entries, which go out once it is known that they are those.
+pub(super) enum Held {
+    /// These.
+    Lines(Vec<Line>),
+    /// More than may be held: those of this answer, behind so many others, at most so many.
+    Again { parameters: Parameters, filter: Box<Filter>, before: u64, most: u64 },
 }
 
 enum Passed {
@@ -157,9 +181,25 @@ impl<'a> Query<'a> {
 
     /// Reads what is wanted and hands it on.
     pub async fn read(&mut self, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Found> {
-        let (lines, found) = self.gather(want, filter, out).await?;
-        out.lines(lines).await?;
+        let (held, found) = self.gather(want, filter, out).await?;
+        self.hand_on(held, want, out).await?;
         found
+    }
+
+    /// Hands on what was gathered.
+    pub(super) async fn hand_on(&mut self, held: Held, want: Want, out: &mut Outlet) -> Flow<()> {
+        match held {
+            Held::Lines(lines) => out.lines(lines).await,
+            Held::Again { parameters, mut filter, before, most } => {
+                // What is followed goes on from where this ends.
+                let most = if self.node.follow.is_some() { u64::MAX } else { most };
+                let keep = Keep::Behind(before, most);
+                match Box::pin(self.pass(&parameters, want, &mut filter, keep, Some(out))).await? {
+                    Passed::Log(Pass { end: End::Words(words), .. }) => self.spoken(words, true).map(|_| ()),
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 
     /// The same, but where only the last entries are wanted they are given back, beside what became of the reading.
@@ -168,14 +208,14 @@ impl<'a> Query<'a> {
         want: Want,
         filter: &mut Filter,
         out: &mut Outlet,
-    ) -> Flow<(Vec<Line>, Flow<Found>)> {
+    ) -> Flow<(Held, Flow<Found>)> {
         let passed = match want.last {
             // Nothing is to be printed, but the node must answer and know the unit.
-            Some(0) => return Ok((Vec::new(), self.known().await)),
+            Some(0) => return Ok((Held::none(), self.known().await)),
             Some(last) if last <= MOST_TAIL_LINES && filter.until.is_none() && !filter.looks_at_content() => {
-                self.last_of_all(last, want, filter).await?
+                self.last_of_all(last, want, filter, out.room()).await?
             }
-            Some(last) => self.last_of_window(last, want, filter).await?,
+            Some(last) => self.last_of_window(last, want, filter, out.room()).await?,
             None => {
                 // Whether the log shows severities at all is told by lines that don't match, too;
                 // and a line that continues another is the kubelet's only if that one is.
@@ -184,7 +224,7 @@ impl<'a> Query<'a> {
                     _ => None,
                 };
                 let parameters = Parameters { since: filter.since, pattern, ..Parameters::default() };
-                self.pass(&parameters, want, filter, None, Some(out)).await?
+                self.pass(&parameters, want, filter, Keep::All, Some(out)).await?
             }
         };
         if let (Passed::Log(Pass { end: End::Words(Words::FileWithOptions(names)), .. }), Some(_)) =
@@ -199,18 +239,18 @@ impl<'a> Query<'a> {
             {
                 let mut query =
                     Query { offset: self.offset, ..Query::new(self.node, &rest).texts(self.texts).boot(self.boot) };
-                let (lines, found) = Box::pin(query.gather(want, filter, out)).await?;
-                return Ok((lines, found.and_then(|_| Err(missing(&unit).into()))));
+                let (held, found) = Box::pin(query.gather(want, filter, out)).await?;
+                return Ok((held, found.and_then(|_| Err(missing(&unit).into()))));
             }
         }
         let pass = match passed {
             Passed::Log(pass) => pass,
-            Passed::Listing(listing) => return Ok((Vec::new(), Ok(Found::Listing(listing)))),
-            Passed::Text => return Ok((Vec::new(), Ok(Found::TextFile(self.units.join(", "))))),
+            Passed::Listing(listing) => return Ok((Held::none(), Ok(Found::Listing(listing)))),
+            Passed::Text => return Ok((Held::none(), Ok(Found::TextFile(self.units.join(", "))))),
         };
-        let Pass { end, wanted, lines, .. } = pass;
+        let Pass { end, wanted, held, .. } = pass;
         let anything = wanted > 0 || out.has_spoken();
-        Ok((lines, self.judge(end, anything, filter).await))
+        Ok((held, self.judge(end, anything, filter).await))
     }
 
     /// What the end of an answer means for the reading.
@@ -259,10 +299,10 @@ impl<'a> Query<'a> {
     }
 
     /// The last N entries, as far as they lie in the window: the last N of the window are the last N of all.
-    async fn last_of_all(&mut self, last: u64, want: Want, filter: &mut Filter) -> Flow<Passed> {
-        let keep = usize::try_from(last).unwrap_or(usize::MAX);
+    async fn last_of_all(&mut self, last: u64, want: Want, filter: &mut Filter, room: usize) -> Flow<Passed> {
+        let keep = Keep::Last(last, room);
         let parameters = Parameters { tail: Some(last), ..Parameters::default() };
-        let pass = match self.pass(&parameters, want, filter, Some(keep), None).await? {
+        let pass = match self.pass(&parameters, want, filter, keep, None).await? {
             Passed::Log(pass) => pass,
             listing => return Ok(listing),
         };
@@ -273,7 +313,7 @@ impl<'a> Query<'a> {
         // Too few: because some of them have no message and print nothing, or because the boot has no more?
         let more = Parameters { tail: Some((last * 2).min(MOST_TAIL_LINES)), ..Parameters::default() };
         let mut all = Filter::default();
-        if let Passed::Log(wider) = self.pass(&more, want, &mut all, Some(0), None).await?
+        if let Passed::Log(wider) = self.pass(&more, want, &mut all, Keep::Last(0, 0), None).await?
             && wider.read > pass.read
         {
             return Ok(Passed::Log(pass));
@@ -285,7 +325,7 @@ impl<'a> Query<'a> {
         for boot in 1..=MOST_BOOTS {
             let parameters = Parameters { tail: Some(missing), boot: Some(boot), ..Parameters::default() };
             let mut all = Filter::default();
-            let passed = match self.pass(&parameters, dated, &mut all, Some(0), None).await {
+            let passed = match self.pass(&parameters, dated, &mut all, Keep::Last(0, 0), None).await {
                 Err(Halt::Failed(error)) if error.chain().contains(NO_BOOTS) => return Ok(Passed::Log(pass)),
                 passed => passed?,
             };
@@ -304,20 +344,28 @@ impl<'a> Query<'a> {
             }
         }
         let parameters = Parameters { since: from, ..Parameters::default() };
-        self.pass(&parameters, want, filter, Some(keep), None).await
+        self.pass(&parameters, want, filter, keep, None).await
     }
 
     /// The last N wanted entries, where what is wanted is decided here: among ever more of the log's last lines.
-    async fn last_of_window(&mut self, last: u64, want: Want, filter: &mut Filter) -> Flow<Passed> {
-        let keep = usize::try_from(last).unwrap_or(usize::MAX);
-        let mut read_before = None;
+    async fn last_of_window(&mut self, last: u64, want: Want, filter: &mut Filter, room: usize) -> Flow<Passed> {
+        let keep = Keep::Last(last, room);
+        let (mut read_before, mut since) = (None, filter.since);
         for step in STEPS.into_iter().filter(|step| *step >= last) {
             let parameters = Parameters { tail: Some(step), ..Parameters::default() };
-            let pass = match self.pass(&parameters, want, filter, Some(keep), None).await? {
+            let before = filter.clone();
+            let pass = match self.pass(&parameters, want, filter, keep, None).await? {
                 Passed::Log(pass) => pass,
                 listing => return Ok(listing),
             };
-            if pass.wanted >= last || begun_before(&pass, filter) || !matches!(pass.end, End::Whole | End::Empty) {
+            let is_enough = pass.wanted >= last || begun_before(&pass, filter);
+            if is_enough && matches!(pass.held, Held::Again { .. }) {
+                // What is asked for a second time has to begin where it did, whatever was written meanwhile.
+                since = since.max(pass.first);
+                *filter = before;
+                break;
+            }
+            if is_enough || !matches!(pass.end, End::Whole | End::Empty) {
                 return Ok(Passed::Log(pass));
             }
             // Entries without a message count on the node and print nothing, so fewer than asked proves nothing; the
@@ -327,8 +375,8 @@ impl<'a> Query<'a> {
             }
             read_before = Some(pass.read);
         }
-        let parameters = Parameters { since: filter.since, ..Parameters::default() };
-        self.pass(&parameters, want, filter, Some(keep), None).await
+        let parameters = Parameters { since, ..Parameters::default() };
+        self.pass(&parameters, want, filter, keep, None).await
     }
 
     /// Whether the node knows the units, in whatever boot: by the beginning of their log.
@@ -360,7 +408,7 @@ impl<'a> Query<'a> {
         parameters: &Parameters,
         want: Want,
         filter: &mut Filter,
-        last: Option<usize>,
+        keep: Keep,
         mut out: Option<&mut Outlet>,
     ) -> Flow<Passed> {
         let dated = want.dated || filter.has_window();
@@ -379,7 +427,7 @@ impl<'a> Query<'a> {
             // Where a table or a file stood when it was asked for again can't be told.
             return Ok(Passed::Text);
         }
-        if want.raw && !dated && filter.is_empty() && last.is_none() {
+        if want.raw && !dated && filter.is_empty() && keep == Keep::All {
             let mut anything = 0;
             let mut next = first;
             while let Some(piece) = next {
@@ -393,15 +441,28 @@ impl<'a> Query<'a> {
             let end = stream.end();
             self.trail = stream.into_trail().unwrap_or_default();
             let (read, wanted) = (anything, anything);
-            return Ok(Passed::Log(Pass { end, read, foreign, wanted, first: None, lines: Vec::new() }));
+            return Ok(Passed::Log(Pass { end, read, foreign, wanted, first: None, held: Held::none() }));
         }
         let calendar = match &first {
             Some(piece) if dated => Some(self.calendar(parameters, piece).await?),
             _ => None,
         };
         // Cut by the node to what is wanted, a table keeps its heading.
-        let last = last.filter(|keep| !foreign || *keep == 0 || parameters.tail != u64::try_from(*keep).ok());
+        let keep = match keep {
+            Keep::Last(last, _) if foreign && last > 0 && parameters.tail == Some(last) => Keep::All,
+            keep => keep,
+        };
+        let before = filter.clone();
+        let last = match keep {
+            Keep::Last(last, _) => Some(usize::try_from(last).unwrap_or(usize::MAX)),
+            Keep::All | Keep::Behind(..) => None,
+        };
         let mut sieve = Sieve::new(Continuation::Indented, calendar, filter, last);
+        sieve = match keep {
+            Keep::All => sieve,
+            Keep::Last(_, room) => sieve.within(room),
+            Keep::Behind(before, most) => sieve.behind(before, most),
+        };
         let mut next = first;
         let mut past = false;
         while let Some(piece) = next {
@@ -429,9 +490,19 @@ impl<'a> Query<'a> {
         {
             out.lines(std::mem::take(&mut lines)).await?;
         }
-        let (read, wanted, first, last) = (sieve.read(), sieve.wanted(), sieve.first(), sieve.end());
-        self.note(last);
-        Ok(Passed::Log(Pass { end, read, foreign, wanted, first, lines }))
+        let overflowed = sieve.has_overflowed();
+        let (read, wanted, first, newest) = (sieve.read(), sieve.wanted(), sieve.first(), sieve.end());
+        self.note(newest);
+        let held = match keep {
+            Keep::Last(last, _) if overflowed => Held::Again {
+                parameters: parameters.clone(),
+                filter: Box::new(before),
+                before: wanted.saturating_sub(last),
+                most: last,
+            },
+            _ => Held::Lines(lines),
+        };
+        Ok(Passed::Log(Pass { end, read, foreign, wanted, first, held }))
     }
 
     /// What settles the years and zones of an answer that begins with `piece`.

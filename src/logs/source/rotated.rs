@@ -10,10 +10,9 @@ use crate::error::{Error, Kind};
 use crate::logs::calendar::{Anchor, Calendar};
 use crate::logs::filter::Filter;
 use crate::logs::layout::Head;
-use crate::logs::line::Line;
-use crate::logs::outlet::{Flow, Halt, Outlet, whole};
+use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::file::{File, Look, Packing, Stream};
+use crate::logs::source::file::{File, Held, Look, Packing, Stream};
 use crate::logs::source::listing::{Entry, list};
 use crate::logs::source::rotation::{Rotation, Rotations, rotations};
 use crate::logs::source::{Node, Want, check_time_was_seen};
@@ -58,10 +57,24 @@ enum Passed {
 /// The last entries of a log.
 #[derive(Debug, Default)]
 pub(super) struct Last {
-    /// Oldest first.
-    pub(super) lines: Vec<Line>,
+    /// Those of each of its files, the newest first.
+    pub(super) parts: Vec<Held>,
     /// What could not be read.
     pub(super) lost: Option<Error>,
+}
+
+/// What may be held yet.
+#[derive(Clone, Copy)]
+struct Left {
+    entries: u64,
+    room: usize,
+}
+
+impl Left {
+    fn without(self, held: &Held) -> Left {
+        let (entries, room) = (held.entries(), held.weight());
+        Left { entries: self.entries.saturating_sub(entries), room: self.room.saturating_sub(room) }
+    }
 }
 
 impl Log {
@@ -172,27 +185,33 @@ impl Log {
         }
     }
 
-    /// The last `last` entries that are wanted.
-    pub(super) async fn last(&self, node: &Node<'_>, last: u64, want: Want, filter: &mut Filter) -> Flow<Last> {
-        let current = File::new(node, &self.path, self.packing).up_to(self.end).last(last, want, filter).await?;
-        let mut left = last.saturating_sub(count(&current.lines));
-        let mut parts = vec![current.lines];
+    /// The last `last` entries that are wanted, of which so many bytes may be held.
+    pub(super) async fn last(
+        &self,
+        node: &Node<'_>,
+        last: u64,
+        want: Want,
+        filter: &mut Filter,
+        room: usize,
+    ) -> Flow<Last> {
+        let file = File::new(node, &self.path, self.packing).up_to(self.end);
+        let current = file.last(last, want, filter, room).await?;
+        let mut left = Left { entries: last, room }.without(&current.held);
+        let mut parts = vec![current.held];
         let mut lost = None;
-        if let (true, true, Some(beginning)) = (self.rotated, left > 0, current.beginning) {
+        if let (true, true, Some(beginning)) = (self.rotated, left.entries > 0, current.beginning) {
             self.look_back(node, beginning, want, filter, |tail, error| {
-                left = left.saturating_sub(count(&tail));
-                parts.push(tail);
+                if let Some(tail) = tail {
+                    left = left.without(&tail);
+                    parts.push(tail);
+                }
                 lost = lost.take().or(error);
                 left
             })
             .await?;
         }
         check_time_was_seen(filter, &self.path)?;
-        parts.reverse();
-        if let Some((_, before)) = parts.split_last_mut() {
-            before.iter_mut().for_each(|lines| whole(lines));
-        }
-        Ok(Last { lines: parts.concat(), lost: lost.map(|error| self.incomplete(error)) })
+        Ok(Last { parts, lost: lost.map(|error| self.incomplete(error)) })
     }
 
     /// Reads the ends of predecessors, the newest first, until `take` wants no more entries.
@@ -202,13 +221,13 @@ impl Log {
         current: Bytes,
         want: Want,
         filter: &mut Filter,
-        mut take: impl FnMut(Vec<Line>, Option<Error>) -> u64,
+        mut take: impl FnMut(Option<Held>, Option<Error>) -> Left,
     ) -> Flow<()> {
         // Listed only now: what was rotated since the current file was read is among them.
         let mut names = self.predecessors(node).await?;
         let mut calendar = None;
-        let (mut read, mut left, mut shifts) = (current, take(Vec::new(), None), 0);
-        while left > 0
+        let (mut read, mut left, mut shifts) = (current, take(None, None), 0);
+        while left.entries > 0
             && let Some((rotation, look)) = names.pop()
         {
             let path = self.sibling(&rotation.name);
@@ -224,7 +243,7 @@ impl Log {
                         shifts += 1;
                         names = self.before(node, &read).await?;
                     } else {
-                        left = take(Vec::new(), Some(error));
+                        left = take(None, Some(error));
                     }
                     continue;
                 }
@@ -242,7 +261,7 @@ impl Log {
                 break;
             }
             if rotation.packing.is_none() {
-                left = take(Vec::new(), Some(foreign(&path)));
+                left = take(None, Some(foreign(&path)));
                 continue;
             }
             let dated = want.dated || filter.has_window();
@@ -250,7 +269,7 @@ impl Log {
                 calendar = File::new(node, &self.path, Packing::Plain).clock().await?;
             }
             let file = file.with(calendar.clone());
-            match file.last(left, want, filter).await {
+            match file.last(left.entries, want, filter, left.room).await {
                 Ok(tail) => {
                     // Of what was read only the end is known, mostly: was it still the file that was looked at?
                     let still = match tail.beginning.as_ref().filter(|beginning| !beginning.is_empty()) {
@@ -262,7 +281,7 @@ impl Log {
                         names = self.before(node, &read).await?;
                         continue;
                     }
-                    left = take(tail.lines, None);
+                    left = take(Some(tail.held), None);
                     if tail.beginning.is_none() {
                         break;
                     }
@@ -274,7 +293,7 @@ impl Log {
                 }
                 Err(Halt::Failed(error)) if matches!(error.kind(), Kind::Failed | Kind::Partial) => {
                     node.notices.warning(format_args!("{}: {path}: {}", node.name, error.chain()));
-                    left = take(Vec::new(), Some(error));
+                    left = take(None, Some(error));
                 }
                 Err(halt) => return Err(halt),
             }
@@ -457,11 +476,6 @@ fn older(modified: Option<Timestamp>, since: Option<Timestamp>) -> bool {
 
 fn foreign(path: &str) -> Error {
     Error::new(Kind::Failed, format!("{path} is packed in a way that can't be unpacked here"))
-}
-
-/// Entries, journalctl's own lines not counted.
-fn count(lines: &[Line]) -> u64 {
-    lines.iter().filter(|line| !line.is_marker()).count() as u64
 }
 
 /// The folder and the name of a path.

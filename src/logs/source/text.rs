@@ -3,10 +3,9 @@
 use crate::error::{Error, Kind};
 use crate::logs::filter::Filter;
 use crate::logs::kubelet::Among;
-use crate::logs::line::Line;
-use crate::logs::outlet::{Ends, Flow, Outlet, whole};
+use crate::logs::outlet::{Ends, Flow, Outlet};
 use crate::logs::pace::Pace;
-use crate::logs::source::file::{File, Followed, Packing};
+use crate::logs::source::file::{File, Followed, Held, Packing};
 use crate::logs::source::home;
 use crate::logs::source::listing::{Entry, list};
 use crate::logs::source::rotated::{Last, Log};
@@ -157,7 +156,8 @@ pub(super) async fn read(
     {
         let until_now = Node { follow: None, ..node.clone() };
         let mut theirs = Filter { identifiers: filter.identifiers.clone(), ..Filter::default() };
-        if log.last(&until_now, 1, want, &mut theirs).await?.lines.is_empty() {
+        let last = log.last(&until_now, 1, want, &mut theirs, out.room()).await?;
+        if last.parts.iter().all(|held| held.entries() == 0) {
             return Err(no_log(node, wanted.names(), entries, known).into());
         }
     }
@@ -211,18 +211,19 @@ pub(super) async fn read_logs(
         }
         return Ok(anything);
     };
-    let (mut parts, mut incomplete): (Vec<Vec<Line>>, _) = (Vec::new(), None);
+    let (mut newest_first, mut incomplete, mut room) = (Vec::new(), None, out.room());
     for log in logs.iter().rev() {
         // Asked even when nothing of it is wanted: a file that isn't there is an error.
-        let Last { lines, lost } = log.last(node, left, want, filter).await?;
-        left = left.saturating_sub(lines.iter().filter(|line| !line.is_marker()).count() as u64);
+        let Last { parts, lost } = log.last(node, left, want, filter, room).await?;
+        left = left.saturating_sub(parts.iter().map(Held::entries).sum());
+        room = room.saturating_sub(parts.iter().map(Held::weight).sum());
         incomplete = incomplete.or(lost);
-        parts.push(lines);
+        newest_first.extend(parts);
     }
-    let anything = parts.iter().any(|lines| !lines.is_empty());
-    parts.iter_mut().skip(1).for_each(|lines| whole(lines));
-    for lines in parts.into_iter().rev() {
-        out.lines(lines).await?;
+    let anything = newest_first.iter().any(|held| held.entries() > 0);
+    while let Some(held) = newest_first.pop() {
+        let ends = if newest_first.is_empty() { Ends::AsTheyAre } else { Ends::Whole };
+        held.hand_on(node, ends, out).await?;
     }
     match incomplete {
         Some(error) => Err(error.into()),

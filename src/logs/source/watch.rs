@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 /// An entry that was written by the end of the window is looked for so much longer: it takes a moment to be stored.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Refusals in a row that are waited through, the best part of a minute: an API server that starts refuses everybody.
+const MOST_REFUSALS: u32 = 8;
+
 /// The looks at one log.
 #[derive(Debug)]
 pub(super) struct Watch<'a> {
@@ -22,12 +25,14 @@ pub(super) struct Watch<'a> {
     last: bool,
     /// What was lost for good.
     gap: Option<Error>,
+    /// Refusals in a row.
+    refusals: u32,
 }
 
 impl<'a> Watch<'a> {
     /// At the pace of the run.
     pub(super) fn new(node: Machine<'a>, pace: &'a Pace, until: Option<Timestamp>) -> Self {
-        Watch { node, waits: pace.waits(), until, last: false, gap: None }
+        Watch { node, waits: pace.waits(), until, last: false, gap: None, refusals: 0 }
     }
 
     /// Never looks more often than this.
@@ -48,6 +53,8 @@ impl<'a> Watch<'a> {
     /// What a look has come to: whether it brought anything, or why it failed. What passes is waited for.
     pub(super) fn heard(&mut self, looked: Flow<bool>) -> Flow<()> {
         let name = self.node.name;
+        let is_refusal = matches!(&looked, Err(Halt::Failed(error)) if error.kind() == Kind::Denied);
+        self.refusals = if is_refusal { self.refusals + 1 } else { 0 };
         match looked {
             Ok(anything) => {
                 if self.waits.is_failing() {
@@ -58,7 +65,7 @@ impl<'a> Watch<'a> {
                 self.waits.looked(anything);
                 Ok(())
             }
-            Err(Halt::Failed(error)) if passes(&error) && !self.last => {
+            Err(Halt::Failed(error)) if passes(&error, self.refusals) && !self.last => {
                 if self.waits.failed() {
                     self.node.notices.warning(format_args!("{name}: {}; trying again", error.chain()));
                 }
@@ -88,10 +95,11 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Whether waiting may help: not against a refusal, a wrong question, or where there is nothing.
-fn passes(error: &Error) -> bool {
+/// Whether waiting may help: not against a refusal that stays, a wrong question, or where there is nothing.
+fn passes(error: &Error, refusals: u32) -> bool {
     match error.kind() {
         Kind::Unreachable | Kind::Failed | Kind::Partial => true,
-        Kind::Denied | Kind::NotFound | Kind::Usage | Kind::Findings => false,
+        Kind::Denied => refusals < MOST_REFUSALS,
+        Kind::NotFound | Kind::Usage | Kind::Findings => false,
     }
 }

@@ -6,7 +6,10 @@ use super::{BEGINNING, File, Packing, Stream};
 use crate::error::{Error, Kind};
 use crate::http::ranges::{Limits, Ranges, Wanted};
 use crate::kube::path;
+use crate::logs::calendar::Calendar;
 use crate::logs::filter::Filter;
+use crate::logs::layout::Head;
+use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::listing::list;
@@ -35,6 +38,8 @@ pub(in crate::logs::source) struct Followed {
     beginning: Bytes,
     /// What was taken of it.
     offset: u64,
+    /// The last entry that was taken, or as much of it as tells what becomes of the lines that continue it later.
+    entry: Bytes,
 }
 
 /// What one look found behind what was taken.
@@ -48,7 +53,7 @@ enum Behind {
 impl Followed {
     /// A file that nothing was taken of, or that is not there yet.
     pub(in crate::logs::source) fn new(path: &str) -> Self {
-        Followed { path: path.to_owned(), beginning: Bytes::new(), offset: 0 }
+        Followed { path: path.to_owned(), beginning: Bytes::new(), offset: 0, entry: Bytes::new() }
     }
 
     /// Everything up to its present end counts as taken.
@@ -61,6 +66,7 @@ impl Followed {
             Behind::More(end, _) => {
                 let line_end = memchr::memrchr(b'\n', &end).map_or(0, |at| at as u64 + 1);
                 followed.offset += line_end;
+                followed.remember(end.get(..line_end as usize).unwrap_or_default());
                 Ok(followed)
             }
             Behind::Another => Ok(Followed::new(path)),
@@ -70,6 +76,22 @@ impl Followed {
     /// What was taken: reading up to there and following from there leaves nothing out.
     pub(in crate::logs::source) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Whole lines were taken: keeps the entry that they end with.
+    fn remember(&mut self, lines: &[u8]) {
+        let starts = memchr::memrchr_iter(b'\n', lines).map(|end| end + 1).chain([0]);
+        let mut entry = match starts.into_iter().find(|at| is_head(lines, *at)) {
+            Some(at) => lines.get(at..).unwrap_or_default().to_vec(),
+            // Without a time before them they are entries of their own.
+            None if self.entry.is_empty() => return,
+            None => [&self.entry, lines].concat(),
+        };
+        if entry.len() as u64 > LAST_LINE {
+            entry.truncate(LAST_LINE as usize);
+            entry.push(b'\n');
+        }
+        self.entry = entry.into();
     }
 
     /// What stands behind what was taken, at most so many bytes of it.
@@ -102,6 +124,9 @@ impl File<'_> {
     ) -> Flow<bool> {
         let mut anything = out.has_spoken();
         out.live();
+        if filter.joined {
+            filter.since = None;
+        }
         let mut look = Look { node, ranges: ranges(node), want, filter, out };
         while watch.wait().await {
             let mut looked = Ok(false);
@@ -158,7 +183,7 @@ impl Look<'_, '_> {
                 Moved::Lost if searches < SEARCHES => searches += 1,
                 Moved::Lost => {
                     watch.lost(format!(
-                        "/var/log/{} was replaced or emptied, and what was written to it after byte {} is gone",
+                        "/var/log/{} was replaced or emptied: what was written to it after byte {}, if anything, is gone",
                         file.path, file.offset
                     ));
                     *file = Followed::new(&file.path);
@@ -248,7 +273,7 @@ impl Look<'_, '_> {
                 }
             }
         } else {
-            let mut old = Followed { path: path.to_owned(), beginning: file.beginning.clone(), offset: file.offset };
+            let mut old = Followed { beginning: file.beginning.clone(), ..Followed::new(path) };
             loop {
                 old.offset = file.offset;
                 let Behind::More(more, _) = old.look(node, &self.ranges, MOST).await? else { return Ok(None) };
@@ -285,14 +310,41 @@ impl Look<'_, '_> {
             true => File::new(self.node, &file.path, Packing::Plain).clock().await.map_err(soon)?,
             false => None,
         };
-        let mut sieve = Sieve::new(Continuation::Timeless, calendar, self.filter, None);
-        sieve.push(more.slice(..whole));
-        sieve.finish();
-        let lines = sieve.remainder();
+        let text = more.get(..whole).unwrap_or_default();
+        let mut starts = [0].into_iter().chain(memchr::memchr_iter(b'\n', text).map(|end| end + 1));
+        let from = match starts.find(|at| is_head(text, *at)) {
+            _ if file.entry.is_empty() => 0,
+            head => head.unwrap_or(whole),
+        };
+        let mut lines = Vec::new();
+        if from > 0 {
+            // An entry that goes on is judged anew, as a whole; of one that went out already only the rest follows.
+            let entry = [&file.entry, text.get(..from).unwrap_or_default()].concat();
+            let before = self.sift(file.entry.clone(), &calendar).first().map_or(0, |line| line.text.len());
+            lines = self.sift(entry.into(), &calendar);
+            for line in lines.iter_mut().filter(|_| before > 0) {
+                (line.head, line.text) = (None, line.text.slice(before.min(line.text.len())..));
+            }
+        }
+        lines.extend(self.sift(more.slice(from..whole), &calendar));
         self.out.lines(lines).await?;
+        file.remember(text);
         file.offset += whole as u64;
         Ok(whole as u64)
     }
+
+    /// The entries of whole lines that are wanted.
+    fn sift(&mut self, text: Bytes, calendar: &Option<Calendar>) -> Vec<Line> {
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar.clone(), self.filter, None);
+        sieve.push(text);
+        sieve.pause();
+        sieve.remainder()
+    }
+}
+
+/// Whether an entry begins there.
+fn is_head(text: &[u8], at: usize) -> bool {
+    text.get(at..).is_some_and(|line| Head::of(line).is_some())
 }
 
 /// What became of a file whose name another one has.

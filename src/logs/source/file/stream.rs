@@ -12,7 +12,8 @@ use crate::time::Timestamp;
 /// A file's body from its beginning, continued where it broke.
 pub(in crate::logs::source) struct Stream<'f> {
     file: &'f File<'f>,
-    body: Body,
+    /// Until it is over.
+    body: Option<Body>,
     /// When the file was last changed.
     pub(super) modified: Option<Timestamp>,
     /// Bytes taken from the server, before unpacking.
@@ -24,38 +25,60 @@ pub(in crate::logs::source) struct Stream<'f> {
     /// Unpacked bytes that were looked at before they were asked for.
     ahead: Option<Bytes>,
     fruitless: u32,
-    over: bool,
 }
 
 impl<'f> Stream<'f> {
     pub(in crate::logs::source) async fn open(file: &'f File<'f>) -> Flow<Stream<'f>> {
         let answer = file.ask(rest(file, 0)).await?;
-        let unpack = (file.packing == Packing::Gzip).then(Gunzip::new);
         let modified = modified(&answer);
-        Ok(Stream {
+        let body = Some(answer.body).filter(|_| file.end != Some(0));
+        Ok(Stream { modified, ..Stream::new(file, body, 0, &[]) })
+    }
+
+    /// From one of its bytes on, if the file begins like this.
+    pub(super) async fn open_at(file: &'f File<'f>, offset: u64, beginning: &[u8]) -> Flow<Stream<'f>> {
+        let mut stream = Stream::new(file, None, offset, beginning);
+        stream.go_on().await?;
+        Ok(stream)
+    }
+
+    fn new(file: &'f File<'f>, body: Option<Body>, offset: u64, beginning: &[u8]) -> Stream<'f> {
+        Stream {
             file,
-            body: answer.body,
-            modified,
-            offset: 0,
-            beginning: Vec::new(),
-            unpack,
+            body,
+            modified: None,
+            offset,
+            beginning: beginning.to_vec(),
+            unpack: (file.packing == Packing::Gzip).then(Gunzip::new),
             packed: Bytes::new(),
             ahead: None,
             fruitless: 0,
-            over: file.end == Some(0),
-        })
+        }
     }
 
     /// Whether what is read begins like this; nothing is taken by it.
     pub(in crate::logs::source) async fn begins_with(&mut self, beginning: &[u8]) -> Flow<bool> {
-        let mut ahead = BytesMut::new();
-        while ahead.len() < beginning.len() {
-            let Some(piece) = self.next().await? else { break };
-            ahead.extend_from_slice(&piece);
-        }
+        let mut ahead = self.gathered(beginning.len()).await?;
         let begins = ahead.starts_with(beginning);
-        self.ahead = (!ahead.is_empty()).then(|| ahead.freeze());
+        self.ahead = (!ahead.is_empty()).then(|| ahead.split().freeze());
         Ok(begins)
+    }
+
+    /// The next so many bytes, or as many as there are.
+    pub(super) async fn take(&mut self, length: usize) -> Flow<Bytes> {
+        let mut taken = self.gathered(length).await?;
+        let rest = taken.split_off(length.min(taken.len()));
+        self.ahead = (!rest.is_empty()).then(|| rest.freeze());
+        Ok(taken.freeze())
+    }
+
+    async fn gathered(&mut self, least: usize) -> Flow<BytesMut> {
+        let mut gathered = BytesMut::new();
+        while gathered.len() < least {
+            let Some(piece) = self.next().await? else { break };
+            gathered.extend_from_slice(&piece);
+        }
+        Ok(gathered)
     }
 
     /// The file's first bytes as far as they were read, before unpacking: 64 of them tell one file from another.
@@ -82,10 +105,8 @@ impl<'f> Stream<'f> {
                     }
                 }
             }
-            if self.over {
-                break;
-            }
-            let frame = match self.body.frame().await {
+            let Some(body) = &mut self.body else { break };
+            let frame = match body.frame().await {
                 Some(Ok(frame)) => frame,
                 Some(Err(cut)) if cut.ended().resumable() && self.fruitless < MOST_FRUITLESS => {
                     self.fruitless += 1;
@@ -94,7 +115,7 @@ impl<'f> Stream<'f> {
                 }
                 Some(Err(cut)) => return Err(self.partial(cut.to_string()).into()),
                 None => {
-                    self.over = true;
+                    self.body = None;
                     continue;
                 }
             };
@@ -109,16 +130,17 @@ impl<'f> Stream<'f> {
             }
             self.packed = frame;
         }
-        let Some(mut unpack) = self.unpack.take() else { return Ok(None) };
-        match unpack.finish() {
-            Ok(rest) => Ok((!rest.is_empty()).then_some(rest)),
+        match self.unpack.take().map_or(Ok(()), |unpack| unpack.finish()) {
+            Ok(()) => Ok(None),
             Err(_) => Err(self.partial("its gzip data ends early or is damaged".into()).into()),
         }
     }
 
     /// Asks for what follows, if the file is still the one that was begun.
     async fn go_on(&mut self) -> Flow<()> {
-        if self.offset > 0 {
+        if self.file.end == Some(self.offset) {
+            self.body = None;
+        } else if self.offset > 0 {
             let mut first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
             let first = first.body.beginning(BEGINNING as usize).await;
             if !first.starts_with(&self.beginning) {
@@ -128,8 +150,8 @@ impl<'f> Stream<'f> {
             }
             let answer = self.file.ask(rest(self.file, self.offset)).await?;
             match answer.status {
-                206 if range_start(&answer) == self.offset => self.body = answer.body,
-                416 if size(&answer).is_none_or(|size| size >= self.offset) => self.over = true,
+                206 if range_start(&answer) == self.offset => self.body = Some(answer.body),
+                416 if size(&answer).is_none_or(|size| size >= self.offset) => self.body = None,
                 416 => {
                     return Err(self.partial("it was truncated while it was read; the rest is gone".into()).into());
                 }
@@ -140,7 +162,7 @@ impl<'f> Stream<'f> {
                 }
             }
         } else {
-            self.body = self.file.ask(rest(self.file, 0)).await?.body;
+            self.body = Some(self.file.ask(rest(self.file, 0)).await?.body);
         }
         Ok(())
     }

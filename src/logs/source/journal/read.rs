@@ -1,5 +1,6 @@
 //! A node's log from its journal: which entries, in which order, and what to say where there are none.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +52,6 @@ pub enum Found {
 /// Lines handed on together, and bytes.
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 256 << 10;
-/// Bytes of text held of the last entries. If they have more they are read a second time, in their order.
-const MOST_HELD: usize = 12 << 20;
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
 /// journald's message id for lines that it dropped because a unit wrote too many.
@@ -236,14 +235,14 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
             }
             Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
-            None => self.forwards(query, usize::MAX, out).await,
+            None => self.forwards(query, (0, usize::MAX), out).await,
         };
         self.filter.identifiers = identifiers;
         done
     }
 
-    /// At most so many of them, as they come.
-    async fn forwards(&mut self, query: Query, most: usize, out: &mut Outlet) -> Flow<bool> {
+    /// Those behind so many of them, at most so many, as they come.
+    async fn forwards(&mut self, query: Query, (mut skip, most): (usize, usize), out: &mut Outlet) -> Flow<bool> {
         self.remote.ask(query);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
         let mut lines = Vec::new();
@@ -251,7 +250,10 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         while taken < most {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
-                    if let Some(line) = self.wanted(entry, &mut kubelet) {
+                    let line = self.wanted(entry, &mut kubelet);
+                    let skipped = line.is_some() && skip > 0;
+                    skip -= usize::from(skipped);
+                    if let Some(line) = line.filter(|_| !skipped) {
                         self.mark(&line, &mut lines);
                         (bytes, taken) = (bytes + line.text.len(), taken + 1);
                         lines.push(self.lightened(line));
@@ -305,22 +307,23 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 Met::Entry(entry) => {
                     let position = entry.position;
                     let Some(line) = self.wanted(entry, &mut None) else { continue };
-                    (taken, bytes, oldest) = (taken + 1, bytes + line.text.len(), Some(position));
-                    if bytes > MOST_HELD {
+                    let line = self.placed(line);
+                    (taken, bytes, oldest) = (taken + 1, bytes + line.weight(), Some(position));
+                    if bytes > out.room() {
                         newest_first = Vec::new();
                     } else {
-                        newest_first.push(self.placed(line));
+                        newest_first.push(line);
                     }
                 }
                 Met::Value(_) => {}
                 Met::End => break,
             }
         }
-        if let Some(oldest) = oldest.filter(|_| bytes > MOST_HELD) {
+        if let Some(oldest) = oldest.filter(|_| bytes > out.room()) {
             self.suppressed = suppressed;
             let before = Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest };
             let (order, after) = (Order::OldestFirst, Some(before));
-            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, taken, out).await;
+            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, (0, taken), out).await;
         }
         let mut lines = Vec::with_capacity(newest_first.len());
         for line in newest_first.into_iter().rev() {
@@ -334,18 +337,36 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 
     /// The last of them, where each can only be judged after those before it.
     async fn last_of_all(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
-        self.remote.ask(query);
+        self.remote.ask(query.clone());
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
-        let mut kept = std::collections::VecDeque::new();
+        let (before, suppressed) = (self.filter.clone(), self.suppressed);
+        let mut kept = VecDeque::new();
+        let (mut wanted, mut bytes) = (0_usize, 0);
         loop {
             match self.remote.next().await? {
-                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet).map(|line| self.placed(line))),
+                Met::Entry(entry) => {
+                    let Some(line) = self.wanted(entry, &mut kubelet) else { continue };
+                    wanted += 1;
+                    // Once there are too many they are only counted.
+                    if bytes <= out.room() {
+                        let line = self.placed(line);
+                        bytes += line.weight();
+                        kept.push_back(line);
+                    }
+                }
                 Met::Value(_) => {}
                 Met::End => break,
             }
             while kept.len() > last {
-                kept.pop_front();
+                bytes -= kept.pop_front().map_or(0, |line| line.weight());
             }
+            if bytes > out.room() {
+                kept = VecDeque::new();
+            }
+        }
+        if bytes > out.room() {
+            (*self.filter, self.suppressed) = (before, suppressed);
+            return self.forwards(query, (wanted.saturating_sub(last), last), out).await;
         }
         let mut lines = Vec::with_capacity(kept.len());
         for line in kept {

@@ -109,8 +109,8 @@ impl Stream {
             match take(&mut self.origin, &self.shown).await? {
                 Some(piece) => self.packed = piece,
                 None => {
-                    let rest = unpack.finish().map_err(|_| damaged(Kind::Partial, "its gzip data ends early"))?;
-                    return Ok((!rest.is_empty()).then_some(rest));
+                    unpack.finish().map_err(|_| damaged(Kind::Partial, "its gzip data ends early"))?;
+                    return Ok(None);
                 }
             }
         }

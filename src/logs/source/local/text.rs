@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use bytes::Bytes;
 
 use super::stream::Stream;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout, Stamp};
@@ -81,7 +81,7 @@ impl Text {
             false => None,
         };
         let Passed { lines, guessed, newest } = match want.last {
-            Some(last) => match self.end(last, calendar.as_ref(), filter)? {
+            Some(last) => match self.end(last, calendar.as_ref(), filter, room(out))? {
                 Some(ended) => ended,
                 None => self.pass(Some(last), calendar, filter, out).await?,
             },
@@ -123,7 +123,7 @@ impl Text {
     ) -> Flow<Passed> {
         let keep = last.map(|last| usize::try_from(last).unwrap_or(usize::MAX));
         // One for all parts: an entry may go on in the next.
-        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep);
+        let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep).within(room(out));
         'parts: for part in &mut self.parts {
             sieve.end_line();
             while let Some(piece) = part.stream.next().await? {
@@ -134,11 +134,18 @@ impl Text {
             }
         }
         sieve.finish();
+        check_room(&sieve, out)?;
         Ok(Passed::through(&mut sieve))
     }
 
     /// The last entries that are wanted, from ever larger parts of its end; `None` where that takes all of it.
-    fn end(&mut self, last: u64, calendar: Option<&Calendar>, filter: &mut Filter) -> Result<Option<Passed>> {
+    fn end(
+        &mut self,
+        last: u64,
+        calendar: Option<&Calendar>,
+        filter: &mut Filter,
+        room: usize,
+    ) -> Result<Option<Passed>> {
         let [Part { end: Some(file), .. }] = &mut *self.parts else { return Ok(None) };
         let keep = usize::try_from(last).unwrap_or(usize::MAX);
         let mut size = FIRST_END.max(last.saturating_mul(512));
@@ -148,10 +155,10 @@ impl Text {
                 break;
             }
             filter.past = 0;
-            let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep));
+            let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep)).within(room);
             sieve.push(from_first_entry(bytes));
             sieve.finish();
-            if sieve.wanted() >= last {
+            if sieve.wanted() >= last && !sieve.has_overflowed() {
                 return Ok(Some(Passed::through(&mut sieve)));
             }
             size = size.saturating_mul(GROWTH);
@@ -196,6 +203,19 @@ impl Text {
         let calendar = if said { calendar.with_prefixes_of(zone.offset_at(bound)) } else { calendar };
         Ok(calendar.not_after(bound))
     }
+}
+
+/// What may be held of the last entries: here is more room than where many nodes are read, and a pipe can't be read twice.
+fn room(out: &Outlet) -> usize {
+    out.room().saturating_mul(16)
+}
+
+fn check_room(sieve: &Sieve<'_>, out: &Outlet) -> Result<()> {
+    if !sieve.has_overflowed() {
+        return Ok(());
+    }
+    let words = format!("the last entries are more than the {} MB that may be held of them", room(out) >> 20);
+    Err(Error::new(Kind::Failed, words).hint("ask for fewer with --tail, or for a time with --since"))
 }
 
 /// The last `size` bytes of a file, and where they begin in it.

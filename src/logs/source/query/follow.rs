@@ -95,7 +95,7 @@ impl Query<'_> {
                 Err(halt) => return Err(halt),
             }
         }
-        sieve.finish();
+        sieve.pause();
         let lines = sieve.remainder();
         let last = sieve.end().and_then(|head| Calendar::new(0, Anchor::NotBefore(from)).resolve(&head));
         *at = last.or(*at);

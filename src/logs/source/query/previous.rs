@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::{DISORDER, Found, MOST_BOOTS, NO_BOOTS, Parameters, Passed, Query, STEPS, Stream, is_journals};
+use super::{DISORDER, Found, Keep, MOST_BOOTS, NO_BOOTS, Parameters, Passed, Query, STEPS, Stream, is_journals};
 use crate::error::{Error, Kind};
 use crate::logs::filter::Filter;
 use crate::logs::line::Line;
@@ -191,22 +191,24 @@ impl Query<'_> {
             None => None,
         };
         let parameters = Parameters { since: at.map(|at| at.saturating_sub(DISORDER)), ..Parameters::default() };
-        self.span = Some(Span::new(from, to));
-        let last = want.last.map(|last| usize::try_from(last).unwrap_or(usize::MAX));
-        let passed = self.pass(&parameters, want, filter, last, last.is_none().then_some(&mut *out)).await;
-        let span = self.span.take();
-        self.boot = only;
+        let keep = want.last.map_or(Keep::All, |last| Keep::Last(last, out.room()));
+        let span = || Span::new(from.clone(), to.clone());
+        self.span = Some(span());
+        let passed = self.pass(&parameters, want, filter, keep, (keep == Keep::All).then_some(&mut *out)).await;
+        let place = self.span.take().map(|span| span.place);
+        self.span = Some(span());
         let pass = match passed? {
             Passed::Log(pass) => pass,
             Passed::Listing(listing) => return Ok(Found::Listing(listing)),
             Passed::Text => return Ok(Found::TextFile(self.units.join(", "))),
         };
-        out.lines(pass.lines).await?;
+        self.hand_on(pass.held, want, out).await?;
+        (self.span, self.boot) = (None, only);
         let anything = pass.wanted > 0 || out.has_spoken();
         if let End::Words(words) = pass.end {
             return self.spoken(words, anything);
         }
-        if span.is_some_and(|span| span.place == Place::Before) && pass.end != End::Whole {
+        if place == Some(Place::Before) && pass.end != End::Whole {
             let words = "the log changed while it was read, and the beginning of the run is gone from it";
             return Err(Error::new(Kind::Partial, words).hint("ask again").into());
         }
