@@ -65,7 +65,7 @@ impl Redactor {
         words(line, &mut found);
         urls(line, &mut found);
         found.retain(|secret| !secret.is_empty() && !line[secret.clone()].starts_with(MASK.as_bytes()));
-        found.sort_by_key(|secret| (secret.start, std::cmp::Reverse(secret.end)));
+        found.sort_unstable_by_key(|secret| (secret.start, std::cmp::Reverse(secret.end)));
         let mut apart: Vec<Range<usize>> = Vec::new();
         for secret in found {
             match apart.last_mut() {

@@ -52,7 +52,7 @@ impl Sent {
             }
         }
         // A secret that another one is part of must not leave the rest behind.
-        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        self.0.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
     }
 
     /// The words without them.

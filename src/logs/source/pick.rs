@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use crate::args::{Boot, SourceChoice};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::logs::filter::Filter;
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Halt, Outlet};
@@ -130,25 +130,17 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     if matches!(journal, Journal::Alone | Journal::First) {
         match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
             Ok(anything) => return Ok(anything),
-            Err(missing) if journal == Journal::Alone => return Err(missing.into()),
-            // Text files know of no boots and runs.
-            Err(NotThere::Unit(error)) if alone.is_some() || what.boot.is_some() => return Err(error.into()),
-            Err(NotThere::Journal(error))
-                if let Some(asked) =
-                    alone.filter(|_| !what.is_previous_of_query() || !filter.identifiers.is_empty()) =>
-            {
-                let words = format!("{asked} takes the node's journal, which can't be read");
-                return Err(Error::new(error.kind(), words).because(error).into());
-            }
-            Err(NotThere::Unit(_)) => known = Known::NoUnit,
-            Err(NotThere::Journal(why)) => (journal, missing) = (Journal::Never, Some(why)),
+            Err(none) => match next_source(none, journal, what, filter)? {
+                Some(why) => (journal, missing) = (Journal::Never, Some(why)),
+                None => known = Known::NoUnit,
+            },
         }
     }
     let mut listing = None;
     match what.choice {
         SourceChoice::File | SourceChoice::Journal => {}
         // The query would ask the same journal.
-        SourceChoice::Auto if known == Known::NoUnit => {}
+        _ if known == Known::NoUnit => {}
         SourceChoice::Auto if !filter.identifiers.is_empty() => {
             node.notices
                 .verbose(4, || format!("{}: the query can't tell identifiers; looking for text files", node.name));
@@ -192,14 +184,12 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                 Taken::Found(found) => found,
                 Taken::Supervised(home) => return read_supervised(node, home, what, want, filter, out).await,
             };
-            if let Some(error) = refused(node, what, &found) {
-                // Where neither journal nor query can tell, the journal is what was meant.
-                let why = missing.filter(|_| matches!(found, Found::Listing(_)) && what.choice == SourceChoice::Auto);
-                return Err(why.into_iter().fold(error, Error::because).into());
+            if let Some(refusal) = refusal(node, &found, what, &mut missing) {
+                return Err(refusal.into());
             }
+            known = tell(node, &found);
             match found {
                 Found::Log { anything } => {
-                    node.notices.verbose(4, || format!("{}: read through the kubelet's log query", node.name));
                     let of_kubelet = match wanted {
                         Wanted::Kubelet => filter.kubelet.is_none(),
                         Wanted::Units(units) => units.iter().any(|unit| unit == KUBELET),
@@ -216,8 +206,6 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     return Ok(anything);
                 }
                 Found::Listing(html) => {
-                    node.notices.verbose(4, || format!("{}: the query is off", node.name));
-                    known = Known::QueryOff;
                     if journal == Journal::Later {
                         match from_journal(node, remote.take(), (wanted, what), want, filter, out).await? {
                             Ok(anything) => return Ok(anything),
@@ -227,16 +215,7 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
                     }
                     listing = Some(html);
                 }
-                Found::TextFile(unit) => {
-                    node.notices.verbose(4, || format!("{}: {unit} is a text file", node.name));
-                    known = Known::TextFile;
-                }
-                Found::Absent(unit) => {
-                    node.notices
-                        .verbose(4, || format!("{}: no journal knows {unit}; looking for text files", node.name));
-                    // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
-                    known = Known::NoUnit;
-                }
+                Found::TextFile(_) | Found::Absent(_) => {}
             }
         }
     }
@@ -251,45 +230,76 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
     })
 }
 
+/// Where to go on where the journal does not have what is wanted: to text files, or to any other source, and why.
+fn next_source(none: NotThere, journal: Journal, what: What<'_>, filter: &Filter) -> Result<Option<Error>> {
+    let alone = what.of_journal_alone();
+    match none {
+        NotThere::Unit(error) | NotThere::Journal(error) if journal == Journal::Alone => Err(error),
+        // Text files know of no boots and runs.
+        NotThere::Unit(error) if alone.is_some() || what.boot.is_some() => Err(error),
+        NotThere::Unit(_) => Ok(None),
+        NotThere::Journal(error) => match alone {
+            Some(asked) if !what.is_previous_of_query() || !filter.identifiers.is_empty() => {
+                let words = format!("{asked} takes the node's journal, which can't be read");
+                Err(Error::new(error.kind(), words).because(error))
+            }
+            _ => Ok(Some(error)),
+        },
+    }
+}
+
+/// Why what the query told is the end, where no other source may be asked.
+fn refusal(node: &Node<'_>, found: &Found, what: What<'_>, missing: &mut Option<Error>) -> Option<Error> {
+    let (previous, asked) = (what.instance == Instance::Previous, what.choice == SourceChoice::Query);
+    let boot = what.boot.is_some() || previous;
+    let (kind, words, hint) = match found {
+        Found::Listing(_) if asked => {
+            (Kind::Failed, "the kubelet offers no log query (it listed /var/log instead)".to_owned(), QUERY_OFF)
+        }
+        Found::Listing(_) if boot => {
+            let asked = if previous { "--previous" } else { "--boot" };
+            let words = format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
+            (Kind::NotFound, words, QUERY_OFF)
+        }
+        Found::TextFile(unit) if boot => {
+            let (tells, hint) = match previous {
+                true => ("runs", "-p --path FILE reads a file's newest rotation"),
+                false => ("boots", "leave --boot out, and give a time with --since"),
+            };
+            (Kind::Usage, format!("{unit} is a text file, which tells no {tells}"), hint)
+        }
+        Found::TextFile(unit) if asked => {
+            let words = match node.follow {
+                Some(_) => format!("the query shows none of a journal's entries of {unit}, so it can't follow it"),
+                None => {
+                    format!("{unit} is a text file, for which the query takes neither window nor tail nor pattern")
+                }
+            };
+            (Kind::Usage, words, "leave --source out, or name the file with --path")
+        }
+        Found::Absent(unit) if boot || asked => return Some(text::no_unit(node.name, unit)),
+        _ => return None,
+    };
+    let error = Error::new(kind, words).hint(hint);
+    Some(missing.take().into_iter().fold(error, Error::because))
+}
+
+/// Says what the query told, and how much that is for text files.
+fn tell(node: &Node<'_>, found: &Found) -> Known {
+    let (known, words) = match found {
+        Found::Log { .. } => (Known::Nothing, "read through the kubelet's log query".to_owned()),
+        Found::Listing(_) => (Known::QueryOff, "the query is off".to_owned()),
+        Found::TextFile(unit) => (Known::TextFile, format!("{unit} is a text file")),
+        // The kubelet has looked for files of that name; what is left is a file that holds many programs' lines.
+        Found::Absent(unit) => (Known::NoUnit, format!("no journal knows {unit}; looking for text files")),
+    };
+    node.notices.verbose(4, || format!("{}: {words}", node.name));
+    known
+}
+
 /// Whether there is a journal, of which nothing can be read: what is nowhere else is in there.
 fn is_unreadable(why: &Error) -> bool {
     why.kind() == Kind::Partial
-}
-
-/// Why what the query found is of no use where text files don't do.
-fn refused(node: &Node<'_>, what: What<'_>, found: &Found) -> Option<Error> {
-    let previous = what.instance == Instance::Previous;
-    let by_boot = what.boot.is_some() || previous;
-    let of_query = what.choice == SourceChoice::Query;
-    let (error, hint) = match found {
-        Found::Listing(_) if by_boot && what.choice == SourceChoice::Auto => {
-            let asked = if previous { "--previous" } else { "--boot" };
-            let words = format!("{asked} takes the node's journal or the kubelet's log query, and there is neither");
-            (Error::new(Kind::NotFound, words), QUERY_OFF)
-        }
-        Found::TextFile(unit) if previous => {
-            let words = format!("{unit} is a text file, which tells no runs");
-            (Error::usage(words), "-p --path FILE reads a file's newest rotation")
-        }
-        Found::TextFile(unit) if by_boot => {
-            let words = format!("{unit} is a text file, which tells no boots");
-            (Error::usage(words), "leave --boot out, and give a time with --since")
-        }
-        Found::Absent(unit) if by_boot || of_query => return Some(text::no_unit(node.name, unit)),
-        Found::Listing(_) if of_query => {
-            let words = "the kubelet offers no log query (it listed /var/log instead)";
-            (Error::new(Kind::Failed, words), QUERY_OFF)
-        }
-        Found::TextFile(unit) if of_query => {
-            let words = match node.follow {
-                Some(_) => format!("the query shows none of a journal's entries of {unit}, so it can't follow it"),
-                None => format!("{unit} is a text file, for which the query takes neither window nor tail nor pattern"),
-            };
-            (Error::usage(words), "leave --source out, or name the file with --path")
-        }
-        Found::Log { .. } | Found::Listing(_) | Found::TextFile(_) | Found::Absent(_) => return None,
-    };
-    Some(error.hint(hint))
 }
 
 /// When the node's journal is read.
@@ -310,14 +320,6 @@ enum NotThere {
     Journal(Error),
     /// There is one, without this unit.
     Unit(Error),
-}
-
-impl From<NotThere> for Halt {
-    fn from(missing: NotThere) -> Self {
-        match missing {
-            NotThere::Journal(error) | NotThere::Unit(error) => Halt::Failed(error),
-        }
-    }
 }
 
 /// Whether only a part of a log is wanted, or what the query's text does not tell.

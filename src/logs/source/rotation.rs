@@ -46,9 +46,8 @@ pub fn rotations(entries: &[Entry], name: &str) -> Rotations {
     let mut all: Vec<Rotation> =
         entries.iter().filter(|entry| !entry.directory).filter_map(|entry| rotation(&entry.name, name)).collect();
     // Of one that is being packed both forms are there, of which only the plain one is whole.
-    all.sort_by(|a, b| {
-        a.age.cmp(&b.age).then_with(|| (a.packing != Some(Packing::Plain)).cmp(&(b.packing != Some(Packing::Plain))))
-    });
+    let key = |rotation: &Rotation| rotation.packing != Some(Packing::Plain);
+    all.sort_unstable_by(|a, b| (&a.age, key(a), &a.name).cmp(&(&b.age, key(b), &b.name)));
     all.dedup_by(|later, kept| later.age == kept.age);
     all.drain(..all.len().saturating_sub(MOST));
     let dated = all.iter().filter(|rotation| matches!(rotation.age, Age::Date(_))).count();

@@ -151,7 +151,11 @@ impl Folder {
             parts.push(part(&path, unpack).await?);
         }
         if found.mixed {
-            parts.sort_by_key(|part| part.modified);
+            // They are few, and of equals the names' order stands.
+            let mut by_name = std::mem::take(&mut parts);
+            while let Some(oldest) = (0..by_name.len()).min_by_key(|nth| by_name[*nth].modified) {
+                parts.push(by_name.remove(oldest));
+            }
         }
         let current = folder.join(name);
         parts.push(part(&current, unpack).await?);
@@ -227,7 +231,7 @@ fn list(path: &Path) -> Result<Vec<Entry>> {
             entries.push(Entry { name, directory: about.is_dir() });
         }
     }
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }
 
