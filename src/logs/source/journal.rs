@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::journal::{
-    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Name, Need, Notice, Query, Step, Value,
-    full_name,
+    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Name, Need, Notice, Position, Query, Step,
+    Value, full_name,
 };
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::{Machine, Node};
@@ -41,6 +41,8 @@ pub struct Remote<'a> {
     place: Place<'a>,
     /// The boot that the node's object names.
     boot: Option<Id>,
+    /// When a boot began whose first entry has another time, and where that entry stands.
+    start: Option<(Timestamp, Position)>,
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
@@ -71,7 +73,7 @@ impl<'a> Remote<'a> {
 
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
         let journal = Journal::new(names, Limits::default());
-        Remote { node, place, boot: None, journal, damaged: Vec::new(), fetched: VecDeque::new() }
+        Remote { node, place, boot: None, start: None, journal, damaged: Vec::new(), fetched: VecDeque::new() }
     }
 
     /// Asks for entries: see [`Journal::read`].

@@ -210,7 +210,9 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let matches = boot.into_iter().fold(self.of_any_boot.clone(), Matches::and);
         let micros = |at: Option<Timestamp>| at.map(|at| u64::try_from(at.as_micros()).unwrap_or(0));
         self.matches = matches.clone();
-        let query = Query { since: micros(self.since), until: micros(self.until), ..Query::new(matches) };
+        let start = self.remote.start.filter(|(began, _)| self.since == Some(*began));
+        let after = start.map(|(_, first)| Position { seqnum: first.seqnum.saturating_sub(1), ..first });
+        let query = Query { since: micros(self.since), until: micros(self.until), after, ..Query::new(matches) };
         // Identifiers are the journal's to match; a pod's sandboxes are learned from the lines before.
         let identifiers = std::mem::take(&mut self.filter.identifiers);
         let done = match self.want.last {
