@@ -131,7 +131,7 @@ impl Batch {
     /// the place and the stamp, and whether those of all entries before are known.
     pub(super) fn advance(
         &mut self,
-        file: &File,
+        file: &mut File,
         shape: &mut Shape,
         test: &mut Test,
         mut wanted: impl FnMut(u64, &Stamp, bool) -> Look,
@@ -180,7 +180,8 @@ impl Batch {
                     // Others may have a few fields more.
                     let len = (items.len() as u64).saturating_add(4).saturating_mul(item(file)).saturating_add(64);
                     shape.learn(before(pending.at, items), len);
-                    ready = ready.saturating_add(weight(&entry));
+                    ready = ready.saturating_add(entry.weight());
+                    file.spend(items);
                     done.push(Outcome::Entry(entry));
                 }
                 Err(Stop::Corrupt(corrupt)) => done.push(Outcome::Skipped(corrupt)),
@@ -247,9 +248,4 @@ fn before(at: u64, items: &[u64]) -> u64 {
 
 fn item(file: &File) -> u64 {
     super::object::stride(super::object::Kind::Entry, file.compact())
-}
-
-/// What an entry takes in memory, about.
-pub(super) fn weight(entry: &Entry) -> u64 {
-    entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len() as u64))
 }

@@ -29,6 +29,8 @@ const LEAST_STEP: u64 = 128 << 10;
 const MOST_STEP: u64 = 2 << 20;
 /// What is still not written when it was fetched so often will not be.
 const MOST_REFRESHED: u8 = 4;
+/// Values from so many bytes on are not kept as they came once they are decoded.
+const LARGE: u64 = 4 << 10;
 /// Hash chains of more than this are loops.
 const MOST_HOPS: usize = 1000;
 
@@ -140,9 +142,27 @@ impl File {
         joined
     }
 
+    /// An entry with these DATA objects is complete: lets go of what is large and no other entry's.
+    pub(super) fn spend(&mut self, items: &[u64]) {
+        for item in items {
+            if let Ok(data) = self.data(*item)
+                && data.entries <= 1
+                && data.len >= LARGE
+            {
+                self.cache.remove(data.payload..data.payload.saturating_add(data.len));
+            }
+        }
+    }
+
     /// Keeps no more raw bytes than it may.
     pub(super) fn shrink(&mut self) {
         self.cache.shrink(self.sizes.cache);
+    }
+
+    /// The same while a batch of entries is read, whose bytes are at hand before they are needed.
+    pub(super) fn shrink_meanwhile(&mut self) {
+        let step = usize::try_from(self.sizes.step).unwrap_or(usize::MAX);
+        self.cache.shrink(self.sizes.cache.max(step).saturating_mul(2));
     }
 
     /// Keeps what helps with the next question.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::array::{Key, Row, Search};
-use super::batch::{Batch, Outcome, Shape, mean, weight};
+use super::batch::{Batch, Outcome, Shape, mean};
 use super::corrupt::{Got, Stop, corrupt};
 use super::entry::{Entry, Position};
 use super::file::File;
@@ -170,7 +170,7 @@ impl Reader {
 
     /// Whether less is ready than so many entries and what one step decodes.
     pub(super) fn is_low(&self, entries: usize) -> bool {
-        let bytes = self.ready.iter().fold(0, |sum: u64, entry| sum.saturating_add(weight(entry)));
+        let bytes = self.ready.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.weight()));
         self.ready.len() < entries && bytes < self.file.step()
     }
 
@@ -483,7 +483,11 @@ impl Reader {
                 _ => Look::Skip,
             }
         };
-        let (done, got) = self.batch.advance(&self.file, &mut self.shape, &mut self.test, wanted, most);
+        let (done, got) = self.batch.advance(&mut self.file, &mut self.shape, &mut self.test, wanted, most);
+        if !done.is_empty() {
+            // Never while an entry waits for all of its values: they may be more than is kept.
+            self.file.shrink_meanwhile();
+        }
         for outcome in done {
             match outcome {
                 Outcome::Entry(entry) if begun == Begun::Asked || query.matches.accept(&entry.fields) => {

@@ -1,5 +1,7 @@
 //! A node's log from its journal: which entries, in which order, and what to say where there are none.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, short_precise};
+use crate::journal::{AnyOf, Entry, Field, Id, Matches, Order, Position, Query, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
@@ -49,6 +51,8 @@ const BATCH: usize = 512;
 const BATCH_BYTES: usize = 256 << 10;
 /// Bytes of text held of the last entries. If they have more they are read a second time, in their order.
 const MOST_HELD: usize = 12 << 20;
+/// The fields of an entry that are printed.
+const PRINTED: [&[u8]; 6] = [b"MESSAGE", b"SYSLOG_IDENTIFIER", b"_PID", b"PRIORITY", b"_SYSTEMD_UNIT", b"UNIT"];
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
 /// journald's message id for lines that it dropped because a unit wrote too many.
@@ -220,25 +224,30 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
             }
             Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
-            None => self.forwards(query, usize::MAX, out).await,
+            None => self.forwards(query, 0..usize::MAX, out).await,
         };
         self.filter.identifiers = identifiers;
         done
     }
 
-    /// At most so many of them, as they come.
-    async fn forwards(&mut self, query: Query, most: usize, out: &mut Outlet) -> Flow<bool> {
+    /// Those of these numbers, counted from 0, as they come.
+    async fn forwards(&mut self, query: Query, numbers: Range<usize>, out: &mut Outlet) -> Flow<bool> {
         self.remote.ask(query);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
         let mut lines = Vec::new();
         let (mut anything, mut bytes, mut taken) = (false, 0, 0);
-        while taken < most {
+        while taken < numbers.end {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
                     if let Some(line) = self.wanted(entry, &mut kubelet) {
+                        taken += 1;
+                        if taken <= numbers.start {
+                            continue;
+                        }
                         self.mark(&line, &mut lines);
-                        (bytes, taken) = (bytes + line.text.len(), taken + 1);
-                        lines.push(self.lightened(line));
+                        let line = self.lightened(line);
+                        bytes += weight(&line);
+                        lines.push(line);
                     }
                     if lines.len() < BATCH && bytes < BATCH_BYTES {
                         continue;
@@ -289,11 +298,12 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 Met::Entry(entry) => {
                     let position = entry.position;
                     let Some(line) = self.wanted(entry, &mut None) else { continue };
-                    (taken, bytes, oldest) = (taken + 1, bytes + line.text.len(), Some(position));
+                    let line = self.placed(line);
+                    (taken, bytes, oldest) = (taken + 1, bytes + weight(&line), Some(position));
                     if bytes > MOST_HELD {
                         newest_first = Vec::new();
                     } else {
-                        newest_first.push(self.placed(line));
+                        newest_first.push(line);
                     }
                 }
                 Met::Value(_) => {}
@@ -304,10 +314,15 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             self.suppressed = suppressed;
             let before = Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest };
             let (order, after) = (Order::OldestFirst, Some(before));
-            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, taken, out).await;
+            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, 0..taken, out).await;
         }
-        let mut lines = Vec::with_capacity(newest_first.len());
-        for line in newest_first.into_iter().rev() {
+        self.hand_out(newest_first.into_iter().rev(), out).await
+    }
+
+    /// Hands on what was held.
+    async fn hand_out(&mut self, held: impl Iterator<Item = Line>, out: &mut Outlet) -> Flow<bool> {
+        let mut lines = Vec::new();
+        for line in held {
             self.mark(&line, &mut lines);
             lines.push(self.lightened(line));
         }
@@ -318,26 +333,32 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 
     /// The last of them, where each can only be judged after those before it.
     async fn last_of_all(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
-        self.remote.ask(query);
+        let (pod, suppressed) = (self.filter.pod.clone(), self.suppressed);
+        self.remote.ask(query.clone());
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
-        let mut kept = std::collections::VecDeque::new();
+        let mut kept = VecDeque::new();
+        let (mut taken, mut bytes, mut too_long) = (0_usize, 0, false);
         loop {
-            match self.remote.next().await? {
-                Met::Entry(entry) => kept.extend(self.wanted(entry, &mut kubelet).map(|line| self.placed(line))),
-                Met::Value(_) => {}
+            let line = match self.remote.next().await? {
+                Met::Entry(entry) => self.wanted(entry, &mut kubelet),
+                Met::Value(_) => None,
                 Met::End => break,
-            }
-            while kept.len() > last {
-                kept.pop_front();
+            };
+            let Some(line) = line.map(|line| self.placed(line)) else { continue };
+            (taken, bytes) = (taken + 1, bytes + weight(&line));
+            kept.push_back(line);
+            while kept.len() > last || bytes > MOST_HELD {
+                too_long |= kept.len() <= last;
+                let Some(line) = kept.pop_front() else { break };
+                bytes -= weight(&line);
             }
         }
-        let mut lines = Vec::with_capacity(kept.len());
-        for line in kept {
-            self.mark(&line, &mut lines);
-            lines.push(self.lightened(line));
+        if too_long && kept.len() < last.min(taken) {
+            drop(kept);
+            (self.filter.pod, self.suppressed) = (pod, suppressed);
+            return self.forwards(query, taken.saturating_sub(last)..taken, out).await;
         }
-        let anything = !lines.is_empty();
-        out.lines(lines).await?;
+        let anything = self.hand_out(kept.into_iter(), out).await?;
         self.note_supervisor(kubelet);
         Ok(anything)
     }
@@ -365,17 +386,19 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         (!bare && self.filter.judge(&line) == Verdict::Keep).then_some(line)
     }
 
-    /// Without its fields where only its text is wanted: many are held until the last node has spoken.
+    /// With the fields that are printed, and none where only its text is wanted: many are held until the last node has spoken.
     fn lightened(&self, line: Line) -> Line {
-        Line { entry: line.entry.filter(|_| self.want.fields), ..line }
+        if self.want.fields { self.placed(line) } else { Line { entry: None, ..line } }
     }
 
     /// The same, but for its place, which tells of its boot.
-    fn placed(&self, mut line: Line) -> Line {
-        if let Some(entry) = line.entry.take_if(|_| !self.want.fields) {
-            line.entry = Some(Arc::new(Entry { position: entry.position, fields: Vec::new() }));
-        }
-        line
+    fn placed(&self, line: Line) -> Line {
+        let printed = |entry: Arc<Entry>| {
+            let is_printed = |field: &&Field| self.want.fields && PRINTED.contains(&field.name());
+            let fields = entry.fields.iter().filter(is_printed).cloned().collect();
+            Arc::new(Entry { position: entry.position, fields })
+        };
+        Line { entry: line.entry.map(printed), ..line }
     }
 
     /// Puts journalctl's line between two boots where one ended.
@@ -464,6 +487,11 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 .note(format_args!("{name}: its journal begins at {}; what was before is gone", begins.rfc3339()));
         }
     }
+}
+
+/// What a line takes in memory, about, in bytes.
+fn weight(line: &Line) -> usize {
+    line.text.len() + line.entry.as_ref().map_or(0, |entry| usize::try_from(entry.weight()).unwrap_or(usize::MAX))
 }
 
 impl Remote<'_> {
