@@ -1,6 +1,5 @@
 //! Several files read as one journal: opened together, merged as journalctl merges them, what is in two of them once.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
@@ -123,23 +122,28 @@ pub enum Notice {
 /// Values by their last entries: in one row by its number, else by the time of day. A clock that was wrong when a machine
 /// started makes its newest boot begin before others.
 fn in_order(found: Vec<Value>) -> Vec<Value> {
-    let sorted = |mut values: Vec<Value>, by: fn(&Value, &Value) -> Ordering| {
-        values.sort_unstable_by(by);
-        values
+    let mut rows: Vec<Id> = Vec::new();
+    let mut row_of = |value: &Value| {
+        let row = value.last.seqnum_id;
+        let known = rows.iter().position(|known| *known == row);
+        known.unwrap_or_else(|| {
+            rows.push(row);
+            rows.len().saturating_sub(1)
+        }) as u64
     };
-    let by_number =
-        sorted(found.clone(), |a, b| (a.last.seqnum_id, a.last.seqnum).cmp(&(b.last.seqnum_id, b.last.seqnum)));
-    let mut ordered = sorted(found, |a, b| (a.last.realtime, &a.bytes).cmp(&(b.last.realtime, &b.bytes)));
+    let sorted = |mut keys: Vec<((u64, u64), usize)>| {
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, nth)| nth)
+    };
     // Each row has the places that its times give it, and fills them by its numbers.
-    let mut places: Vec<(Id, usize)> =
-        ordered.iter().enumerate().map(|(nth, value)| (value.last.seqnum_id, nth)).collect();
-    places.sort_unstable();
-    for (value, (_, nth)) in by_number.into_iter().zip(places) {
-        if let Some(place) = ordered.get_mut(nth) {
-            *place = value;
-        }
-    }
-    ordered
+    let by_time = sorted(found.iter().enumerate().map(|(nth, value)| ((value.last.realtime, 0), nth)).collect());
+    let places = by_time.enumerate().filter_map(|(place, nth)| Some(((row_of(found.get(nth)?), place as u64), place)));
+    let places = sorted(places.collect());
+    let by_number = found.iter().enumerate().map(|(nth, value)| ((row_of(value), value.last.seqnum), nth));
+    let mut ordered: Vec<((u64, u64), usize)> =
+        places.zip(sorted(by_number.collect())).map(|(place, nth)| ((place as u64, 0), nth)).collect();
+    ordered.sort_unstable();
+    ordered.into_iter().filter_map(|(_, nth)| found.get(nth).cloned()).collect()
 }
 
 /// Journal files of one machine, read as one.
@@ -211,15 +215,20 @@ impl Journal {
             Order::NewestFirst => (1, 0),
         };
         // The first files together with those that have to be opened anyway.
-        let mut first: Vec<((u64, u64), &mut Member)> = self
-            .files
-            .iter_mut()
-            .filter(|member| matches!(member.state, State::Named) && !member.before)
-            .filter(|member| member.span.is_some_and(|span| !span.is_outside(&query)))
-            .map(|member| (member.rank.key(query.order), member))
-            .collect();
-        first.sort_unstable_by_key(|(rank, _)| *rank);
-        first.into_iter().take(at_once).for_each(|(_, member)| member.state = State::Unopened);
+        let may_hold = |member: &Member| {
+            matches!(member.state, State::Named)
+                && !member.before
+                && member.span.is_some_and(|span| !span.is_outside(&query))
+        };
+        let first = self.files.iter().enumerate().filter(|(_, member)| may_hold(member));
+        let mut first: Vec<((u64, u64), usize)> =
+            first.map(|(file, member)| (member.rank.key(query.order), file)).collect();
+        first.sort_unstable();
+        for (_, file) in first.into_iter().take(at_once) {
+            if let Some(member) = self.files.get_mut(file) {
+                member.state = State::Unopened;
+            }
+        }
         self.query = query;
     }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::journal::{
-    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Name, Need, Notice, Position, Query, Step,
-    Value, full_name,
+    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Need, Notice, Position, Query, Step, Value,
+    full_name,
 };
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::{Machine, Node};
@@ -300,20 +300,6 @@ impl<'a> Remote<'a> {
                 self.damaged.push(format!("{left_out} files are not read, there are too many"));
             }
         }
-    }
-
-    /// When the journal begins, as far as that is known, in µs since 1970.
-    fn begins(&self) -> Option<u64> {
-        (0..self.journal.files())
-            .filter_map(|number| {
-                let file = FileId(number);
-                let head = self.journal.header(file).map(|header| header.head_realtime).filter(|at| *at > 0);
-                head.or_else(|| match Name::parse(self.journal.name(file)?)? {
-                    Name::Archived { head_realtime, .. } => Some(head_realtime),
-                    Name::Active { .. } | Name::Unclean { .. } => None,
-                })
-            })
-            .min()
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Field, Id, Matches, Order, Position, Query, short_precise};
+use crate::journal::{AnyOf, Entry, Field, Id, Matches, Order, Position, Query, SUPPRESSED, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
@@ -55,8 +55,6 @@ const MOST_HELD: usize = 12 << 20;
 const PRINTED: [&[u8]; 6] = [b"MESSAGE", b"SYSLOG_IDENTIFIER", b"_PID", b"PRIORITY", b"_SYSTEMD_UNIT", b"UNIT"];
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
-/// journald's message id for lines that it dropped because a unit wrote too many.
-const SUPPRESSED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 
 /// Which part of a log is wanted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -368,7 +366,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let taken = timestamp(entry.position.realtime);
         self.newest = self.newest.max(Some(taken));
         self.unseen.see(&entry);
-        if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED) {
+        if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED.as_bytes()) {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
         }
@@ -478,7 +476,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 self.suppressed
             ));
         }
-        if let (Some(since), Some(begins)) = (self.since, self.remote.begins())
+        if let (Some(since), Some(begins)) = (self.since, self.remote.journal.begins())
             && timestamp(begins) > since
         {
             let begins = timestamp(begins);
