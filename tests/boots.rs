@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::cluster::journal::growing::Growing;
 use crate::cluster::journal::{self, Journal, Recording};
 use crate::cluster::{Cluster, Fault, Health, Mode, Node, Setup, User, What};
 use crate::support::{Ran, journals, run, skipped};
@@ -276,6 +277,51 @@ fn a_window_may_begin_where_the_node_says() {
     run(&kubeconfig, ["volatile", "--around", "kubelet-start"]).expect(5, &["the time kubelet-start"]);
     same(&run(&kubeconfig, ["on", "--since", "boot", "--source", "query"]), &last_boot);
     run(&kubeconfig, ["on", "--since", "kubelet-start", "--until", "boot"]).expect(2, &["ends before it begins"]);
+}
+
+/// A machine without a battery starts in the past, and learns the time a moment later.
+#[test]
+fn a_boot_that_began_with_a_wrong_clock_is_the_last_one_all_the_same() {
+    const MONTH: i64 = 30 * 86_400_000_000;
+    let root = tempfile::tempdir().expect("a folder");
+    let mut journal = Growing::new(root.path(), 1_700_000_000_000_000);
+    journal.unsteady = false;
+    let append = |journal: &mut Growing, name: &str, count: usize| {
+        for nth in 0..count {
+            journal.append(["kubelet", "kernel"][nth % 2], &format!("{name}{nth}"));
+        }
+    };
+    append(&mut journal, "a", 40);
+    journal.rotate();
+    journal.boot = 2;
+    journal.set_clock_back(MONTH);
+    append(&mut journal, "early", 10);
+    journal.set_clock_back(-MONTH);
+    append(&mut journal, "b", 40);
+    journal.rotate();
+    append(&mut journal, "c", 10);
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let folder = journal.directory().to_str().expect("text");
+    for from in [&["node-a"][..], &["--from", folder]] {
+        let ask = |args: &[&str]| run(&kubeconfig, [from, args].concat());
+        for args in [&["--list-boots"][..], &["-b", "0"], &["-b", "-1"], &["-b", "+1"], &["-k"]] {
+            if let Some(printed) = journalctl(&cluster, "node-a", args) {
+                same(
+                    &ask(&[args, if args[0] == "-b" { &["-t", "kubelet,kernel"][..] } else { &[] }].concat()),
+                    &printed,
+                );
+            }
+        }
+        let last = ask(&["-b", "0"]);
+        assert_eq!((last.code, last.text().lines().count()), (0, 30), "{}", last.stderr);
+        same(&ask(&["-b", "0", "-u", "kubelet"]), last.text());
+        for more in [&[][..], &["--tail", "1000"]] {
+            same(&ask(&[&["-u", "kubelet", "--since", "boot"], more].concat()), last.text());
+        }
+        let before = ask(&["-b", "-1", "-u", "kubelet", "--since", "boot"]);
+        assert!(before.text().lines().count() == 20 && before.text().contains("a38"), "{}", before.text());
+    }
 }
 
 #[test]

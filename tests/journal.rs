@@ -6,6 +6,7 @@ pub(crate) mod oracle;
 mod mutate;
 mod generate;
 mod cost;
+mod clocks;
 mod follow;
 mod hostile;
 mod odd;

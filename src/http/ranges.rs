@@ -112,8 +112,6 @@ pub struct Fetched {
     pub leads: Vec<Bytes>,
     /// The file's size by the last answer.
     pub size: u64,
-    /// `Last-Modified` of the last answer, as sent.
-    pub modified: Option<String>,
 }
 
 /// What is known of a server; it only ever gets worse.
@@ -266,7 +264,6 @@ struct Fetch<'a> {
     segments: Segments,
     leads: Vec<Bytes>,
     size: Option<u64>,
-    modified: Option<String>,
     /// Why the last round did not bring all.
     cut: Option<String>,
     /// How often an answer to several ranges left out what the file has.
@@ -282,7 +279,6 @@ impl<'a> Fetch<'a> {
             segments: Segments::default(),
             leads: Vec::new(),
             size: None,
-            modified: None,
             cut: None,
             left_out: 0,
             open: false,
@@ -349,9 +345,6 @@ impl<'a> Fetch<'a> {
         if let Some(size) = got.size {
             self.size = Some(size);
         }
-        if got.modified.is_some() {
-            self.modified = got.modified;
-        }
         if let Some(lead) = self.wanted.lead {
             let end = lead.end.min(got.size.unwrap_or(lead.end));
             let here = got.pieces.iter().position(|(at, bytes)| *at <= lead.start && end <= at + bytes.len() as u64);
@@ -383,7 +376,7 @@ impl<'a> Fetch<'a> {
             self.segments.add(vec![(lead.start, bytes.clone())]);
         }
         self.segments.join();
-        Fetched { segments: self.segments, leads: self.leads, size: self.size.unwrap_or(0), modified: self.modified }
+        Fetched { segments: self.segments, leads: self.leads, size: self.size.unwrap_or(0) }
     }
 
     /// Why there is no more.

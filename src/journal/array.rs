@@ -130,6 +130,12 @@ impl Row {
         Ok(self.arrays.get(nth).map(|array| array.start))
     }
 
+    /// Where the array ends that holds this index.
+    fn end_of(&mut self, file: &File, index: u64) -> Got<u64> {
+        let array = self.array_of(file, index)?;
+        Ok(array.start.saturating_add(array.room).min(self.len))
+    }
+
     fn array_of(&mut self, file: &File, index: u64) -> Got<Array> {
         let within = |array: &Array| index >= array.start && index < array.start.saturating_add(array.room);
         if let Some(array) = self.arrays.iter().rev().find(|array| within(array)) {
@@ -221,6 +227,8 @@ pub(super) struct Search {
     high: u64,
     /// Whether both are in one array.
     placed: bool,
+    /// Whether the last entry of that array was looked at.
+    halving: bool,
 }
 
 /// Rows of no more than this are not searched: their slots are read whole.
@@ -237,7 +245,7 @@ impl Search {
     }
 
     pub(super) fn new(key: Key, row: &Row) -> Search {
-        Search { key, low: 0, high: row.len(), placed: false }
+        Search { key, low: 0, high: row.len(), placed: false, halving: false }
     }
 
     /// Goes on with what is at hand. At the end no more than `slack` entries lie between the two bounds: those before the
@@ -256,25 +264,28 @@ impl Search {
                     at = row.load(file, at, self.high)?;
                 }
             }
-            let mut missing = false;
-            let (low, mut found) = (self.low, false);
-            let mut high = self.high;
-            for index in points(self.low, self.high) {
-                match self.below(row, file, index) {
-                    Ok(true) => self.low = self.low.max(index.saturating_add(1)),
-                    Ok(false) if !found => (high, found) = (index, true),
-                    Ok(false) => {}
-                    Err(Stop::Missing) => missing = true,
-                    Err(stop) => return Err(stop),
+            // As journalctl does it: where a clock was set back, this tells which of several bounds is found.
+            let last = self.high.saturating_sub(1);
+            let index = if self.halving { middle(self.low, self.high) } else { last };
+            match self.below(row, file, index) {
+                // The first of the next array may be late, and others in it early again.
+                Ok(true) if !self.halving && self.high < row.len() => {
+                    let end = row.end_of(file, self.high)?;
+                    (self.low, self.high) = (self.high, end);
+                    continue;
                 }
+                Ok(true) => self.low = index.saturating_add(1),
+                Ok(false) => self.high = index,
+                Err(Stop::Missing) => {
+                    let high = if self.halving { self.high } else { last };
+                    for index in points(self.low, high, slack) {
+                        let _ = self.below(row, file, index);
+                    }
+                    return Err(Stop::Missing);
+                }
+                Err(stop) => return Err(stop),
             }
-            if missing {
-                self.low = low;
-                return Err(Stop::Missing);
-            }
-            // Where a clock was set back an entry after a late one may be early again: the first late one counts.
-            self.high = high;
-            self.low = self.low.min(high);
+            self.halving = true;
         }
         Ok((self.low, self.high))
     }
@@ -295,7 +306,7 @@ impl Search {
         if let Some(start) = row.tail_start().filter(|start| *start < high) {
             match probe(row, start)? {
                 Some(true) => {
-                    (self.low, self.high) = (start.saturating_add(1), high);
+                    (self.low, self.high) = (start, high);
                     return Ok(());
                 }
                 Some(false) => high = start,
@@ -317,7 +328,9 @@ impl Search {
                     // The last one is likely; only its first entry is not known yet.
                     let last = start.unwrap_or(high).min(high);
                     if let Some(from) = row.last_start().filter(|from| *from < last) {
-                        points(from, last).for_each(|index| row.load_ahead(file, index, index.saturating_add(1)));
+                        for index in points(from, last, 0) {
+                            row.load_ahead(file, index, index.saturating_add(1));
+                        }
                     }
                     break;
                 }
@@ -345,12 +358,22 @@ impl Search {
     }
 }
 
-/// Where to look between two indices: evenly, from the middle of the first part to the middle of the last.
-fn points(low: u64, high: u64) -> impl Iterator<Item = u64> {
-    let span = high.saturating_sub(low);
-    let points = if span > WHOLE { 96 } else { span.div_ceil(12).clamp(2, 64) };
-    (0..points).map(move |nth| {
-        let part = span.saturating_mul(nth.saturating_mul(2).saturating_add(1));
-        low.saturating_add(part.checked_div(points.saturating_mul(2)).unwrap_or(0))
-    })
+fn middle(low: u64, high: u64) -> u64 {
+    low.midpoint(high)
+}
+
+/// Where halving will look in its next steps, until no more than `slack` entries are left.
+fn points(low: u64, high: u64, slack: u64) -> Vec<u64> {
+    let steps = if high.saturating_sub(low) > WHOLE { 7 } else { 6 };
+    let (mut points, mut spans) = (Vec::new(), Vec::from([(low, high)]));
+    for _ in 0..steps {
+        let mut halves = Vec::new();
+        for (low, high) in spans.into_iter().filter(|(low, high)| high.saturating_sub(*low) > slack) {
+            let middle = middle(low, high);
+            points.push(middle);
+            halves.extend([(low, middle), (middle.saturating_add(1), high)]);
+        }
+        spans = halves;
+    }
+    points
 }

@@ -8,6 +8,7 @@ use super::entry::{Entry, Field, Position};
 use super::file::File;
 use super::object::Stamp;
 use super::plan::Test;
+use super::window::Look;
 
 /// What a part of an answer costs beside its bytes.
 const PART: u64 = 154;
@@ -126,30 +127,36 @@ impl Batch {
         pieces
     }
 
-    /// Completes entries from the front, as far as bytes are at hand. `test` tells by the items, `wanted` by the stamp.
+    /// Completes entries from the front, as far as bytes are at hand. `test` tells by the items, `wanted` by
+    /// the place and the stamp, and whether those of all entries before are known.
     pub(super) fn advance(
         &mut self,
-        file: &File,
+        file: &mut File,
         shape: &mut Shape,
         test: &mut Test,
-        mut wanted: impl FnMut(&Stamp) -> bool,
+        mut wanted: impl FnMut(u64, &Stamp, bool) -> Look,
         most: usize,
     ) -> (Vec<Outcome>, Got<()>) {
         let step = file.step();
         let mut done = Vec::new();
-        let mut missing = false;
+        let (mut missing, mut unread) = (false, false);
         let (mut ready, mut asked, mut seen) = (0_u64, 0_u64, 0_usize);
         let mut waiting = VecDeque::new();
         while let Some(mut pending) = self.rest.pop_front() {
             let guess = shape.entry;
             if pending.read.is_none() {
                 match file.entry(pending.at, guess) {
-                    Ok((_, stamp, items)) if wanted(&stamp) && test.accepts(&items) => {
-                        pending.read = Some((stamp, items))
-                    }
-                    Ok(_) => continue,
+                    Ok((_, stamp, items)) => match wanted(pending.at, &stamp, !unread) {
+                        Look::Take if test.accepts(&items) => pending.read = Some((stamp, items)),
+                        Look::Take | Look::Skip => continue,
+                        Look::Wait => {}
+                        Look::Stop => {
+                            self.rest.clear();
+                            break;
+                        }
+                    },
                     Err(Stop::Missing) => {
-                        missing = true;
+                        (missing, unread) = (true, true);
                         asked = asked.saturating_add(guess);
                     }
                     Err(Stop::Corrupt(corrupt)) => {
@@ -173,7 +180,8 @@ impl Batch {
                     // Others may have a few fields more.
                     let len = (items.len() as u64).saturating_add(4).saturating_mul(item(file)).saturating_add(64);
                     shape.learn(before(pending.at, items), len);
-                    ready = ready.saturating_add(weight(&entry));
+                    ready = ready.saturating_add(entry.weight());
+                    file.spend(items);
                     done.push(Outcome::Entry(entry));
                 }
                 Err(Stop::Corrupt(corrupt)) => done.push(Outcome::Skipped(corrupt)),
@@ -240,9 +248,4 @@ fn before(at: u64, items: &[u64]) -> u64 {
 
 fn item(file: &File) -> u64 {
     super::object::stride(super::object::Kind::Entry, file.compact())
-}
-
-/// What an entry takes in memory, about.
-pub(super) fn weight(entry: &Entry) -> u64 {
-    entry.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.bytes().len() as u64))
 }

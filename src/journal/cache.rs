@@ -100,14 +100,20 @@ impl Cache {
         }
     }
 
-    /// Lets go of every piece that has any of these bytes.
+    /// Lets go of these bytes.
     pub(super) fn remove(&mut self, range: Range<u64>) {
         let before = self.pieces.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
         let touched =
             self.pieces.range(before..range.end.max(before)).filter(|(at, piece)| piece.end(**at) > range.start);
         for at in touched.map(|(at, _)| *at).collect::<Vec<u64>>() {
-            if let Some(piece) = self.pieces.remove(&at) {
-                self.bytes = self.bytes.saturating_sub(piece.bytes.len()).saturating_sub(OVERHEAD);
+            let Some(Piece { bytes, .. }) = self.pieces.remove(&at) else { continue };
+            self.bytes = self.bytes.saturating_sub(bytes.len()).saturating_sub(OVERHEAD);
+            let end = at.saturating_add(bytes.len() as u64);
+            for kept in [at..range.start, range.end..end] {
+                let place = kept.start.saturating_sub(at) as usize..kept.end.saturating_sub(at) as usize;
+                if let Some(rest) = bytes.get(place).filter(|rest| !rest.is_empty()) {
+                    self.insert(kept.start, rest);
+                }
             }
         }
     }
@@ -167,7 +173,9 @@ mod tests {
         assert!(cache.read(0..100).is_some() && cache.read(200..300).is_some());
         assert_eq!(gaps(&cache, 0..300), [(100, 200)]);
         cache.remove(150..250);
-        assert_eq!((gaps(&cache, 0..300), cache.bytes), (vec![(100, 300)], 100 + OVERHEAD));
+        assert_eq!((gaps(&cache, 0..300), cache.bytes), (vec![(100, 250)], 150 + 2 * OVERHEAD));
+        cache.remove(10..20);
+        assert_eq!((gaps(&cache, 0..100), cache.bytes), (vec![(10, 20)], 140 + 3 * OVERHEAD));
         cache.clear();
         assert_eq!(gaps(&cache, 0..3), [(0, 3)]);
     }

@@ -32,6 +32,11 @@ impl Entry {
         self.field(b"MESSAGE")
     }
 
+    /// What it takes in memory, about, in bytes.
+    pub fn weight(&self) -> u64 {
+        self.fields.iter().fold(256, |sum: u64, field| sum.saturating_add(field.weight() as u64))
+    }
+
     /// The same entry with another text.
     pub fn with_message(&self, message: &[u8]) -> Entry {
         let mut entry = self.clone();

@@ -29,6 +29,8 @@ const LEAST_STEP: u64 = 128 << 10;
 const MOST_STEP: u64 = 2 << 20;
 /// What is still not written when it was fetched so often will not be.
 const MOST_REFRESHED: u8 = 4;
+/// Values from so many bytes on are not kept as they came once they are decoded.
+const LARGE: u64 = 4 << 10;
 /// Hash chains of more than this are loops.
 const MOST_HOPS: usize = 1000;
 
@@ -70,7 +72,7 @@ pub(super) struct File {
     growing: bool,
     /// What is older than something that refers to it, and is to be fetched anew; and how often that was so, by place.
     stale: RefCell<Vec<Range<u64>>>,
-    refreshed: RefCell<HashMap<u64, u8>>,
+    refreshed: RefCell<Vec<(u64, u8)>>,
 }
 
 impl File {
@@ -102,8 +104,15 @@ impl File {
             // It was not to be had yet.
             return true;
         }
-        let times = refreshed.entry(range.start).or_default();
-        let worthwhile = self.growing && *times < MOST_REFRESHED;
+        if !self.growing {
+            return false;
+        }
+        let nth = refreshed.iter().position(|(at, _)| *at == range.start).unwrap_or_else(|| {
+            refreshed.push((range.start, 0));
+            refreshed.len().saturating_sub(1)
+        });
+        let Some((_, times)) = refreshed.get_mut(nth) else { return false };
+        let worthwhile = *times < MOST_REFRESHED;
         if worthwhile {
             *times = times.saturating_add(1);
             stale.push(range);
@@ -127,22 +136,40 @@ impl File {
             return wanted;
         }
         wanted.extend(ahead);
-        let mut wanted: Vec<Range<u64>> =
-            wanted.into_iter().flat_map(|range| self.cache.gaps(range)).chain(stale).collect();
-        wanted.sort_unstable_by_key(|range| range.start);
+        let gaps = wanted.into_iter().flat_map(|range| self.cache.gaps(range)).chain(stale);
+        let mut wanted: Vec<(u64, u64)> = gaps.map(|range| (range.start, range.end)).collect();
+        wanted.sort_unstable();
         let mut joined: Vec<Range<u64>> = Vec::with_capacity(wanted.len());
-        for range in wanted {
+        for (start, end) in wanted {
             match joined.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => joined.push(range),
+                Some(last) if start <= last.end => last.end = last.end.max(end),
+                _ => joined.push(start..end),
             }
         }
         joined
     }
 
+    /// An entry with these DATA objects is complete: lets go of what is large and no other entry's.
+    pub(super) fn spend(&mut self, items: &[u64]) {
+        for item in items {
+            if let Ok(data) = self.data(*item)
+                && data.entries <= 1
+                && data.len >= LARGE
+            {
+                self.cache.remove(data.payload..data.payload.saturating_add(data.len));
+            }
+        }
+    }
+
     /// Keeps no more raw bytes than it may.
     pub(super) fn shrink(&mut self) {
         self.cache.shrink(self.sizes.cache);
+    }
+
+    /// The same while a batch of entries is read, whose bytes are at hand before they are needed.
+    pub(super) fn shrink_meanwhile(&mut self) {
+        let step = usize::try_from(self.sizes.step).unwrap_or(usize::MAX);
+        self.cache.shrink(self.sizes.cache.max(step).saturating_mul(2));
     }
 
     /// Keeps what helps with the next question.

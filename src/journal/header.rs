@@ -73,6 +73,9 @@ pub(super) struct Table {
 }
 
 impl Header {
+    /// As much as is read of any header, in bytes.
+    pub const KNOWN: u64 = KNOWN;
+
     /// Reads a header of any version from a file's first bytes; 272 of them hold all that is known.
     pub fn parse(bytes: &[u8]) -> Result<Header, Corrupt> {
         let wrong = |at, why| Err(Corrupt::new(at, why));

@@ -7,9 +7,10 @@ use super::header::Header;
 use super::query::{Order, Query};
 use super::reader::Reader;
 use super::survey::Survey;
+use super::window::begins_after;
 use super::{Id, Name};
 
-/// Clocks may have been set back between two files by as much, in µs, without a loss.
+/// Clocks may have been set back between two files by as much, in µs, without another look.
 const CLOCK_STEP: u64 = 120_000_000;
 
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub(super) struct Member {
     pub(super) failures: u8,
     /// Whether the last listing had its name.
     pub(super) listed: bool,
+    /// Whether it ends before the window begins, by the names and headers known: see [`arrange`].
+    pub(super) before: bool,
+    pub(super) rank: Rank,
     pub(super) state: State,
 }
 
@@ -77,6 +81,26 @@ pub(super) struct Span {
     pub(super) end: Option<(u64, u64)>,
 }
 
+/// Which files are opened before others: those of one row by their numbers, whatever their times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rank {
+    /// The latest time at which it or a file before it begins, and ends.
+    begins: u64,
+    ends: u64,
+    /// Of its first entry.
+    seqnum: u64,
+}
+
+impl Rank {
+    /// Rises from the file that is opened first.
+    pub(super) fn key(self, order: Order) -> (u64, u64) {
+        match order {
+            Order::OldestFirst => (self.begins, self.seqnum),
+            Order::NewestFirst => (!self.ends, !self.seqnum),
+        }
+    }
+}
+
 impl Member {
     pub(super) fn new(name: String) -> Member {
         let (live, span) = match Name::parse(&name) {
@@ -88,7 +112,18 @@ impl Member {
         };
         // What is named by its first entry can wait; others may hold anything.
         let state = if span.is_some() { State::Named } else { State::Unopened };
-        Member { name, live, span, passed: false, open_ended: false, failures: 0, listed: true, state }
+        Member {
+            name,
+            live,
+            span,
+            passed: false,
+            open_ended: false,
+            failures: 0,
+            listed: true,
+            before: false,
+            rank: Rank::default(),
+            state,
+        }
     }
 
     /// Its header, as long as it can be read.
@@ -190,34 +225,64 @@ pub(super) fn prefix(name: &str) -> &str {
     name.split(['@', '.']).next().unwrap_or_default()
 }
 
-/// Where an archived file ends, the next one of the same row begins.
-pub(super) fn find_ends(files: &mut [Member]) {
-    let mut order: Vec<(String, Id, u64, u64, usize)> = files
-        .iter()
-        .enumerate()
-        .filter_map(|(nth, file)| {
-            let span = file.span?;
-            Some((prefix(&file.name).to_owned(), span.seqnum_id, span.head_seqnum, span.head_realtime, nth))
-        })
-        .collect();
-    order.sort_unstable();
-    for (this, next) in order.iter().zip(order.iter().skip(1)) {
-        if (&this.0, this.1) == (&next.0, next.1)
-            && let Some(span) = files.get_mut(this.4).and_then(|file| file.span.as_mut())
-        {
-            span.end = Some((next.2, next.3));
+/// A file's row, and number and time of its first entry.
+pub(super) fn head(member: &Member) -> Option<(Id, u64, u64)> {
+    match (member.state.header(), &member.span) {
+        (Some(header), _) => {
+            (header.entries > 0).then_some((header.seqnum_id, header.head_seqnum, header.head_realtime))
         }
+        (None, Some(span)) => Some((span.seqnum_id, span.head_seqnum, span.head_realtime)),
+        (None, None) => None,
     }
 }
 
-/// The last archived file ends where the one that is written to begins.
-pub(super) fn ends_before(files: &mut [Member], name: &str, header: &Header) {
-    let same = files.iter_mut().filter(|member| prefix(&member.name) == prefix(name));
-    for span in same.filter_map(|member| member.span.as_mut()) {
-        let follows = header.entries > 0 && header.head_seqnum > span.head_seqnum;
-        if span.end.is_none() && span.seqnum_id == header.seqnum_id && follows {
-            span.end = Some((header.head_seqnum, header.head_realtime));
+/// Finds where archived files end, which is where the next one of the same row begins, and which of them end before a window.
+///
+/// A clock that was set back makes a file's successor begin before the file ends. So none is left out by names alone: going
+/// back from the window, headers are looked at until one tells that its file ends before it.
+pub(super) fn arrange(files: &mut [Member], since: Option<u64>) {
+    let of = |(nth, member): (usize, &Member)| {
+        let (row, seqnum, realtime) = head(member)?;
+        Some(((prefix(&member.name).to_owned(), row), seqnum, realtime, nth))
+    };
+    let mut order: Vec<((String, Id), u64, u64, usize)> = files.iter().enumerate().filter_map(of).collect();
+    order.sort_unstable();
+    let (mut next, mut end, mut before): (Option<(_, &u64, &u64)>, _, _) = (None, None, false);
+    for (row, seqnum, realtime, nth) in order.iter().rev() {
+        match next {
+            Some((same, after, at)) if same == row => {
+                if after > seqnum {
+                    end = Some((*after, *at));
+                }
+            }
+            _ => (end, before) = (None, false),
         }
+        next = Some((row, seqnum, realtime));
+        let Some(member) = files.get_mut(*nth) else { continue };
+        if let Some(span) = &mut member.span {
+            span.end = end.or(span.end);
+        }
+        let (Some(since), Some(span)) = (since, &member.span) else { continue };
+        member.before = before;
+        before |= match member.state.header() {
+            Some(header) => ends_before(header, since),
+            // It may reach into the window: its header is read before those of older files are.
+            None => !matches!(member.state, State::Lost) && span.end_time().is_none_or(|end| since > end),
+        };
+    }
+    if since.is_none() {
+        files.iter_mut().for_each(|member| member.before = false);
+    }
+    let (mut last, mut begins, mut ends) = (None, 0, 0);
+    for (row, seqnum, realtime, nth) in &order {
+        if last.replace(row) != Some(row) {
+            (begins, ends) = (0, 0);
+        }
+        let Some(member) = files.get_mut(*nth) else { continue };
+        let end = member.state.header().map(|header| header.tail_realtime);
+        let end = end.or(member.span.and_then(|span| Some(span.end?.1))).unwrap_or(u64::MAX);
+        (begins, ends) = (begins.max(*realtime), ends.max(end));
+        member.rank = Rank { begins, ends, seqnum: *seqnum };
     }
 }
 
@@ -227,30 +292,39 @@ impl Span {
         let same_row = |position: &Position| position.seqnum_id == self.seqnum_id;
         query.until.is_some_and(|until| until < self.head_realtime)
             || query.before.is_some_and(|before| same_row(&before) && self.head_seqnum >= before.seqnum)
-            || self.end.is_some_and(|(seqnum, realtime)| {
-                query.since.is_some_and(|since| since > realtime.saturating_add(CLOCK_STEP))
-                    || query.after.is_some_and(|after| same_row(&after) && seqnum <= after.seqnum.saturating_add(1))
+            || self.end.is_some_and(|(seqnum, _)| {
+                query.after.is_some_and(|after| same_row(&after) && seqnum <= after.seqnum.saturating_add(1))
             })
+    }
+
+    /// When the file ends at the latest, if the clock was not set back further; `None` if that is not known.
+    fn end_time(&self) -> Option<u64> {
+        let (_, realtime) = self.end.filter(|(_, realtime)| *realtime > self.head_realtime)?;
+        Some(realtime.saturating_add(CLOCK_STEP))
     }
 
     /// Whether the file may hold an entry that comes before this one.
     pub(super) fn may_precede(&self, best: &Position, order: Order) -> bool {
         let same_row = self.seqnum_id == best.seqnum_id;
-        match (order, self.end) {
-            (Order::OldestFirst, _) if same_row => self.head_seqnum <= best.seqnum,
-            (Order::OldestFirst, _) => self.head_realtime <= best.realtime,
-            (Order::NewestFirst, Some((seqnum, _))) if same_row => seqnum > best.seqnum,
-            (Order::NewestFirst, Some((_, realtime))) => realtime >= best.realtime,
-            (Order::NewestFirst, None) => true,
+        match order {
+            Order::OldestFirst if same_row => self.head_seqnum <= best.seqnum,
+            Order::OldestFirst => self.head_realtime <= best.realtime,
+            Order::NewestFirst if same_row => self.end.is_none_or(|(seqnum, _)| seqnum > best.seqnum),
+            Order::NewestFirst => self.end_time().is_none_or(|end| end >= best.realtime),
         }
     }
+}
+
+/// Whether a file ends before this time. Of one that was begun later all belongs to what is since then.
+fn ends_before(header: &Header, since: u64) -> bool {
+    header.tail_realtime < since && header.head_realtime < since
 }
 
 /// Whether a file can hold nothing of what is asked.
 pub(super) fn is_outside(header: &Header, query: &Query) -> bool {
     let same_row = |position: &Position| position.seqnum_id == header.seqnum_id;
     header.entries == 0
-        || query.since.is_some_and(|since| since > header.tail_realtime)
+        || query.since.is_some_and(|since| ends_before(header, since) && !begins_after(query, header.seqnum_id))
         || query.until.is_some_and(|until| until < header.head_realtime)
         || query.after.is_some_and(|after| same_row(&after) && header.tail_seqnum <= after.seqnum)
         || query.before.is_some_and(|before| same_row(&before) && header.head_seqnum >= before.seqnum)

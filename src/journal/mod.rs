@@ -79,6 +79,7 @@ mod file;
 mod array;
 mod plan;
 mod scan;
+mod window;
 mod batch;
 mod reader;
 mod survey;

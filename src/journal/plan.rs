@@ -1,8 +1,6 @@
 //! How one file is searched for what is wanted: the values looked up, the rows of entries to go along, and the test of each
 //! entry, which needs no more than the places of its fields.
 
-use std::collections::HashMap;
-
 use super::array::Row;
 use super::corrupt::{Got, Stop};
 use super::file::File;
@@ -31,7 +29,7 @@ pub(super) struct Plan {
 #[derive(Debug, Default)]
 pub(super) struct Test {
     /// Index of the value in `present`, by the place of its DATA object.
-    places: Vec<(u64, usize)>,
+    places: Vec<(u64, u64)>,
     /// Which values an entry has; scratch.
     present: Vec<bool>,
     conditions: Vec<Vec<Vec<usize>>>,
@@ -40,15 +38,11 @@ pub(super) struct Test {
 impl Lookup {
     pub(super) fn new(matches: &Matches) -> Lookup {
         let mut values: Vec<Vec<u8>> = Vec::new();
-        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut place = |value: &Vec<u8>| match places.get(value) {
-            Some(place) => *place,
-            None => {
+        let mut place = |value: &Vec<u8>| {
+            values.iter().position(|known| known == value).unwrap_or_else(|| {
                 values.push(value.clone());
-                let place = values.len().saturating_sub(1);
-                places.insert(value.clone(), place);
-                place
-            }
+                values.len().saturating_sub(1)
+            })
         };
         let mut term = |term: &Vec<Vec<u8>>| term.iter().map(&mut place).collect();
         let conditions =
@@ -79,10 +73,12 @@ impl Lookup {
         for any in &self.conditions {
             // A term whose values aren't all there holds for no entry.
             let terms: Vec<&Vec<usize>> = any.iter().filter(|term| term.iter().all(|v| data(v).is_some())).collect();
-            let mut drivers: Vec<Data> =
-                terms.iter().filter_map(|term| term.iter().filter_map(data).min_by_key(|data| data.entries)).collect();
-            drivers.sort_unstable_by_key(|data| data.at);
-            drivers.dedup_by_key(|data| data.at);
+            let mut drivers: Vec<Data> = Vec::new();
+            for data in terms.iter().filter_map(|term| term.iter().filter_map(data).min_by_key(|data| data.entries)) {
+                if drivers.iter().all(|known| known.at != data.at) {
+                    drivers.push(data);
+                }
+            }
             let entries = drivers.iter().fold(0, |sum: u64, data| sum.saturating_add(data.entries));
             if entries == 0 {
                 return None;
@@ -96,8 +92,8 @@ impl Lookup {
             Some((entries, drivers)) => (entries, drivers.iter().map(Row::of_data).collect()),
             None => (file.header.entries, vec![Row::of_file(file)]),
         };
-        let mut places: Vec<(u64, usize)> =
-            (0..self.values.len()).filter_map(|value| Some((data(&value)?.at, value))).collect();
+        let mut places: Vec<(u64, u64)> =
+            (0..self.values.len()).filter_map(|value| Some((data(&value)?.at, value as u64))).collect();
         places.sort_unstable();
         Some(Plan { rows, entries, test: Test { places, present: vec![false; self.values.len()], conditions } })
     }
@@ -113,7 +109,7 @@ impl Test {
         for item in items {
             if let Ok(found) = self.places.binary_search_by_key(item, |(at, _)| *at)
                 && let Some((_, value)) = self.places.get(found)
-                && let Some(present) = self.present.get_mut(*value)
+                && let Some(present) = self.present.get_mut(*value as usize)
             {
                 *present = true;
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::array::{Key, Row, Search};
-use super::batch::{Batch, Outcome, Shape, mean, weight};
+use super::batch::{Batch, Outcome, Shape, mean};
 use super::corrupt::{Got, Stop, corrupt};
 use super::entry::{Entry, Position};
 use super::file::File;
@@ -11,6 +11,7 @@ use super::object::Stamp;
 use super::plan::{Lookup, Plan, Test};
 use super::query::{Order, Query};
 use super::scan::{Last, Scan};
+use super::window::{Look, Window, begins_after};
 use super::{Corrupt, Id};
 
 /// Right behind the hash tables lie the fields and values that every entry has, in bytes.
@@ -54,6 +55,9 @@ pub(super) struct Reader {
     /// Whether it waits for bytes.
     waits: bool,
     begun: Begun,
+    window: Window,
+    /// Where the window's beginning is searched for, if need be.
+    rows: Vec<Row>,
     /// The boot of the last entry looked at.
     boot: Option<Id>,
     /// The number of the last entry taken.
@@ -113,6 +117,7 @@ impl Reader {
         let shape = Shape::new(&file);
         let empty = file.header.entries == 0;
         let stage = if empty { Stage::Done } else { Stage::Lookup(Lookup::new(&query.matches)) };
+        let window = Window::new(file.header.seqnum_id, query);
         Reader {
             file,
             stage,
@@ -128,16 +133,18 @@ impl Reader {
             taken: 0,
             waits: false,
             begun: Begun::Asked,
+            window,
+            rows: Vec::new(),
             boot: None,
             given: 0,
         }
     }
 
     /// Reads the entries from this index on, which come after the one with this number.
-    pub(super) fn resume(file: File, row: Row, index: u64, last: u64) -> Reader {
+    pub(super) fn resume(file: File, row: Row, index: u64, last: u64, query: &Query) -> Reader {
         let high = row.len();
         let feed = Feed { row, low: index, high, ready: VecDeque::new(), last: None };
-        let mut reader = Reader::new(file, &Query::default());
+        let mut reader = Reader::new(file, query);
         reader.stage = Stage::Read(Vec::from([feed]));
         reader.begun = Begun::Resumed { from: index, last };
         reader.size = BATCH;
@@ -163,7 +170,7 @@ impl Reader {
 
     /// Whether less is ready than so many entries and what one step decodes.
     pub(super) fn is_low(&self, entries: usize) -> bool {
-        let bytes = self.ready.iter().fold(0, |sum: u64, entry| sum.saturating_add(weight(entry)));
+        let bytes = self.ready.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.weight()));
         self.ready.len() < entries && bytes < self.file.step()
     }
 
@@ -292,6 +299,9 @@ impl Reader {
             return Err(stop);
         }
         let Some(plan) = lookup.plan(&self.file) else { return Ok(Stage::Done) };
+        if query.order == Order::NewestFirst && self.window.since().is_some() {
+            self.rows.clone_from(&plan.rows);
+        }
         Ok(if from_the_end { Stage::Stretch(plan) } else { self.start(plan, query) })
     }
 
@@ -371,10 +381,11 @@ impl Reader {
         let mut missing = false;
         let mut feeds = Vec::new();
         for Bounds { row, low, high } in &mut bounds {
-            let exact = |search: &Search| matches!(search.key(), Key::Offset(_));
+            // What no time tells any more has to be found to the entry.
+            let found = query.since.is_some() && self.window.since().is_none();
             let mut find = |search: &mut Option<Search>| match search {
                 Some(search) => {
-                    let slack = if exact(search) { 0 } else { SLACK };
+                    let slack = if found || matches!(search.key(), Key::Offset(_)) { 0 } else { SLACK };
                     search.narrow(row, &self.file, slack).map(Some)
                 }
                 None => Ok(None),
@@ -450,24 +461,33 @@ impl Reader {
         let last = self.last.seqnum();
         let seqnum_id = self.file.header.seqnum_id;
         let begun = self.begun;
-        let (mut past, mut newest, mut boot) = (false, 0, self.boot);
-        let wanted = |stamp: &Stamp| {
-            if query.order == Order::NewestFirst && query.since.is_some_and(|since| stamp.realtime < since) {
-                past = true;
-            }
-            let of_this_reading = match begun {
-                Begun::Asked => last.is_none_or(|last| stamp.seqnum <= last),
-                Begun::Resumed { last, .. } => stamp.seqnum > last,
-            };
-            newest = newest.max(stamp.seqnum);
-            boot = Some(stamp.boot);
-            of_this_reading && !past && within(query, seqnum_id, stamp)
-        };
         let most = match query.order {
             Order::NewestFirst => self.expected(query).max(16),
             Order::OldestFirst => BATCH,
         };
-        let (done, got) = self.batch.advance(&self.file, &mut self.shape, &mut self.test, wanted, most);
+        let (mut past, mut newest, mut boot) = (false, 0, self.boot);
+        let window = &mut self.window;
+        let wanted = |at: u64, stamp: &Stamp, first: bool| {
+            newest = newest.max(stamp.seqnum);
+            boot = Some(stamp.boot);
+            let of_this_reading = match begun {
+                Begun::Asked => last.is_none_or(|last| stamp.seqnum <= last),
+                Begun::Resumed { last, .. } => stamp.seqnum > last,
+            };
+            match within(query, seqnum_id, stamp) {
+                Look::Take if of_this_reading => window.look(at, stamp, first),
+                Look::Stop => {
+                    past = true;
+                    Look::Stop
+                }
+                _ => Look::Skip,
+            }
+        };
+        let (done, got) = self.batch.advance(&mut self.file, &mut self.shape, &mut self.test, wanted, most);
+        if !done.is_empty() {
+            // Never while an entry waits for all of its values: they may be more than is kept.
+            self.file.shrink_meanwhile();
+        }
         for outcome in done {
             match outcome {
                 Outcome::Entry(entry) if begun == Begun::Asked || query.matches.accept(&entry.fields) => {
@@ -484,12 +504,25 @@ impl Reader {
             // Only now are all before it given.
             self.begun = Begun::Resumed { from, last: last.max(newest) };
         }
-        if past {
+        let since = self.window.since();
+        match self.window.take_doubt() {
+            Some(at) => {
+                let bounds = std::mem::take(&mut self.rows).into_iter().map(|row| {
+                    let low = since.map(|since| Search::new(Key::Realtime(since), &row));
+                    let high = Some(Search::new(Key::Offset(at.saturating_add(1)), &row));
+                    Bounds { row, low, high }
+                });
+                self.stage = Stage::Locate(bounds.collect());
+                self.next = None;
+                self.window.is_found();
+            }
             // What is left lies beyond the query's beginning.
-            self.stage = Stage::Done;
-            self.next = None;
-        } else if got.is_err() {
-            self.read_ahead(query);
+            None if past => {
+                self.stage = Stage::Done;
+                self.next = None;
+            }
+            None if got.is_err() => self.read_ahead(query),
+            None => {}
         }
         got
     }
@@ -509,13 +542,20 @@ impl Reader {
     }
 }
 
-/// Whether an entry lies between the query's bounds.
-fn within(query: &Query, seqnum_id: Id, stamp: &Stamp) -> bool {
-    let position = || Position::new(seqnum_id, stamp);
-    query.since.is_none_or(|since| stamp.realtime >= since)
-        && query.until.is_none_or(|until| stamp.realtime <= until)
-        && query.after.is_none_or(|after| position().compare(&after).is_gt())
-        && query.before.is_none_or(|before| position().compare(&before).is_lt())
+/// Whether an entry lies between the query's bounds, but for the beginning of its window.
+fn within(query: &Query, seqnum_id: Id, stamp: &Stamp) -> Look {
+    let from = |bound: Position| match bound.seqnum_id == seqnum_id {
+        true => stamp.seqnum.cmp(&bound.seqnum),
+        false => Position::new(seqnum_id, stamp).compare(&bound),
+    };
+    let too_early = query.after.is_some_and(|after| from(after).is_le());
+    let too_late = query.until.is_some_and(|until| stamp.realtime > until)
+        || query.before.is_some_and(|before| from(before).is_ge());
+    match () {
+        () if too_early && query.order == Order::NewestFirst && begins_after(query, seqnum_id) => Look::Stop,
+        () if too_early || too_late => Look::Skip,
+        () => Look::Take,
+    }
 }
 
 /// What is missing for a convenience does no harm when it is corrupt.

@@ -7,7 +7,7 @@ use super::corrupt::Stop;
 use super::entry::{Entry, Position};
 use super::file::{File, Sizes};
 use super::header::{Header, KNOWN};
-use super::member::{Member, State, ends_before, find_ends, is_outside, may_precede};
+use super::member::{Member, State, arrange, is_outside, may_precede};
 use super::query::{Limits, Order, Query};
 use super::reader::Reader;
 use super::survey::{Inquiry, Survey};
@@ -119,6 +119,33 @@ pub enum Notice {
     },
 }
 
+/// Values by their last entries: in one row by its number, else by the time of day. A clock that was wrong when a machine
+/// started makes its newest boot begin before others.
+fn in_order(found: Vec<Value>) -> Vec<Value> {
+    let mut rows: Vec<Id> = Vec::new();
+    let mut row_of = |value: &Value| {
+        let row = value.last.seqnum_id;
+        let known = rows.iter().position(|known| *known == row);
+        known.unwrap_or_else(|| {
+            rows.push(row);
+            rows.len().saturating_sub(1)
+        }) as u64
+    };
+    let sorted = |mut keys: Vec<((u64, u64), usize)>| {
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, nth)| nth)
+    };
+    // Each row has the places that its times give it, and fills them by its numbers.
+    let by_time = sorted(found.iter().enumerate().map(|(nth, value)| ((value.last.realtime, 0), nth)).collect());
+    let places = by_time.enumerate().filter_map(|(place, nth)| Some(((row_of(found.get(nth)?), place as u64), place)));
+    let places = sorted(places.collect());
+    let by_number = found.iter().enumerate().map(|(nth, value)| ((row_of(value), value.last.seqnum), nth));
+    let mut ordered: Vec<((u64, u64), usize)> =
+        places.zip(sorted(by_number.collect())).map(|(place, nth)| ((place as u64, 0), nth)).collect();
+    ordered.sort_unstable();
+    ordered.into_iter().filter_map(|(_, nth)| found.get(nth).cloned()).collect()
+}
+
 /// Journal files of one machine, read as one.
 #[derive(Debug)]
 pub struct Journal {
@@ -156,7 +183,7 @@ impl Journal {
         let mut files: Vec<Member> = names.into_iter().map(Member::new).collect();
         let left_out = files.len().saturating_sub(limits.files);
         files.truncate(limits.files);
-        find_ends(&mut files);
+        arrange(&mut files, None);
         Journal {
             files,
             query: Query::default(),
@@ -180,21 +207,32 @@ impl Journal {
     pub fn read(&mut self, query: Query) {
         self.reopen();
         self.inquiry = None;
+        arrange(&mut self.files, query.since);
         let at_once;
-        (self.abreast, at_once) = if query.order == Order::OldestFirst { (2, 2) } else { (1, 0) };
+        (self.abreast, at_once) = match query.order {
+            // Of a window the first may lie before it.
+            Order::OldestFirst => (2, if query.since.is_some() { 3 } else { 2 }),
+            Order::NewestFirst => (1, 0),
+        };
         // The first files together with those that have to be opened anyway.
-        let mut first: Vec<(u64, &mut Member)> = self
-            .files
-            .iter_mut()
-            .filter(|member| matches!(member.state, State::Named))
-            .filter_map(|member| Some((member.span.filter(|span| !span.is_outside(&query))?.head_realtime, member)))
-            .collect();
-        first.sort_unstable_by_key(|(realtime, _)| *realtime);
-        first.into_iter().take(at_once).for_each(|(_, member)| member.state = State::Unopened);
+        let may_hold = |member: &Member| {
+            matches!(member.state, State::Named)
+                && !member.before
+                && member.span.is_some_and(|span| !span.is_outside(&query))
+        };
+        let first = self.files.iter().enumerate().filter(|(_, member)| may_hold(member));
+        let mut first: Vec<((u64, u64), usize)> =
+            first.map(|(file, member)| (member.rank.key(query.order), file)).collect();
+        first.sort_unstable();
+        for (_, file) in first.into_iter().take(at_once) {
+            if let Some(member) = self.files.get_mut(file) {
+                member.state = State::Unopened;
+            }
+        }
         self.query = query;
     }
 
-    /// Asks which values a field has: [`Step::Value`]s by the time of their first entry, of each file the newest `most`.
+    /// Asks which values a field has: [`Step::Value`]s in the order of their last entries, of each file the newest `most`.
     ///
     /// This opens all files, and takes about as many rounds as there are values in one.
     pub fn list(&mut self, field: &str, most: usize) {
@@ -206,7 +244,7 @@ impl Journal {
         self.list("_BOOT_ID", 4096);
     }
 
-    /// Asks which of these are in the files, as `NAME=value`: [`Step::Value`]s by the time of their first entry.
+    /// Asks which of these are in the files, as `NAME=value`: [`Step::Value`]s in the order of their last entries.
     ///
     /// This opens all files.
     pub fn find(&mut self, values: Vec<Vec<u8>>) {
@@ -393,9 +431,7 @@ impl Journal {
             let needs = self.missing();
             return self.need(needs);
         }
-        let mut found: Vec<Value> = self.found.drain().map(|(_, value)| value).collect();
-        found.sort_unstable_by(|a, b| (a.first.realtime, &a.bytes).cmp(&(b.first.realtime, &b.bytes)));
-        self.values.extend(found);
+        self.values.extend(in_order(self.found.drain().map(|(_, value)| value).collect()));
         Ok(self.values.pop_front().map_or(Step::End, Step::Value))
     }
 
@@ -440,33 +476,23 @@ impl Journal {
             return false;
         }
         let order = self.query.order;
-        let mut next: Vec<(u64, usize)> = Vec::new();
+        let mut next: Vec<((u64, u64), usize)> = Vec::new();
         for (file, member) in self.files.iter_mut().enumerate() {
-            let (outside, precedes, key) = match (&member.state, &member.span) {
+            let (outside, precedes) = match (&member.state, &member.span) {
                 (State::Opened(opened), _) => {
                     let header = &opened.header;
-                    let precedes = best.is_none_or(|best| may_precede(header, best, order));
-                    (is_outside(header, &self.query), precedes, (header.head_realtime, header.tail_realtime))
+                    (is_outside(header, &self.query), best.is_none_or(|best| may_precede(header, best, order)))
                 }
-                (State::Named, Some(span)) => {
-                    let end = span.end.map_or(u64::MAX, |(_, realtime)| realtime);
-                    let precedes = best.is_none_or(|best| span.may_precede(best, order));
-                    // It may be asked for by another question.
-                    if member.passed || span.is_outside(&self.query) {
-                        continue;
-                    }
-                    (false, precedes, (span.head_realtime, end))
+                // It may be asked for by another question.
+                (State::Named, Some(span)) if !member.passed && !member.before && !span.is_outside(&self.query) => {
+                    (false, best.is_none_or(|best| span.may_precede(best, order)))
                 }
                 _ => continue,
             };
             if outside {
                 member.close();
             } else if precedes {
-                let key = match order {
-                    Order::OldestFirst => key.0,
-                    Order::NewestFirst => u64::MAX.saturating_sub(key.1),
-                };
-                next.push((key, file));
+                next.push((member.rank.key(order), file));
             }
         }
         next.sort_unstable();
@@ -550,8 +576,7 @@ impl Journal {
                 let mut opened = File::new(header.clone(), total, sizes).growing(member.live);
                 opened.provide(0, bytes, total);
                 member.state = State::Opened(Box::new(opened));
-                let name = member.name.clone();
-                ends_before(&mut self.files, &name, &header);
+                arrange(&mut self.files, self.query.since);
             }
             Err(_) if unborn => member.state = State::Absent,
             Err(why) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::journal::{Entry, Field};
+use crate::journal::Entry;
 use crate::logs::layout::{Head, Layout};
 use crate::time::Timestamp;
 
@@ -53,8 +53,8 @@ impl Line {
     /// What it takes of the memory: the text, the fields, and what is known of them.
     pub fn weight(&self) -> usize {
         const ITSELF: usize = 100;
-        let fields = self.entry.as_ref().map_or(0, |entry| entry.fields.iter().map(Field::weight).sum());
-        self.text.len() + fields + ITSELF
+        let fields = self.entry.as_ref().map_or(0, |entry| usize::try_from(entry.weight()).unwrap_or(usize::MAX));
+        self.text.len().saturating_add(fields).saturating_add(ITSELF)
     }
 
     /// Whether this is one of journalctl's own lines between entries, such as `-- Boot 0123… --`.

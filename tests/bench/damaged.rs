@@ -1,5 +1,5 @@
-//! The most memory that reading a journal takes, whatever a node makes of its files: damaged at random, or full of values that
-//! are small only while they are packed.
+//! The most memory that reading a journal takes, whatever a node makes of its files: damaged at random, full of values that are
+//! small only while they are packed, or of values that are large, whether they are printed or not.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -20,8 +20,22 @@ const NODE: &str = "node-1";
 const MOST_MB: f64 = 64.0;
 /// Read as they are by what was there: 260 and 1210 entries.
 const ORIGINALS: [&str; 4] = ["c1k1ZSTD", "c0k0XZ", "c0k0LZ4", "c0k00"];
-/// Length and number of values that take next to nothing until they are unpacked.
-const BOMBS: [(usize, usize); 2] = [(700_000, 300), (5_000_000, 60)];
+/// Length and number of values, and what they are: such as take next to nothing until they are unpacked, and such as do not.
+const LARGE: [(usize, usize, Filling, &str); 5] = [
+    (700_000, 300, Filling::Compressible, "packed values"),
+    (5_000_000, 60, Filling::Compressible, "packed values"),
+    (700_000, 150, Filling::Incompressible, "messages"),
+    (700_000, 150, Filling::Aside, "other values"),
+    (100_000, 1000, Filling::Aside, "other values"),
+];
+/// Ways to read them.
+const PARTS: [(&str, &[&str]); 5] = [
+    ("all", &["-u", "kubelet"]),
+    ("the last 20", &["-u", "kubelet", "--tail", "20"]),
+    ("all, -o jsonl", &["-u", "kubelet", "-o", "jsonl"]),
+    ("the last 100, -o jsonl", &["-u", "kubelet", "--tail", "100", "-o", "jsonl"]),
+    ("the last 100 about a pod", &["-u", "kubelet", "--for", "pod/default/web-1", "--tail", "100"]),
+];
 /// Ways to read.
 const WAYS: [&[&str]; 3] =
     [&["-u", "kubelet"], &["--tail", "50"], &["--since", "2023-11-14 22:14:00", "--until", "2023-11-14 22:16:00"]];
@@ -57,24 +71,18 @@ pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut
         row(&mut figures, format!("{}: {} damaged files", peer.name, effort.mutations), most, told);
     }
     fs::remove_file(&file)?;
-    if let Some(program) = remote("a journal of values that are packed well") {
-        for (length, count) in BOMBS {
+    if let Some(program) = remote("a journal of large values") {
+        for (length, count, filling, kind) in LARGE {
             let mut writer = Writer::start(program, &journal, Variant::NEW, 0)?;
             let mut entries = Entries::from(1, MIDNIGHT, 2000);
             for _ in 0..count {
-                entries.write_long(length, Filling::Compressible, &mut writer.input())?;
+                entries.write_long(length, filling, &mut writer.input())?;
             }
             writer.finish();
-            for (words, args) in [("all", &["-u", "kubelet"][..]), ("the last 20", &["-u", "kubelet", "--tail", "20"])]
-            {
+            for (words, args) in PARTS {
                 for peer in peers {
                     let (most, _) = read(peer, &access, args)?;
-                    row(
-                        &mut figures,
-                        format!("{}: {count} packed values of {length} bytes, {words}", peer.name),
-                        most,
-                        0,
-                    );
+                    row(&mut figures, format!("{}: {count} {kind} of {length} bytes, {words}", peer.name), most, 0);
                 }
             }
             for file in fs::read_dir(&journal)? {

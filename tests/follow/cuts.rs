@@ -148,9 +148,9 @@ impl Written for Journaled {
     fn append(&mut self, count: u64) {
         for _ in 0..count {
             let message = format!("entry {}", self.lines.len());
-            self.journal.append("kubelet", &message);
+            let at = self.journal.append("kubelet", &message);
             self.journal.append("other", "not of the kubelet");
-            let at = Timestamp::from_micros(self.journal.at - 1000).rfc3339().to_string();
+            let at = Timestamp::from_micros(at).rfc3339().to_string();
             self.lines.push(format!("Nov 14 {} node-a kubelet[7]: {message}", &at[11..26]));
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
-use kubelet_logs::journal::{Corrupt, Entry, Journal, Limits, Need, Notice, Query, Step, short_precise};
+use kubelet_logs::journal::{Corrupt, Entry, Journal, Limits, Need, Notice, Query, Step, Value, short_precise};
 
 /// A journal directory: file names and contents.
 pub(crate) type Files = Vec<(String, Arc<Vec<u8>>)>;
@@ -96,6 +96,26 @@ pub(crate) fn drive(
         }
     }
     run
+}
+
+/// The values that a question asks for.
+pub(crate) fn values(files: &Files, ask: impl FnOnce(&mut Journal)) -> Vec<Value> {
+    let mut journal = Journal::new(files.iter().map(|(name, _)| name.clone()), Limits::default());
+    ask(&mut journal);
+    values_of(&mut journal, files)
+}
+
+/// The values that were asked for.
+pub(crate) fn values_of(journal: &mut Journal, files: &Files) -> Vec<Value> {
+    let mut values = Vec::new();
+    loop {
+        match journal.step().expect("an end") {
+            Step::Need(needs) => needs.iter().for_each(|need| answer(journal, files, need)),
+            Step::Value(value) => values.push(value),
+            Step::End => return values,
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 /// Adds what a need costs over HTTP.

@@ -2,23 +2,11 @@
 
 use kubelet_logs::journal::{Found, Id, Instances, Journal, Limits, Step, Value};
 
-use super::driver::{Files, answer, fixtures};
+use super::driver::{Files, fixtures, values_of as values};
 use super::oracle::{Recording, expected, restarts};
 
 fn journal(files: &Files) -> Journal {
     Journal::new(files.iter().map(|(name, _)| name.clone()), Limits::default())
-}
-
-fn values(journal: &mut Journal, files: &Files) -> Vec<Value> {
-    let mut values = Vec::new();
-    loop {
-        match journal.step().expect("an end") {
-            Step::Need(needs) => needs.iter().for_each(|need| answer(journal, files, need)),
-            Step::Value(value) => values.push(value),
-            Step::End => return values,
-            other => panic!("{other:?}"),
-        }
-    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, LAST_MODIFIED};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
 
 use super::multipart::{Parts, Violation, content_range, is_answer, unsatisfied};
 use crate::http::{Body, Response};
@@ -34,7 +34,6 @@ pub(super) struct Got {
     pub(super) pieces: Vec<(u64, Bytes)>,
     /// The file's size at that time.
     pub(super) size: Option<u64>,
-    pub(super) modified: Option<String>,
     /// Why not all came that was announced, and whether asking again may help.
     pub(super) cut: Option<(String, Again)>,
     /// Whether the server left out what the file has.
@@ -55,8 +54,7 @@ const NEARLY: u64 = 64 << 10;
 /// Reads an answer to a request for these ranges. Where the server sends the whole file to a request for one range, it is read
 /// if it has at most `whole` bytes. Bytes are counted in `spent` as they come.
 pub(super) async fn read(answer: Response, asked: &[Range<u64>], whole: u64, spent: &AtomicU64) -> Heard {
-    let modified = answer.header(LAST_MODIFIED).map(str::to_owned);
-    let got = Got { modified, ..Got::default() };
+    let got = Got::default();
     let range = answer.header(CONTENT_RANGE);
     match answer.status {
         206 if answer.content_type().get(..10).is_some_and(|kind| kind.eq_ignore_ascii_case("multipart/")) => {

@@ -41,7 +41,7 @@ pub(super) fn batches(missing: Vec<Range<u64>>, lead: Option<&Range<u64>>, size:
 /// Sorted and disjoint, those close to each other as one.
 fn merge(mut ranges: Vec<Range<u64>>, size: Size) -> Vec<Range<u64>> {
     ranges.retain(|range| !range.is_empty());
-    ranges.sort_by_key(|range| (range.start, range.end));
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
     let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
     for mut range in ranges {
         if let Some(last) = merged.last_mut() {

@@ -23,7 +23,6 @@ async fn needs_come_in_one_request_with_the_lead_first() {
     let fetched = server.fetch(&ranges(), Some(0..272), &needs).await.unwrap();
     check(&fetched, &file, Some(&(0..272)), &needs);
     assert_eq!(server.asked(), [vec![0..272, 272..400, 5000..5300, 90_000..200_000]]);
-    assert_eq!(fetched.modified.as_deref(), Some("Sat, 21 Nov 2026 02:42:59 GMT"));
     // A need is in one piece, also where two parts touch.
     let offsets: Vec<u64> = fetched.segments.iter().map(|(at, _)| at).collect();
     assert_eq!(offsets, [0, 5000, 90_000]);

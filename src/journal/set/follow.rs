@@ -8,7 +8,7 @@ use crate::journal::Id;
 use crate::journal::array::Row;
 use crate::journal::header::Header;
 use crate::journal::matches::Matches;
-use crate::journal::member::{Closed, Member, State, prefix};
+use crate::journal::member::{Closed, Member, State, head, prefix};
 use crate::journal::query::Order;
 use crate::journal::reader::Reader;
 
@@ -33,6 +33,10 @@ impl Journal {
         (self.query.limit, self.query.expect) = (None, None);
         // What comes behind what was read is known by its file: a clock may have been set back.
         (self.query.before, self.query.after) = (None, None);
+        let begun = |since: &u64| {
+            self.files.iter().filter_map(|member| member.state.header()).any(|header| header.tail_realtime >= *since)
+        };
+        self.query.since = self.query.since.filter(|since| !begun(since));
         (self.rounds, self.given, self.inquiry) = (0, 0, None);
         self.abreast = 2;
     }
@@ -312,7 +316,7 @@ impl Journal {
             0 => row = Row::of_file(&file),
             _ => row.grow(file.header.entries, file.header.tail_array),
         }
-        member.state = State::Reading(Box::new(Reader::resume(file, row, entries, last)));
+        member.state = State::Reading(Box::new(Reader::resume(file, row, entries, last, &self.query)));
     }
 
     /// The file got a new name, and another one has its own, which is read when this one was read to its end.
@@ -350,16 +354,5 @@ fn read_of(member: &Member) -> Option<(Id, u64)> {
     match &member.state {
         State::Closed(closed) => Some((closed.file.header.file_id, closed.entries)),
         _ => None,
-    }
-}
-
-/// A file's row, and number and time of its first entry.
-fn head(member: &Member) -> Option<(Id, u64, u64)> {
-    match (member.state.header(), &member.span) {
-        (Some(header), _) => {
-            (header.entries > 0).then_some((header.seqnum_id, header.head_seqnum, header.head_realtime))
-        }
-        (None, Some(span)) => Some((span.seqnum_id, span.head_seqnum, span.head_realtime)),
-        (None, None) => None,
     }
 }

@@ -108,8 +108,7 @@ async fn what_breaks_is_asked_again_ever_more_seldom() {
 
 #[tokio::test]
 async fn a_refused_watch_is_a_list_now_and_then_and_a_refused_list_ends_it() {
-    let refusal =
-        || answer("403 Forbidden", "{\"kind\":\"Status\",\"message\":\"nodes is forbidden\",\"code\":403}");
+    let refusal = || answer("403 Forbidden", "{\"kind\":\"Status\",\"message\":\"nodes is forbidden\",\"code\":403}");
     let mut answers = vec![refusal(), listed(&["a"], 11), refusal(), refusal(), refusal(), listed(&["b"], 12)];
     answers.push(answer("200 OK", &event("ADDED", "c", 13)));
     answers.extend((0..5).map(|_| refusal()));

@@ -86,7 +86,7 @@ pub async fn resolve<'a>(
                         None => opened.insert(open(node, anchor).await?),
                     };
                     match anchor {
-                        Anchor::Boot => remote.boot(boot.unwrap_or(&Boot::Back(0))).await?.first,
+                        Anchor::Boot => remote.began(boot.unwrap_or(&Boot::Back(0))).await?,
                         _ => kubelet_start(remote, boot).await?,
                     }
                 }
@@ -111,7 +111,7 @@ pub async fn resolve_in(
     for (end, bound) in ends.iter_mut().zip([anchors.since, anchors.until]) {
         let Some((bound, anchor)) = bound.and_then(|bound| Some((bound, bound.anchor()?))) else { continue };
         let at = match anchor {
-            Anchor::Boot => remote.boot(boot.unwrap_or(&Boot::Back(0))).await?.first,
+            Anchor::Boot => remote.began(boot.unwrap_or(&Boot::Back(0))).await?,
             Anchor::KubeletStart => kubelet_start(remote, boot).await?,
             Anchor::NotReady => {
                 let words = "the time not-ready is told by a cluster, and --from asks none";

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::journal::{
-    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Name, Need, Notice, Query, Step, Value,
+    AnyOf, Corrupt, Entry, FileId, Header, Id, Journal, Limits, Matches, Need, Notice, Position, Query, Step, Value,
     full_name,
 };
 use crate::logs::outlet::{Flow, Outlet};
@@ -44,6 +44,8 @@ pub struct Remote<'a> {
     place: Place<'a>,
     /// The boot that the node's object names.
     boot: Option<Id>,
+    /// When a boot began whose first entry has another time, and where that entry stands.
+    start: Option<(Timestamp, Position)>,
     journal: Journal,
     /// What could not be read; lines are missing then.
     damaged: Vec<String>,
@@ -79,7 +81,7 @@ impl<'a> Remote<'a> {
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
         let journal = Journal::new(names, Limits::default());
         let (damaged, fetched) = (Vec::new(), VecDeque::new());
-        Remote { node, place, boot: None, journal, damaged, corrupt: false, refused: None, fetched }
+        Remote { node, place, boot: None, start: None, journal, damaged, corrupt: false, refused: None, fetched }
     }
 
     /// Asks for entries: see [`Journal::read`].
@@ -354,20 +356,6 @@ impl<'a> Remote<'a> {
     fn ends(&self) -> Option<Timestamp> {
         let headers = (0..self.journal.files()).filter_map(|file| self.journal.header(FileId(file)));
         headers.map(|header| header.tail_realtime).max().map(timestamp)
-    }
-
-    /// When the journal begins, as far as that is known, in µs since 1970.
-    fn begins(&self) -> Option<u64> {
-        (0..self.journal.files())
-            .filter_map(|number| {
-                let file = FileId(number);
-                let head = self.journal.header(file).map(|header| header.head_realtime).filter(|at| *at > 0);
-                head.or_else(|| match Name::parse(self.journal.name(file)?)? {
-                    Name::Archived { head_realtime, .. } => Some(head_realtime),
-                    Name::Active { .. } | Name::Unclean { .. } => None,
-                })
-            })
-            .min()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A journal that a test writes, rotates, damages and deletes as it likes: regular files with keyed hashes, not compressed.
 //!
-//! As journald does it, what an entry needs is written first, and the header, which makes it count, last.
+//! As journald does it, what an entry needs is written first, and the header, which makes it count, last. Its clock is set
+//! back every now and then, as that of a machine is which learns the time late.
 
 #![allow(deprecated, reason = "the standard library's SipHash-2-4 takes a key only by its old name")]
 
@@ -21,6 +22,9 @@ const ARRAY: u8 = 6;
 const BUCKETS: u64 = 32;
 /// Files grow by this many bytes at a time.
 const GROWTH: usize = 32 << 10;
+/// After so many entries the clock is set back by so many µs: further than it goes on in between.
+const STEADY: u64 = 29;
+const STEP: i64 = 300_000_000;
 
 /// A chain of arrays that hold the places of entries.
 #[derive(Debug, Default)]
@@ -51,6 +55,12 @@ pub(crate) struct Growing {
     seqnum: u64,
     /// Of the next entry, in µs since 1970.
     pub(crate) at: i64,
+    /// The latest time of an entry.
+    latest: i64,
+    /// Of the next entry, in µs since the first.
+    uptime: u64,
+    /// Whether the clock is set back every now and then.
+    pub(crate) unsteady: bool,
     /// The boot that entries are of.
     pub(crate) boot: u64,
 }
@@ -67,6 +77,9 @@ impl Growing {
             files: 0,
             seqnum: 0,
             at,
+            latest: at,
+            uptime: 0,
+            unsteady: true,
             boot: 1,
         };
         journal.begin();
@@ -83,10 +96,12 @@ impl Growing {
         format!("{:032x}", u128::from(self.boot))
     }
 
-    /// Adds an entry of a unit.
-    pub(crate) fn append(&mut self, unit: &str, message: &str) {
+    /// Adds an entry of a unit; gives its time.
+    pub(crate) fn append(&mut self, unit: &str, message: &str) -> i64 {
         self.seqnum += 1;
         self.at += 1000;
+        self.uptime += 1000;
+        self.latest = self.latest.max(self.at);
         let program = if unit == "kernel" {
             "_TRANSPORT=kernel".to_owned()
         } else {
@@ -101,8 +116,18 @@ impl Growing {
             "PRIORITY=6".into(),
             format!("MESSAGE={message}"),
         ];
-        self.active.append(self.seqnum, self.at as u64, u128::from(self.boot), &fields);
+        self.active.append(self.seqnum, [self.at as u64, self.uptime], u128::from(self.boot), &fields);
         self.active.write(&self.path());
+        let at = self.at;
+        if self.unsteady && self.seqnum.is_multiple_of(STEADY) {
+            self.set_clock_back(STEP);
+        }
+        at
+    }
+
+    /// Sets the clock back by so many µs.
+    pub(crate) fn set_clock_back(&mut self, by: i64) {
+        self.at -= by;
     }
 
     /// Archives the file and begins another; gives the archive.
@@ -115,6 +140,8 @@ impl Growing {
 
     /// As after a crash: the file is set aside under a name that tells nothing, and the next one numbers its entries anew.
     pub(crate) fn crash(&mut self) -> PathBuf {
+        // Between two rows nothing but time tells the order.
+        (self.at, self.unsteady) = (self.at.max(self.latest), false);
         self.row[0] += 1;
         self.seqnum = 0;
         self.boot += 1;
@@ -132,10 +159,12 @@ impl Growing {
     /// Deletes the oldest archives but for so many, as journald does where there is no room.
     pub(crate) fn vacuum(&self, keep: usize) {
         let names = fs::read_dir(&self.directory).expect("a directory").map(|file| file.expect("a file").path());
-        let mut archives: Vec<(u64, PathBuf)> = names
-            .filter(|path| path.to_string_lossy().contains('@'))
-            .map(|path| (u64_at(&fs::read(&path).expect("a file"), 184), path))
-            .collect();
+        let age = |path: &Path| {
+            let header = fs::read(path).expect("a file");
+            (header[72..88].to_vec(), u64_at(&header, 168))
+        };
+        let mut archives: Vec<((Vec<u8>, u64), PathBuf)> =
+            names.filter(|path| path.to_string_lossy().contains('@')).map(|path| (age(&path), path)).collect();
         archives.sort();
         let many = archives.len().saturating_sub(keep);
         archives[..many].iter().for_each(|(_, path)| fs::remove_file(path).expect("a file to delete"));
@@ -176,10 +205,10 @@ impl Active {
         active
     }
 
-    fn append(&mut self, seqnum: u64, at: u64, boot: u128, fields: &[String]) {
+    fn append(&mut self, seqnum: u64, [at, uptime]: [u64; 2], boot: u128, fields: &[String]) {
         let data: Vec<usize> = fields.iter().map(|field| self.datum(field.as_bytes())).collect();
         let entry = self.object(ENTRY, 64 + 16 * data.len());
-        for (offset, value) in [(16, seqnum), (24, at), (32, at - 1_600_000_000_000_000), (56, seqnum)] {
+        for (offset, value) in [(16, seqnum), (24, at), (32, uptime), (56, seqnum)] {
             self.set(entry + offset, value);
         }
         self.bytes[entry + 40..entry + 56].copy_from_slice(&boot.to_be_bytes());
@@ -206,7 +235,7 @@ impl Active {
             self.set(168, seqnum);
             self.set(184, at);
         }
-        for (offset, value) in [(152, entries), (160, seqnum), (192, at), (200, at - 1_600_000_000_000_000)] {
+        for (offset, value) in [(152, entries), (160, seqnum), (192, at), (200, uptime)] {
             self.set(offset, value);
         }
     }

@@ -52,6 +52,8 @@ const SENTENCES: [(&str, &str); 10] = [
 pub(crate) enum Filling {
     Compressible,
     Incompressible,
+    /// Not what the message is made of, but a field of its own, which nobody prints.
+    Aside,
 }
 
 /// A stream of entries.
@@ -159,6 +161,10 @@ impl Entries {
                 out.write_all(b"\n")?;
             }
         }
+        if let Some((length, Filling::Aside)) = long {
+            let value: Vec<u8> = (0..length).map(|_| b'!' + self.random.below(94) as u8).collect();
+            out.write_all(&[b"DUMP=", &value[..], b"\n"].concat())?;
+        }
         out.write_all(b"\n")
     }
 
@@ -218,16 +224,17 @@ impl Entries {
             }
         };
         let wanted = match long {
-            Some((length, _)) => length,
+            Some((length, filling)) if filling != Filling::Aside => length,
+            Some(_) => 100,
             None if matches!(name, "kernel" | "systemd" | "cron" | "dbus" | "sshd") => 0,
             None if random.below(2000) == 0 => 2000 + random.below(7000) as usize,
             None => length(random.below(1 << 20)),
         };
-        if let Some((_, filling)) = long {
+        if let Some((_, filling)) = long.filter(|(_, filling)| *filling != Filling::Aside) {
             while text.len() < wanted {
                 text.push(match filling {
                     Filling::Compressible => b'=',
-                    Filling::Incompressible => b'!' + random.below(94) as u8,
+                    Filling::Incompressible | Filling::Aside => b'!' + random.below(94) as u8,
                 });
             }
         }

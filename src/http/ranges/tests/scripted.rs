@@ -112,8 +112,7 @@ pub(super) fn file(size: u64) -> Vec<u8> {
 }
 
 pub(super) fn answer(head: &str, body: &[u8]) -> Vec<u8> {
-    let modified = "Last-Modified: Sat, 21 Nov 2026 02:42:59 GMT";
-    [format!("HTTP/1.1 {head}\r\n{modified}\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+    [format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
 pub(super) fn part(file: &[u8], range: &Range<u64>) -> (String, Vec<u8>) {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Remote, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{Id, Matches};
+use crate::journal::{Id, Matches, Position, Value};
 use crate::logs::outlet::Flow;
 use crate::time::{Timestamp, Zone};
 
@@ -21,6 +21,10 @@ pub struct Span {
     pub first: Timestamp,
     /// When journald took its last entry.
     pub last: Timestamp,
+    /// When it began: its first entry's time, unless the clock was set since.
+    pub began: Timestamp,
+    /// Where its first entry stands.
+    pub(super) start: Position,
 }
 
 /// What reading within a boot needs to know of it.
@@ -49,11 +53,24 @@ impl Remote<'_> {
         self.fetched.clear();
         self.journal.list_boots();
         let values = self.values().await?;
-        let span = |value: &crate::journal::Value| {
-            let (first, last) = (timestamp(value.first.realtime), timestamp(value.last.realtime));
-            Some(Span { id: value.id()?, first, last })
+        let mut before = 0;
+        let mut span = |Value { first, last, .. }: &Value, id: Id| {
+            // No boot begins within another one, or after its own end: then uptime tells when it did.
+            let wrong = first.realtime < before || first.realtime > last.realtime;
+            let uptime = last.monotonic.saturating_sub(first.monotonic);
+            let began = if wrong { last.realtime.saturating_sub(uptime) } else { first.realtime };
+            before = last.realtime;
+            let [first_at, last_at, began] = [first.realtime, last.realtime, began].map(timestamp);
+            Span { id, first: first_at, last: last_at, began, start: *first }
         };
-        Ok(values.iter().filter_map(span).collect())
+        Ok(values.iter().filter_map(|value| Some((value, value.id()?))).map(|(value, id)| span(value, id)).collect())
+    }
+
+    /// When a boot began: a window that begins then begins with its first entry, whatever that one's time.
+    pub async fn began(&mut self, named: &Boot) -> Flow<Timestamp> {
+        let boot = self.boot(named).await?;
+        self.start = Some((boot.began, boot.start)).filter(|_| boot.began != boot.first);
+        Ok(boot.began)
     }
 
     /// The boot that was named.
@@ -101,7 +118,7 @@ pub fn table(boots: &[Span]) -> String {
     let numbers: Vec<String> = (0..boots.len()).rev().map(|back| Boot::Back(back as u32).to_string()).collect();
     let width = numbers.iter().map(String::len).max().unwrap_or(0).max(3);
     let mut text = format!("{:>width$} {:<32} {:<27} {}\n", "IDX", "BOOT ID", "FIRST ENTRY", "LAST ENTRY");
-    for (number, Span { id, first, last }) in numbers.iter().zip(boots) {
+    for (number, Span { id, first, last, .. }) in numbers.iter().zip(boots) {
         let _ = writeln!(text, "{number:>width$} {id} {} {}", shown(*first), shown(*last));
     }
     text
@@ -124,7 +141,12 @@ mod tests {
 
     fn boots(count: i64) -> Vec<Span> {
         let at = |n: i64| Timestamp::from_micros(1_700_000_000_000_000 + n * 86_400_000_000);
-        (0..count).map(|n| Span { id: Id([n as u8; 16]), first: at(n), last: at(n + 1) }).collect()
+        let span = |n: i64| {
+            let id = Id([n as u8; 16]);
+            let start = Position { seqnum_id: id, seqnum: 1, realtime: 1, boot: id, monotonic: 1, xor_hash: 1 };
+            Span { id, first: at(n), last: at(n + 1), began: at(n), start }
+        };
+        (0..count).map(span).collect()
     }
 
     #[test]

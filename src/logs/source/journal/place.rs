@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
 use crate::http::ranges::{Fetched, Limits, Ranges, Wanted};
-use crate::journal::{Name, Need};
+use crate::journal::{Header, Name, Need};
 use crate::kube::path;
 use crate::logs::outlet::Flow;
 use crate::logs::source::Node;
@@ -28,7 +28,7 @@ const AT_ONCE: usize = 8;
 const AT_ONCE_FOLLOWED: usize = 2;
 
 /// The largest header known, in bytes.
-const HEADER: u64 = 272;
+const HEADER: u64 = Header::KNOWN;
 
 /// Where a journal's files are.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! A node's log from its journal: which entries, in which order, and what to say where there are none.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use super::{Met, Missing, Remote, Within, boot_marker, find, timestamp};
 use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::journal::{AnyOf, Entry, Id, Matches, Order, Position, Query, short_precise};
+use crate::journal::{AnyOf, Entry, Field, Id, Matches, Order, Position, Query, SUPPRESSED, short_precise};
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
@@ -52,10 +53,10 @@ pub enum Found {
 /// Lines handed on together, and bytes.
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 256 << 10;
+/// The fields of an entry that are printed.
+const PRINTED: [&[u8]; 6] = [b"MESSAGE", b"SYSLOG_IDENTIFIER", b"_PID", b"PRIORITY", b"_SYSTEMD_UNIT", b"UNIT"];
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
-/// journald's message id for lines that it dropped because a unit wrote too many.
-const SUPPRESSED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 
 /// Which part of a log is wanted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -227,7 +228,9 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let matches = boot.into_iter().fold(self.of_any_boot.clone(), Matches::and);
         let micros = |at: Option<Timestamp>| at.map(|at| u64::try_from(at.as_micros()).unwrap_or(0));
         self.matches = matches.clone();
-        let query = Query { since: micros(self.since), until: micros(self.until), ..Query::new(matches) };
+        let start = self.remote.start.filter(|(began, _)| self.since == Some(*began));
+        let after = start.map(|(_, first)| Position { seqnum: first.seqnum.saturating_sub(1), ..first });
+        let query = Query { since: micros(self.since), until: micros(self.until), after, ..Query::new(matches) };
         // Identifiers are the journal's to match; a pod's sandboxes are learned from the lines before.
         let identifiers = std::mem::take(&mut self.filter.identifiers);
         let done = match self.want.last {
@@ -235,28 +238,30 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                 self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
             }
             Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
-            None => self.forwards(query, (0, usize::MAX), out).await,
+            None => self.forwards(query, 0..usize::MAX, out).await,
         };
         self.filter.identifiers = identifiers;
         done
     }
 
-    /// Those behind so many of them, at most so many, as they come.
-    async fn forwards(&mut self, query: Query, (mut skip, most): (usize, usize), out: &mut Outlet) -> Flow<bool> {
+    /// Those of these numbers, counted from 0, as they come.
+    async fn forwards(&mut self, query: Query, numbers: Range<usize>, out: &mut Outlet) -> Flow<bool> {
         self.remote.ask(query);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
         let mut lines = Vec::new();
         let (mut anything, mut bytes, mut taken) = (false, 0, 0);
-        while taken < most {
+        while taken < numbers.end {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
-                    let line = self.wanted(entry, &mut kubelet);
-                    let skipped = line.is_some() && skip > 0;
-                    skip -= usize::from(skipped);
-                    if let Some(line) = line.filter(|_| !skipped) {
+                    if let Some(line) = self.wanted(entry, &mut kubelet) {
+                        taken += 1;
+                        if taken <= numbers.start {
+                            continue;
+                        }
                         self.mark(&line, &mut lines);
-                        (bytes, taken) = (bytes + line.text.len(), taken + 1);
-                        lines.push(self.lightened(line));
+                        let line = self.lightened(line);
+                        bytes += line.weight();
+                        lines.push(line);
                     }
                     if lines.len() < BATCH && bytes < BATCH_BYTES {
                         continue;
@@ -323,10 +328,15 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             self.suppressed = suppressed;
             let before = Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest };
             let (order, after) = (Order::OldestFirst, Some(before));
-            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, (0, taken), out).await;
+            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, 0..taken, out).await;
         }
-        let mut lines = Vec::with_capacity(newest_first.len());
-        for line in newest_first.into_iter().rev() {
+        self.hand_out(newest_first.into_iter().rev(), out).await
+    }
+
+    /// Hands on what was held.
+    async fn hand_out(&mut self, held: impl Iterator<Item = Line>, out: &mut Outlet) -> Flow<bool> {
+        let mut lines = Vec::new();
+        for line in held {
             self.mark(&line, &mut lines);
             lines.push(self.lightened(line));
         }
@@ -337,44 +347,32 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
 
     /// The last of them, where each can only be judged after those before it.
     async fn last_of_all(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
+        let (before, suppressed) = (self.filter.clone(), self.suppressed);
         self.remote.ask(query.clone());
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
-        let (before, suppressed) = (self.filter.clone(), self.suppressed);
         let mut kept = VecDeque::new();
-        let (mut wanted, mut bytes) = (0_usize, 0);
+        let (mut taken, mut bytes, mut too_long) = (0_usize, 0, false);
         loop {
-            match self.remote.next().await? {
-                Met::Entry(entry) => {
-                    let Some(line) = self.wanted(entry, &mut kubelet) else { continue };
-                    wanted += 1;
-                    // Once there are too many they are only counted.
-                    if bytes <= out.room() {
-                        let line = self.placed(line);
-                        bytes += line.weight();
-                        kept.push_back(line);
-                    }
-                }
-                Met::Value(_) => {}
+            let line = match self.remote.next().await? {
+                Met::Entry(entry) => self.wanted(entry, &mut kubelet),
+                Met::Value(_) => None,
                 Met::End => break,
-            }
-            while kept.len() > last {
-                bytes -= kept.pop_front().map_or(0, |line| line.weight());
-            }
-            if bytes > out.room() {
-                kept = VecDeque::new();
+            };
+            let Some(line) = line.map(|line| self.placed(line)) else { continue };
+            (taken, bytes) = (taken + 1, bytes + line.weight());
+            kept.push_back(line);
+            while kept.len() > last || bytes > out.room() {
+                too_long |= kept.len() <= last;
+                let Some(line) = kept.pop_front() else { break };
+                bytes -= line.weight();
             }
         }
-        if bytes > out.room() {
+        if too_long && kept.len() < last.min(taken) {
+            drop(kept);
             (*self.filter, self.suppressed) = (before, suppressed);
-            return self.forwards(query, (wanted.saturating_sub(last), last), out).await;
+            return self.forwards(query, taken.saturating_sub(last)..taken, out).await;
         }
-        let mut lines = Vec::with_capacity(kept.len());
-        for line in kept {
-            self.mark(&line, &mut lines);
-            lines.push(self.lightened(line));
-        }
-        let anything = !lines.is_empty();
-        out.lines(lines).await?;
+        let anything = self.hand_out(kept.into_iter(), out).await?;
         self.note_supervisor(kubelet);
         Ok(anything)
     }
@@ -384,7 +382,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         let taken = timestamp(entry.position.realtime);
         self.newest = self.newest.max(Some(taken));
         self.unseen.see(&entry);
-        if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED) {
+        if entry.field(b"MESSAGE_ID") == Some(SUPPRESSED.as_bytes()) {
             let dropped = entry.field(b"N_DROPPED").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
             self.suppressed = self.suppressed.saturating_add(dropped.unwrap_or(1));
         }
@@ -402,17 +400,19 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         (!bare && self.filter.judge(&line) == Verdict::Keep).then_some(line)
     }
 
-    /// Without its fields where only its text is wanted: many are held until the last node has spoken.
+    /// With the fields that are printed, and none where only its text is wanted: many are held until the last node has spoken.
     fn lightened(&self, line: Line) -> Line {
-        Line { entry: line.entry.filter(|_| self.want.fields), ..line }
+        if self.want.fields { self.placed(line) } else { Line { entry: None, ..line } }
     }
 
     /// The same, but for its place, which tells of its boot.
-    fn placed(&self, mut line: Line) -> Line {
-        if let Some(entry) = line.entry.take_if(|_| !self.want.fields) {
-            line.entry = Some(Arc::new(Entry { position: entry.position, fields: Vec::new() }));
-        }
-        line
+    fn placed(&self, line: Line) -> Line {
+        let printed = |entry: Arc<Entry>| {
+            let is_printed = |field: &&Field| self.want.fields && PRINTED.contains(&field.name());
+            let fields = entry.fields.iter().filter(is_printed).cloned().collect();
+            Arc::new(Entry { position: entry.position, fields })
+        };
+        Line { entry: line.entry.map(printed), ..line }
     }
 
     /// Puts journalctl's line between two boots where one ended.
@@ -498,7 +498,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
             let ends = ends.rfc3339();
             self.node.notices.note(format_args!("{name}: the last entry of its journal is of {ends}"));
         }
-        if let (Some(since), Some(begins)) = (self.since, self.remote.begins())
+        if let (Some(since), Some(begins)) = (self.since, self.remote.journal.begins())
             && timestamp(begins) > since
         {
             let begins = timestamp(begins);

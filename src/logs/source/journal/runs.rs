@@ -67,7 +67,7 @@ impl Remote<'_> {
                     began.rfc3339()
                 );
                 let error = Error::new(Kind::NotFound, words);
-                Ok(Err(match (self.begins(), boot) {
+                Ok(Err(match (self.journal.begins(), boot) {
                     (_, Some(_)) => error.hint("leave --boot out to look in every boot"),
                     (Some(begins), None) => error.hint(format!(
                         "the journal begins at {}; what was before is gone",

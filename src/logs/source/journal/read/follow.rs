@@ -1,6 +1,6 @@
 //! New entries of a journal: each file is read on from where it was left, whatever its name is by now.
 
-use super::{BATCH, Reading};
+use super::{BATCH, BATCH_BYTES, Reading};
 use crate::error::Error;
 use crate::journal::Id;
 use crate::logs::kubelet::KubeletLines;
@@ -64,14 +64,17 @@ impl Reading<'_, '_, '_> {
         self.remote.journal.poll();
         let mut anything = false;
         let mut lines = Vec::new();
+        let mut bytes = 0;
         loop {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
                     if let Some(line) = self.wanted(entry, kubelet) {
                         self.mark(&line, &mut lines);
+                        let line = self.lightened(line);
+                        bytes += line.weight();
                         lines.push(line);
                     }
-                    if lines.len() < BATCH {
+                    if lines.len() < BATCH && bytes < BATCH_BYTES {
                         continue;
                     }
                     None
@@ -82,6 +85,7 @@ impl Reading<'_, '_, '_> {
             };
             // Before anything can fail.
             anything |= !lines.is_empty();
+            bytes = 0;
             out.lines(std::mem::take(&mut lines)).await?;
             if let Some(needs) = needs {
                 self.remote.fetch(needs).await?;

@@ -1,0 +1,75 @@
+//! Where a window begins in a file, as journalctl has it: at the first entry that is not too early, wherever a search finds
+//! that one. What follows it belongs to the window, also where a clock was set back.
+
+use super::Id;
+use super::object::Stamp;
+use super::query::{Order, Query};
+
+/// The beginning of a window, while the entries of one file are looked at from either end.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// µs since 1970; `None` where entries belong to it whatever their time.
+    since: Option<u64>,
+    order: Order,
+    /// The place of the first entry known to be in it.
+    begins: Option<u64>,
+    /// The place of an entry that is too early, read from the end: a search has to tell what lies before it.
+    doubt: Option<u64>,
+}
+
+/// What to do about an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Take,
+    Skip,
+    /// Others come before it that are not known yet.
+    Wait,
+    /// Neither this one nor any that comes next.
+    Stop,
+}
+
+impl Window {
+    /// In a file that numbers its entries in this row.
+    pub(super) fn new(row: Id, query: &Query) -> Window {
+        let since = query.since.filter(|_| !begins_after(query, row));
+        Window { since, order: query.order, begins: None, doubt: None }
+    }
+
+    /// Whether an entry is in it; `first` tells whether all those before it in the order of reading are known.
+    pub(super) fn look(&mut self, at: u64, stamp: &Stamp, first: bool) -> Look {
+        let Some(since) = self.since else { return Look::Take };
+        if stamp.realtime >= since {
+            self.begins = Some(self.begins.map_or(at, |begins| begins.min(at)));
+            return Look::Take;
+        }
+        match self.order {
+            Order::OldestFirst if self.begins.is_some_and(|begins| begins < at) => Look::Take,
+            Order::OldestFirst if first => Look::Skip,
+            Order::NewestFirst if first => {
+                self.doubt = Some(at);
+                Look::Stop
+            }
+            _ => Look::Wait,
+        }
+    }
+
+    /// When it begins, if entries are judged by that.
+    pub(super) fn since(&self) -> Option<u64> {
+        self.since
+    }
+
+    /// Where the search for its beginning has to end, once.
+    pub(super) fn take_doubt(&mut self) -> Option<u64> {
+        self.doubt.take()
+    }
+
+    /// From now on only such entries are looked at that a search has found to be in it.
+    pub(super) fn is_found(&mut self) {
+        self.since = None;
+    }
+}
+
+/// Whether the entry after which a query begins is numbered in this row: then its number decides, and no time.
+pub(super) fn begins_after(query: &Query, row: Id) -> bool {
+    query.after.is_some_and(|after| after.seqnum_id == row)
+}

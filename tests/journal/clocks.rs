@@ -1,0 +1,111 @@
+//! Clocks that are set back while a journal is written: windows and boots as journalctl has them.
+
+use std::path::Path;
+
+use kubelet_logs::journal::{AnyOf, Matches, Query};
+
+use super::driver::{Files, read, values};
+use super::oracle::{assert_text, journalctl};
+use crate::cluster::journal::growing::Growing;
+
+const START: i64 = 1_700_000_000_000_000;
+const SECOND: i64 = 1_000_000;
+
+fn append(journal: &mut Growing, count: usize, name: &str) {
+    for nth in 0..count {
+        journal.at += SECOND;
+        journal.append(["kubelet", "other"][nth % 2], &format!("{name}{nth}"));
+    }
+}
+
+/// What is written to a journal.
+type Writes = fn(&mut Growing);
+
+/// A clock that is put right in the next file, within a file, and when a machine has started in the past.
+fn journals() -> Vec<(&'static str, Writes)> {
+    vec![
+        ("between files", |journal| {
+            append(journal, 900, "a");
+            journal.rotate();
+            journal.set_clock_back(600 * SECOND);
+            append(journal, 600, "b");
+            journal.rotate();
+            append(journal, 100, "c");
+        }),
+        ("within a file", |journal| {
+            append(journal, 700, "a");
+            journal.set_clock_back(350 * SECOND);
+            append(journal, 700, "b");
+        }),
+        ("at the start of a boot, in a file of its own", |journal| {
+            append(journal, 200, "a");
+            journal.rotate();
+            journal.boot = 2;
+            journal.set_clock_back(30 * 86_400 * SECOND);
+            append(journal, 9, "early");
+            journal.set_clock_back(-30 * 86_400 * SECOND);
+            append(journal, 200, "b");
+            journal.rotate();
+            append(journal, 20, "c");
+        }),
+        ("at the start of a boot, in the file before", |journal| {
+            append(journal, 150, "a");
+            journal.boot = 2;
+            journal.set_clock_back(30 * 86_400 * SECOND);
+            append(journal, 9, "early");
+            journal.set_clock_back(-30 * 86_400 * SECOND);
+            append(journal, 150, "b");
+        }),
+    ]
+}
+
+fn files(directory: &Path) -> Files {
+    let files = directory.read_dir().expect("a folder").map(|file| file.expect("a file").path());
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    files.map(|path| (name(&path), std::fs::read(&path).expect("a file").into())).collect()
+}
+
+#[test]
+fn windows_begin_where_journalctl_begins_them() {
+    for (what, write) in journals() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut journal = Growing::new(root.path(), START);
+        journal.unsteady = false;
+        write(&mut journal);
+        let files = files(journal.directory());
+        for (unit, matches) in [(None, Matches::all()), (Some("kubelet"), Matches::all().and(AnyOf::unit("kubelet")))] {
+            for second in (-700..1000).step_by(150).chain([-30 * 86_400, -30 * 86_400 + 205]) {
+                let since = START + second * SECOND;
+                let mut args = vec!["--since".to_owned(), format!("@{}.{:06}", since / SECOND, since % SECOND)];
+                args.extend(unit.map(|unit| format!("--unit={unit}")));
+                let Some(printed) = journalctl(journal.directory(), &args) else {
+                    return crate::support::skipped("no journalctl on this machine");
+                };
+                let at = format!("{what}, {unit:?}, since {second} s");
+                let since = Some(since as u64);
+                assert_text(&read(&files, Query { since, ..Query::new(matches.clone()) }), &printed, &at);
+                for count in [10, 3000] {
+                    let lines: Vec<&str> =
+                        printed.split_inclusive('\n').filter(|line| !line.starts_with("-- ")).collect();
+                    let last = lines[lines.len().saturating_sub(count)..].concat();
+                    let tail = Query { since, ..Query::tail(matches.clone(), count) };
+                    assert_text(&read(&files, tail), &last, &format!("{at}, the last {count}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn boots_come_in_the_order_of_their_numbers() {
+    for (what, write) in journals() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut journal = Growing::new(root.path(), START);
+        journal.unsteady = false;
+        write(&mut journal);
+        let boots = values(&files(journal.directory()), |journal| journal.list_boots());
+        let ids: Vec<String> = boots.iter().map(|boot| boot.id().expect("an id").to_string()).collect();
+        let expected: Vec<String> = (1..=journal.boot).map(|boot| format!("{boot:032x}")).collect();
+        assert_eq!(ids, expected, "{what}");
+    }
+}
