@@ -255,7 +255,7 @@ mod tests {
         let say = |n: &Notices| {
             let gathering = n.gathering();
             for number in 0..25 {
-                let name = format!("n{number}");
+                let name = format!("n{number:02}");
                 gathering.of(&name).note(format_args!("{name}: off"));
                 gathering.of(&name).note(format_args!("{name}: off"));
                 gathering.of(&name).warning(format_args!("{name}: late"));
@@ -266,12 +266,12 @@ mod tests {
             gathering.tell_gathered();
         };
         let told = heard(0, false, say);
-        let late = (0..20).map(|n| format!("n{n}")).collect::<Vec<_>>().join(", ");
+        let late = (0..20).map(|n| format!("n{n:02}")).collect::<Vec<_>>().join(", ");
         assert_eq!(
             told,
             [
                 "note: of no node".to_owned(),
-                "note: 25 nodes: off (n0, n1, n2, …)".to_owned(),
+                "note: 25 nodes: off (n00, n01, n02, …)".to_owned(),
                 format!("warning: 25 nodes: late ({late}, …)"),
                 "note: x: alone".to_owned(),
             ]
