@@ -281,6 +281,8 @@ struct Lane {
     looked: Option<Timestamp>,
     /// Why it can't be read at the moment.
     fails: Option<Error>,
+    /// Of when the newest line is that came, where that is known.
+    newest: Option<Timestamp>,
     /// Whether it has ended, told or not.
     is_over: bool,
     task: Option<AbortHandle>,
@@ -301,6 +303,7 @@ impl Lane {
             is_live: false,
             looked: None,
             fails: None,
+            newest: None,
             is_over: false,
             task: None,
             from,
@@ -531,6 +534,9 @@ impl<'a> Collector<'a> {
             self.progress.bytes += event.bytes();
             is_first = !std::mem::replace(&mut lane.spoke, true);
             lane.fails = None;
+            if let Event::Lines(lines) = event {
+                lane.newest = lines.iter().filter_map(|line| line.at).next_back().max(lane.newest);
+            }
         }
         match (told, self.usage.order) {
             (Told::Begun, _) => {
@@ -574,6 +580,11 @@ impl<'a> Collector<'a> {
                     && (number < self.listed || lane.from.is_some())
                     && is_gone(&error, self.nodes.get(number)) =>
             {
+                let after = lane.newest.map(|newest| newest.saturating_add(Duration::from_micros(1)));
+                let read_to = lane.from.filter(|_| !lane.spoke).or(after).or(lane.looked);
+                if let (Some(roster), Some(node)) = (&self.roster, self.nodes.get(number)) {
+                    roster.forget(node, read_to.unwrap_or_else(|| self.means.clock.now()));
+                }
                 self.went(number);
             }
             (Told::Ended(how), _) => self.close(number, how),

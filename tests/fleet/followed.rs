@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use hyper::StatusCode;
 use kubelet_logs::clock::Clock;
 
-use super::coming::{Following, Logs};
-use crate::cluster::{Fault, Health, Mode, Node, Setup, User, What};
+use super::coming::{Following, Logs, watched};
+use crate::cluster::{Fault, Grant, Health, Mode, Node, Setup, User, What};
 
 /// Entries of 200 bytes each, written within the last hour.
 fn write_backlog(logs: &Logs, node: &str, entries: u64) {
@@ -102,4 +102,29 @@ fn a_refusal_that_stays_is_told_with_its_remedy() {
     cluster.inject(Fault::new(off).node("w1"));
     run.said.wait_for("error: w1: the rest could not be read: 405 Method Not Allowed");
     assert_eq!(run.end(), 1, "{:#?}", run.said.got);
+}
+
+#[test]
+fn a_node_that_is_not_there_once_comes_back_with_the_next_list() {
+    let logs = Logs::new();
+    let mut setup = Setup::new(vec![logs.node("w1"), logs.node("w2")]);
+    setup.grants = [("get", "nodes/proxy"), ("list", "nodes")]
+        .map(|(verb, resource)| Grant { name: "limited".to_owned(), verb, resource })
+        .to_vec();
+    let cluster = setup.start();
+    let mut run = Following::start(&cluster.kubeconfig(User::Limited), &["--all-nodes", "--tail=1"]);
+    run.printed.wait_for("w2 I");
+    watched(&cluster, 1);
+    let body = r#"{"kind":"Status","message":"nodes \"w2\" not found","reason":"NotFound","details":{"kind":"nodes"},"code":404}"#;
+    let gone = What::Text { status: StatusCode::NOT_FOUND, content_type: "application/json", body: body.to_owned() };
+    cluster.inject(Fault::new(gone).node("w2"));
+    run.said.wait_for("note: w2 is gone");
+    cluster.heal();
+    logs.write("w2", "meanwhile", 0);
+    run.said.wait_for("note: w2 has come");
+    run.printed.wait_for("meanwhile");
+    logs.write("w2", "two", 0);
+    run.printed.wait_for("two");
+    assert_eq!(run.interrupt(), 130);
+    assert_eq!((run.printed.count("w2 I"), run.said.count("error: ")), (3, 0), "{:#?}", run.said.got);
 }
