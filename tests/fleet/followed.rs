@@ -7,6 +7,7 @@ use kubelet_logs::clock::Clock;
 
 use super::coming::{Following, Logs, watched};
 use crate::cluster::{Fault, Grant, Health, Mode, Node, Setup, User, What};
+use crate::support::run;
 
 /// Entries of 200 bytes each, written within the last hour.
 fn write_backlog(logs: &Logs, node: &str, entries: u64) {
@@ -105,6 +106,30 @@ fn a_refusal_that_stays_is_told_with_its_remedy() {
 }
 
 #[test]
+fn a_following_with_an_end_begins_with_ten_entries_too() {
+    let logs = Logs::new();
+    for n in 0..15 {
+        logs.write("w1", &format!("entry {n}"), 100 - n);
+        logs.write("w2", &format!("entry {n}"), 100 - n);
+    }
+    let node = |name: &str| Node::new(name, Mode::QUERY_OFF).files(&logs.folder(name));
+    let cluster = Setup::new(vec![node("w1"), node("w2")]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for (args, entries) in [
+        (&["w1", "--until=now"][..], 10),
+        (&["w*", "--until=now"], 20),
+        (&["w1", "--until=now", "--since=1h"], 15),
+        (&["w1", "--until=now", "--tail=-1"], 15),
+    ] {
+        let mut run = Following::start(&kubeconfig, args);
+        assert_eq!((run.end(), run.printed.got.len()), (0, entries), "{args:?} {:#?}", run.said.got);
+    }
+    let ran = run(&kubeconfig, ["w[1]", "-q"]);
+    ran.expect(0, &[]);
+    run(&kubeconfig, ["w[1]"]).expect(0, &["note: the last 10 entries of 1 node; "]);
+}
+
+#[test]
 fn a_node_that_is_not_there_once_comes_back_with_the_next_list() {
     let logs = Logs::new();
     let mut setup = Setup::new(vec![logs.node("w1"), logs.node("w2")]);
@@ -127,4 +152,12 @@ fn a_node_that_is_not_there_once_comes_back_with_the_next_list() {
     run.printed.wait_for("two");
     assert_eq!(run.interrupt(), 130);
     assert_eq!((run.printed.count("w2 I"), run.said.count("error: ")), (3, 0), "{:#?}", run.said.got);
+}
+
+#[test]
+fn a_node_that_did_not_answer_in_time_is_named() {
+    let hung = Node::new("hung", Mode::QUERY_OFF).health(Health::Hung);
+    let cluster = Setup { handshake_limit: Duration::from_secs(600), ..Setup::new(vec![hung]) }.start();
+    let ran = run(&cluster.kubeconfig(User::Admin), ["hung", "--timeout=1s"]);
+    ran.expect(3, &["error: hung: the run took longer than --timeout 1s\n"]);
 }
