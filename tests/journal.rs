@@ -14,3 +14,4 @@ mod odd;
 mod ranges;
 mod requests;
 mod values;
+mod windows;
