@@ -1,6 +1,6 @@
 //! Several files read as one journal: opened together, merged as journalctl merges them, what is in two of them once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::corrupt::Stop;
@@ -19,6 +19,8 @@ mod follow;
 const OPENING: u64 = 8192;
 /// Files read at the same time at most, where the first of them had too little.
 const ABREAST: usize = 4;
+/// A field has no more values than this, whatever the files say.
+const MOST_VALUES: usize = 1 << 14;
 /// Behind this many entries a reader gets on with the next ones.
 const LOW: usize = 256;
 
@@ -119,6 +121,19 @@ pub enum Notice {
     },
 }
 
+/// So many, by the times in their names.
+fn leave_out_oldest(files: &mut Vec<Member>, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let begins = |file: &Member| file.span.map_or(u64::MAX, |span| span.head_realtime);
+    let mut by_age: Vec<(u64, u64)> = files.iter().zip(0..).map(|(file, nth)| (begins(file), nth)).collect();
+    by_age.sort_unstable();
+    let Some(first) = by_age.get(count).copied() else { return files.clear() };
+    let mut nth = 0..;
+    files.retain(|file| nth.next().is_some_and(|nth| (begins(file), nth) >= first));
+}
+
 /// Values by their last entries: in one row by its number, else by the time of day. A clock that was wrong when a machine
 /// started makes its newest boot begin before others.
 fn in_order(found: Vec<Value>) -> Vec<Value> {
@@ -152,9 +167,10 @@ pub struct Journal {
     files: Vec<Member>,
     query: Query,
     inquiry: Option<Inquiry>,
-    /// What an inquiry found.
+    /// What an inquiry found, in order.
     values: VecDeque<Value>,
-    found: HashMap<Vec<u8>, Value>,
+    /// The same while files are still missing, sorted by their bytes.
+    found: Vec<Value>,
     limits: Limits,
     notices: VecDeque<Notice>,
     /// Rounds since the last entry.
@@ -182,14 +198,14 @@ impl Journal {
     pub fn new(names: impl IntoIterator<Item = String>, limits: Limits) -> Journal {
         let mut files: Vec<Member> = names.into_iter().map(Member::new).collect();
         let left_out = files.len().saturating_sub(limits.files);
-        files.truncate(limits.files);
+        leave_out_oldest(&mut files, left_out);
         arrange(&mut files, &Query::default());
         Journal {
             files,
             query: Query::default(),
             inquiry: Some(Inquiry::Values(Vec::new())),
             values: VecDeque::new(),
-            found: HashMap::new(),
+            found: Vec::new(),
             limits,
             notices: (left_out > 0).then_some(Notice::TooManyFiles { left_out }).into_iter().collect(),
             rounds: 0,
@@ -416,7 +432,15 @@ impl Journal {
             }
             if survey.is_done() {
                 for (bytes, entries, first, last) in survey.take() {
-                    let value = self.found.entry(bytes.clone()).or_insert(Value { bytes, entries: 0, first, last });
+                    let place = match self.found.binary_search_by(|value| value.bytes.cmp(&bytes)) {
+                        Ok(place) => place,
+                        Err(_) if self.found.len() == MOST_VALUES => continue,
+                        Err(place) => {
+                            self.found.insert(place, Value { bytes, entries: 0, first, last });
+                            place
+                        }
+                    };
+                    let Some(value) = self.found.get_mut(place) else { continue };
                     value.entries = value.entries.saturating_add(entries);
                     value.first = if first.compare(&value.first).is_lt() { first } else { value.first };
                     value.last = if last.compare(&value.last).is_gt() { last } else { value.last };
@@ -431,7 +455,7 @@ impl Journal {
             let needs = self.missing();
             return self.need(needs);
         }
-        self.values.extend(in_order(self.found.drain().map(|(_, value)| value).collect()));
+        self.values.extend(in_order(std::mem::take(&mut self.found)));
         Ok(self.values.pop_front().map_or(Step::End, Step::Value))
     }
 
