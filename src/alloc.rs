@@ -19,7 +19,7 @@ const SMALLEST: usize = 1 << 10;
 /// 1 to 128 KiB: what keys, messages, TLS records and HTTP bodies are held in.
 const CLASSES: usize = 8;
 /// Blocks kept of each size: the frames that wait for a slow reader (`WAITING` in logs/collect.rs), and a few on their way.
-const KEPT: usize = 12;
+const KEPT: usize = 64;
 /// What the system's allocator gives without being asked on every target.
 const ALIGNMENT: usize = 2 * size_of::<usize>();
 
