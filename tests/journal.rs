@@ -13,3 +13,4 @@ mod odd;
 mod ranges;
 mod requests;
 mod values;
+mod windows;

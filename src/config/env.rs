@@ -1,6 +1,5 @@
 //! The process environment as a value, so that nothing below reads it behind the caller's back.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,8 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Environment variables, and the one directory that plays their part inside a pod.
 #[derive(Clone)]
 pub struct Env {
-    variables: BTreeMap<OsString, OsString>,
+    /// As they are: of a name that is there twice the last counts.
+    variables: Vec<(OsString, OsString)>,
     service_account: PathBuf,
 }
 
@@ -32,13 +32,14 @@ impl Env {
 
     /// A variable's value; unset and empty are the same.
     pub fn var(&self, name: &str) -> Option<&OsStr> {
-        let exact = self.variables.get(OsStr::new(name));
-        let value = if cfg!(windows) {
-            exact.or_else(|| self.variables.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
-        } else {
-            exact
+        let of_name = |same: fn(&OsStr, &OsStr) -> bool| {
+            self.variables.iter().rfind(|(n, _)| same(n, OsStr::new(name))).map(|(_, value)| value.as_os_str())
         };
-        value.map(OsString::as_os_str).filter(|value| !value.is_empty())
+        let mut value = of_name(|a, b| a == b);
+        if cfg!(windows) {
+            value = value.or_else(|| of_name(|a, b| a.eq_ignore_ascii_case(b)));
+        }
+        value.filter(|value| !value.is_empty())
     }
 
     /// A variable's value as text; one that is not UTF-8 counts as unset.

@@ -32,13 +32,38 @@ const MAX_UNFOLDED: usize = 16 << 20;
 pub(super) struct Kubeconfig {
     /// The first file's that names one.
     pub(super) current_context: Option<String>,
-    pub(super) contexts: BTreeMap<String, Entry<Context>>,
-    pub(super) clusters: BTreeMap<String, Entry<Cluster>>,
-    pub(super) users: BTreeMap<String, Entry<User>>,
+    pub(super) contexts: Named<Context>,
+    pub(super) clusters: Named<Cluster>,
+    pub(super) users: Named<User>,
     /// Files that were read, first to last.
     pub(super) read: Vec<PathBuf>,
     /// Files that do not exist.
     pub(super) missing: Vec<PathBuf>,
+}
+
+/// Entries by name.
+#[derive(Debug)]
+pub(super) struct Named<T> {
+    /// Where among the entries: a map of the same type for each kind.
+    places: BTreeMap<String, usize>,
+    entries: Vec<Entry<T>>,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Named { places: BTreeMap::new(), entries: Vec::new() }
+    }
+}
+
+impl<T> Named<T> {
+    pub(super) fn get(&self, name: &str) -> Option<&Entry<T>> {
+        self.entries.get(*self.places.get(name)?)
+    }
+
+    /// The names, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> + Clone {
+        self.places.keys()
+    }
 }
 
 /// An entry and the file that defined it.
@@ -381,7 +406,7 @@ impl Kubeconfig {
 
 /// Adds one file's entries, each name once.
 fn merge<T: Default>(
-    into: &mut BTreeMap<String, Entry<T>>,
+    into: &mut Named<T>,
     path: &Path,
     list: &str,
     named: impl Iterator<Item = (Option<Text>, Option<T>)>,
@@ -392,15 +417,16 @@ fn merge<T: Default>(
         let name = name.unwrap_or_default().0;
         let mut fields = fields.unwrap_or_default();
         resolve(&mut fields);
-        if own.contains_key(&name) {
+        let place = into.entries.len();
+        if own.insert(name.clone(), place).is_some() {
             return Err(Error::new(Kind::Failed, format!("kubeconfig {}", path.display()))
                 .because(format!("{list} holds the name {} twice", quoted(&name)))
                 .hint("remove or rename one of the two entries"));
         }
-        own.insert(name, Entry { fields, origin: path.to_owned() });
-    }
-    for (name, entry) in own {
-        into.entry(name).or_insert(entry);
+        if !into.places.contains_key(&name) {
+            into.places.insert(name, place);
+            into.entries.push(Entry { fields, origin: path.to_owned() });
+        }
     }
     Ok(())
 }
@@ -445,11 +471,11 @@ mod tests {
         let c = write(dir.path(), "c", "current-context: c\n");
         let merged = load(None, &env(&[&a, Path::new(""), &b, &a, &dir.path().join("absent"), &c])).unwrap();
         assert_eq!(merged.current_context.as_deref(), Some("b"));
-        let u = &merged.users["u"];
+        let u = merged.users.get("u").unwrap();
         assert_eq!(u.fields.token.as_ref().unwrap().0.expose(), "one");
         assert!(u.fields.as_user.is_none(), "fields of later entries are dropped");
         assert_eq!(u.origin, a);
-        assert_eq!(merged.users["v"].origin, b);
+        assert_eq!(merged.users.get("v").unwrap().origin, b);
         assert_eq!(merged.read, [a, b, c]);
         assert_eq!(merged.missing, [dir.path().join("absent")]);
     }
@@ -483,14 +509,14 @@ mod tests {
              - {name: v, user: {exec: {command: p}}}\n",
         );
         let merged = load(Some(&a), &Env::new([("X", "")])).unwrap();
-        let user = &merged.users["u"].fields;
-        assert_eq!(merged.clusters["c"].fields.certificate_authority, at("x/ca.crt"));
+        let user = &merged.users.get("u").unwrap().fields;
+        assert_eq!(merged.clusters.get("c").unwrap().fields.certificate_authority, at("x/ca.crt"));
         assert_eq!(user.client_certificate, at("c.crt"));
         assert_eq!(user.client_key, Some(Location("/k".into())));
         assert_eq!(user.token_file, at("t"));
         assert_eq!(user.exec.as_ref().unwrap().command, at("./p"));
         assert_eq!(
-            merged.users["v"].fields.exec.as_ref().unwrap().command,
+            merged.users.get("v").unwrap().fields.exec.as_ref().unwrap().command,
             Some(Location("p".into())),
             "found on PATH"
         );

@@ -1,12 +1,11 @@
 //! From flags, environment and kubeconfig to the one cluster and identity that count.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::check::has_certificate;
 use super::fields::{Encoded, Hidden, List, Location, Switch, Text, encoded, hidden, location, switch, text};
 use super::incluster::Pod;
-use super::kubeconfig::{self, Entry, Kubeconfig};
+use super::kubeconfig::{self, Entry, Kubeconfig, Named};
 use super::resolve::MAX_PEM;
 use super::{Config, Env, pem, quoted, read_file};
 use crate::args::Connection;
@@ -37,7 +36,7 @@ pub fn load(flags: &Connection, env: &Env) -> Result<Config> {
 
 /// The names of all contexts.
 pub fn contexts(flags: &Connection, env: &Env) -> Result<Vec<String>> {
-    Ok(kubeconfig::load(flags.kubeconfig.as_deref(), env)?.contexts.into_keys().collect())
+    Ok(kubeconfig::load(flags.kubeconfig.as_deref(), env)?.contexts.names().cloned().collect())
 }
 
 /// The fields that count, still as written, each with words for where it stands.
@@ -71,7 +70,7 @@ impl Choice {
             (None, None) => Entry::default(),
             (Some(name), None) => {
                 let source = if wanted.is_some() { "--context" } else { "current-context" };
-                return Err(absent("context", name, source, files.contexts.keys(), files));
+                return Err(absent("context", name, source, files.contexts.names(), files));
             }
         };
         let context_name = name.unwrap_or_default();
@@ -180,7 +179,7 @@ impl Choice {
         if !flags.as_user_extra.is_empty() {
             let extra = &mut user.as_user_extra.get_or_insert_default().0;
             for (key, _) in &flags.as_user_extra {
-                extra.remove(key);
+                extra.entry(key.clone()).or_default().clear();
             }
             for (key, value) in &flags.as_user_extra {
                 extra.entry(key.clone()).or_default().push(value.clone());
@@ -214,13 +213,13 @@ impl Choice {
 fn pick<'a, T>(
     name: Result<&'a str, Option<&'a str>>,
     (kind, flag): (&str, &str),
-    entries: &'a BTreeMap<String, Entry<T>>,
+    entries: &'a Named<T>,
     files: &Kubeconfig,
 ) -> Result<(Option<&'a str>, Option<&'a Entry<T>>)> {
     match name {
         Ok(name) => match entries.get(name) {
             Some(entry) => Ok((Some(name), Some(entry))),
-            None => Err(absent(kind, name, flag, entries.keys(), files)),
+            None => Err(absent(kind, name, flag, entries.names(), files)),
         },
         Err(name) => Ok((name, entries.get(name.unwrap_or_default()))),
     }

@@ -17,12 +17,13 @@ use webpki::ring as algorithm;
 pub(super) fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![
-            suite::TLS13_AES_256_GCM_SHA384,
+            // AES-128 first, as Go has it on either side: a tenth less work, and SHA-256 is in today's processors.
             suite::TLS13_AES_128_GCM_SHA256,
-            suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            suite::TLS13_AES_256_GCM_SHA384,
             suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-            suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
             suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
         ],
         kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1],
         signature_verification_algorithms: SIGNATURES,
@@ -84,10 +85,11 @@ mod tests {
 
     /// Fails where rustls learns something new, or turns away from something.
     #[test]
-    fn it_differs_from_rustlss_in_one_cipher_alone() {
+    fn it_differs_from_rustlss_in_one_cipher_and_their_order_alone() {
         let (ours, theirs) = (provider(), default_provider());
         let names = |provider: &CryptoProvider| {
-            provider.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect::<Vec<_>>()
+            let suites = provider.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite()));
+            suites.collect::<std::collections::BTreeSet<_>>()
         };
         let mut expected = names(&theirs);
         expected.retain(|name| !name.contains("CHACHA20_POLY1305"));
