@@ -26,7 +26,7 @@ mod tail;
 
 pub(in crate::logs::source) use follow::Followed;
 pub(in crate::logs::source) use stream::Stream;
-pub(super) use tail::Held;
+pub(super) use tail::{Held, Tail};
 
 /// The first part read from a file's end; what is needed mostly lies in it.
 const FIRST_END: u64 = 64 << 10;
@@ -67,7 +67,7 @@ pub struct File<'a> {
     packing: Packing,
     /// What is known of its lines' times from elsewhere.
     calendar: Option<Calendar>,
-    /// Only so many of its first bytes, where what follows is read by somebody else.
+    /// Only so many of its first bytes, unpacked, where what follows is read by somebody else.
     end: Option<u64>,
 }
 

@@ -120,7 +120,7 @@ impl File<'_> {
             Packing::Gzip => {
                 let (mut stream, calendar) = self.open(want, filter).await?;
                 count.calendar = calendar;
-                let counted = count.of(self, (0, None), Bytes::new(), Some(&mut stream), filter).await?;
+                let counted = count.of(self, (0, self.end), Bytes::new(), Some(&mut stream), filter).await?;
                 Ok(counted.tail(0, self.first_bytes(Bytes::copy_from_slice(stream.beginning()))))
             }
         }
