@@ -132,7 +132,7 @@ async fn read(
         (true, None, Order::Sequential) if !single && nodes.len() > 1 && cluster.is_some() => Names::Header,
         _ => Names::Untold,
     };
-    let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
+    let timestamps = (options.timestamps && (text || document)).then(|| options.zone().clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
         fields: !text,
@@ -203,7 +203,8 @@ async fn read(
                     shows_status = false;
                 }
                 tally.heard(node, event.bytes());
-                let flow = format.event(node, mask.event(node, event));
+                mask.event(node, event);
+                let flow = format.event(node, event);
                 if flow.is_continue() && format.is_cut(node) {
                     return Then::EndLane;
                 }

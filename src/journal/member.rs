@@ -240,7 +240,8 @@ pub(super) fn head(member: &Member) -> Option<(Id, u64, u64)> {
 ///
 /// A clock that was set back makes a file's successor begin before the file ends. So none is left out by names alone: going
 /// back from the window, headers are looked at until one tells that its file ends before it.
-pub(super) fn arrange(files: &mut [Member], since: Option<u64>) {
+pub(super) fn arrange(files: &mut [Member], query: &Query) {
+    let since = query.since;
     let of = |(nth, member): (usize, &Member)| {
         let (row, seqnum, realtime) = head(member)?;
         Some(((prefix(&member.name).to_owned(), row), seqnum, realtime, nth))
@@ -266,8 +267,11 @@ pub(super) fn arrange(files: &mut [Member], since: Option<u64>) {
         member.before = before;
         before |= match member.state.header() {
             Some(header) => ends_before(header, since),
-            // It may reach into the window: its header is read before those of older files are.
-            None => !matches!(member.state, State::Lost) && span.end_time().is_none_or(|end| since > end),
+            // It may reach into the window: its header is read before those of older files are. If it is read at all.
+            None => {
+                let will_be = !matches!(member.state, State::Lost) && !span.is_outside(query);
+                will_be && span.end_time().is_none_or(|end| since > end)
+            }
         };
     }
     if since.is_none() {

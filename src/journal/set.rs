@@ -183,7 +183,7 @@ impl Journal {
         let mut files: Vec<Member> = names.into_iter().map(Member::new).collect();
         let left_out = files.len().saturating_sub(limits.files);
         files.truncate(limits.files);
-        arrange(&mut files, None);
+        arrange(&mut files, &Query::default());
         Journal {
             files,
             query: Query::default(),
@@ -207,7 +207,7 @@ impl Journal {
     pub fn read(&mut self, query: Query) {
         self.reopen();
         self.inquiry = None;
-        arrange(&mut self.files, query.since);
+        arrange(&mut self.files, &query);
         let at_once;
         (self.abreast, at_once) = match query.order {
             // Of a window the first may lie before it.
@@ -576,7 +576,7 @@ impl Journal {
                 let mut opened = File::new(header.clone(), total, sizes).growing(member.live);
                 opened.provide(0, bytes, total);
                 member.state = State::Opened(Box::new(opened));
-                arrange(&mut self.files, self.query.since);
+                arrange(&mut self.files, &self.query);
             }
             Err(_) if unborn => member.state = State::Absent,
             Err(why) => {

@@ -172,14 +172,14 @@ static TIMEZONE: Flag = Flag {
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
-        options.timezone = Zone::parse(given.text()?)?;
+        options.timezone = Some(Zone::parse(given.text()?)?);
         Ok(())
     }),
 };
 
 #[test]
 fn timezone() {
-    assert_eq!(said(&["n"]).timezone, Zone::Utc);
-    assert_eq!(said(&["n", "--timezone", "+05:30"]).timezone, Zone::Fixed(19_800));
+    assert_eq!((said(&["n"]).timezone.as_ref(), said(&["n"]).zone()), (None, &Zone::Utc));
+    assert_eq!(said(&["n", "--timezone", "+05:30"]).zone(), &Zone::Fixed(19_800));
     refused(&["n", "--timezone", "../etc/passwd"]);
 }

@@ -114,7 +114,7 @@ async fn open(options: &Options, plan: &mut Plan, context: &Context) -> (Vec<Str
     let unpack = if options.decompress { Unpack::Gzip } else { Unpack::Nothing };
     let (mut names, mut locals) = (Vec::new(), Vec::new());
     for input in &options.from {
-        let local = Local::open(input, &options.timezone, unpack, &context.notices, context.clock).await;
+        let local = Local::open(input, options.timezone.as_ref(), unpack, &context.notices, context.clock).await;
         names.push(local.as_ref().map_or_else(|_| local::name(input), |local| local.name.clone()));
         locals.push(Mutex::new(Some(local)));
     }

@@ -46,7 +46,8 @@ pub struct Local {
     /// The machine's name, where the log tells it; else the file's.
     pub name: String,
     kind: Kept,
-    zone: Zone,
+    /// Of times that name none, where that was said.
+    zone: Option<Zone>,
     packing: Unpack,
 }
 
@@ -98,16 +99,16 @@ pub fn name(input: &Input) -> String {
 
 impl Local {
     /// Looks at what was named, and reads from a journal whose it is.
-    pub async fn open(input: &Input, zone: &Zone, packing: Unpack, notices: &Notices, clock: Clock) -> Result<Local> {
+    pub async fn open(input: &Input, zone: Option<&Zone>, packing: Unpack, notices: &Notices, clock: Clock) -> Result<Local> {
         let kind = kind(input)?;
         let mut name = name(input);
         if let Kept::Journal { files, names, .. } = &kind {
-            let machine = Machine { name: &name, notices, clock };
+            let machine = Machine { name: &name, notices, clock, room: 0 };
             if let Some(told) = hostname(Remote::here(machine, files.clone(), names.clone())).await {
                 name = told;
             }
         }
-        Ok(Local { name, kind, zone: zone.clone(), packing })
+        Ok(Local { name, kind, zone: zone.cloned(), packing })
     }
 
     /// Reads what is wanted and hands it on; tells whether there was anything.
@@ -133,7 +134,7 @@ impl Local {
             Kept::Folder(folder) => {
                 check_is_for_texts(&folder.shown(), what)?;
                 let text = folder.text(machine, wanted, filter, self.packing).await?;
-                return read_text(text, machine, wanted, &self.zone, want, filter, out).await;
+                return read_text(text, machine, wanted, self.zone.as_ref(), want, filter, out).await;
             }
             Kept::File { path, modified } => {
                 let shown = path.display().to_string();
@@ -173,7 +174,7 @@ impl Local {
         }
         let end = end.filter(|_| packing == Packing::Plain);
         let text = Text { shown, parts: vec![Part { stream, end, modified }], is_shared: true };
-        read_text(text, machine, wanted, &self.zone, want, filter, out).await
+        read_text(text, machine, wanted, self.zone.as_ref(), want, filter, out).await
     }
 }
 
@@ -257,7 +258,7 @@ async fn read_text(
     text: Text,
     machine: Machine<'_>,
     wanted: Wanted<'_>,
-    zone: &Zone,
+    zone: Option<&Zone>,
     want: Want,
     filter: &mut Filter,
     out: &mut Outlet,
