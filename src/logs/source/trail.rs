@@ -271,7 +271,7 @@ Nov 14 22:13:21.000001 n k[1]: three
                 let rest = String::from_utf8(rest).unwrap();
                 let from = LOG.len() - rest.len();
                 let begins = |at: &usize| !LOG[*at..].starts_with(' ') && *at < cut;
-                let last = LOG.match_indices('\n').map(|(end, _)| end + 1).filter(begins).last().unwrap();
+                let last = LOG.match_indices('\n').map(|(end, _)| end + 1).rfind(begins).unwrap();
                 let is_marker = LOG[last..].starts_with("--");
                 assert!(
                     LOG.ends_with(&rest) && (from == last || is_marker && LOG[from..last].lines().count() == 1),
