@@ -203,7 +203,8 @@ async fn read(
                     shows_status = false;
                 }
                 tally.heard(node, event.bytes());
-                let flow = format.event(node, mask.event(node, event));
+                mask.event(node, event);
+                let flow = format.event(node, event);
                 if flow.is_continue() && format.is_cut(node) {
                     return Then::EndLane;
                 }

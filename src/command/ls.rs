@@ -69,6 +69,7 @@ async fn list(
         server_limit: SERVER_LIMIT,
         follow: None,
         contact: &contact,
+        room: usize::MAX,
     };
     let entries = pick::list(&node, directory).await.map_err(|halt| match halt {
         Halt::Failed(error) => error,

@@ -35,7 +35,7 @@ impl<'o> Table<'o> {
     }
 
     /// What has come of the node at this place in the list.
-    pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
+    pub fn event(&mut self, node: usize, event: &Event) -> ControlFlow<()> {
         if let Event::Lines(lines) = event {
             lines.iter().for_each(|line| self.digest.add(node, line));
         }
@@ -133,7 +133,7 @@ mod tests {
                 text: Bytes::copy_from_slice(text.as_bytes()),
                 entry: None,
             };
-            let _ = table.event(node, Event::Lines(vec![line]));
+            let _ = table.event(node, &Event::Lines(vec![line]));
         };
         for node in 0..5 {
             add(
@@ -161,7 +161,7 @@ COUNT  SEVERITY  FIRST                 LAST                  NODES              
             let nodes: Vec<String> = nodes.iter().map(|name| (*name).to_owned()).collect();
             let mut table = Table::new(&mut output, &nodes);
             let text = Bytes::from_static(b"x\n");
-            let _ = table.event(0, Event::Lines(vec![Line { at: None, head: None, text, entry: None }]));
+            let _ = table.event(0, &Event::Lines(vec![Line { at: None, head: None, text, entry: None }]));
             for node in failed {
                 let _ = table.ended(*node, false);
             }

@@ -73,7 +73,7 @@ impl<'o> Document<'o> {
     }
 
     /// What has come of the node at this place in the list.
-    pub fn event(&mut self, limits: &mut Limits, node: usize, event: Event) -> ControlFlow<()> {
+    pub fn event(&mut self, limits: &mut Limits, node: usize, event: &Event) -> ControlFlow<()> {
         self.open(node);
         self.text.event(limits, node, event)
     }

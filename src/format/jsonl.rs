@@ -35,7 +35,7 @@ impl<'o> Jsonl<'o> {
     }
 
     /// What has come of the node at this place in the list; whole objects, as far as its limit reaches.
-    pub fn event(&mut self, limits: &mut Limits, node: usize, event: Event) -> ControlFlow<()> {
+    pub fn event(&mut self, limits: &mut Limits, node: usize, event: &Event) -> ControlFlow<()> {
         let Event::Lines(lines) = event else { return ControlFlow::Continue(()) };
         let name = self.nodes.get(node).map_or("", String::as_str);
         // journalctl's own lines between boots are no entries, and entries without a message it does not print.

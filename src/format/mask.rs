@@ -23,24 +23,24 @@ impl Mask {
         Mask { nodes: vec![Redactor::default(); nodes], masks: true }
     }
 
-    /// What has come of the node at this place in the list, without its secrets. Bytes must be whole lines.
-    pub fn event(&mut self, node: usize, event: Event) -> Event {
+    /// Takes the secrets out of what has come of the node at this place in the list. Bytes must be whole lines.
+    pub fn event(&mut self, node: usize, event: &mut Event) {
         if !self.masks {
-            return event;
+            return;
         }
         // Nodes may come while others are followed.
         if self.nodes.len() <= node {
             self.nodes.resize(node + 1, Redactor::default());
         }
-        let Some(redactor) = self.nodes.get_mut(node) else { return event };
+        let Some(redactor) = self.nodes.get_mut(node) else { return };
         match event {
-            Event::Bytes(bytes) => Event::Bytes(mask(redactor, bytes)),
-            Event::Lines(lines) => Event::Lines(lines.into_iter().map(|line| mask_line(redactor, line)).collect()),
+            Event::Bytes(bytes) => mask(redactor, bytes),
+            Event::Lines(lines) => lines.iter_mut().for_each(|line| mask_line(redactor, line)),
         }
     }
 }
 
-fn mask_line(redactor: &mut Redactor, mut line: Line) -> Line {
+fn mask_line(redactor: &mut Redactor, line: &mut Line) {
     // The same text a second time, as the journal holds it.
     if let Some(entry) = &line.entry
         && let Some(message) = entry.message()
@@ -52,13 +52,11 @@ fn mask_line(redactor: &mut Redactor, mut line: Line) -> Line {
     if let Cow::Owned(masked) = redactor.mask(&line.text[message..]) {
         line.text = [&line.text[..message], &masked].concat().into();
     }
-    line
 }
 
-fn mask(redactor: &mut Redactor, bytes: Bytes) -> Bytes {
-    match redactor.mask(&bytes) {
-        Cow::Borrowed(_) => bytes,
-        Cow::Owned(masked) => masked.into(),
+fn mask(redactor: &mut Redactor, bytes: &mut Bytes) {
+    if let Cow::Owned(masked) = redactor.mask(bytes) {
+        *bytes = masked.into();
     }
 }
 
@@ -75,12 +73,14 @@ mod tests {
         });
         let heads = lines.clone().map(|line| line.head);
         let mut mask = Mask::new(0);
-        let Event::Lines(masked) = mask.event(0, Event::Lines(lines.to_vec())) else { panic!("lines stay lines") };
+        let mut event = Event::Lines(lines.to_vec());
+        mask.event(0, &mut event);
+        let Event::Lines(masked) = event else { panic!("lines stay lines") };
         let messages: Vec<_> = masked.iter().map(|line| String::from_utf8_lossy(line.message()).into_owned()).collect();
         assert_eq!(messages, ["-----BEGIN PRIVATE KEY-----", "(redacted)", "-----END PRIVATE KEY-----", "MIIE"]);
         assert_eq!(masked.iter().map(|line| line.head).collect::<Vec<_>>(), heads);
-        assert!(
-            matches!(Mask::default().event(7, Event::Bytes(Bytes::from_static(b"password=x"))), Event::Bytes(same) if same == "password=x")
-        );
+        let mut event = Event::Bytes(Bytes::from_static(b"password=x"));
+        Mask::default().event(7, &mut event);
+        assert!(matches!(event, Event::Bytes(same) if same == "password=x"));
     }
 }

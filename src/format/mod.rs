@@ -75,7 +75,7 @@ impl<'o> Format<'o> {
     }
 
     /// What has come of the node at this place in the list. Break: nobody wants more.
-    pub fn event(&mut self, node: usize, event: Event) -> ControlFlow<()> {
+    pub fn event(&mut self, node: usize, event: &Event) -> ControlFlow<()> {
         match &mut self.shown {
             Shown::Text(text) => text.event(&mut self.limits, node, event),
             Shown::Jsonl(jsonl) => jsonl.event(&mut self.limits, node, event),

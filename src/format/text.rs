@@ -66,12 +66,12 @@ impl<'o> Text<'o> {
     }
 
     /// What has come of the node at this place in the list.
-    pub fn event(&mut self, limits: &mut Limits, node: usize, event: Event) -> ControlFlow<()> {
+    pub fn event(&mut self, limits: &mut Limits, node: usize, event: &Event) -> ControlFlow<()> {
         self.head(node);
         match event {
             // Only for a style that looks at nothing.
-            Event::Bytes(bytes) => self.output.bytes(&bytes),
-            Event::Lines(lines) => self.lines(limits, node, &lines),
+            Event::Bytes(bytes) => self.output.bytes(bytes),
+            Event::Lines(lines) => self.lines(limits, node, lines),
         }
     }
 
@@ -122,7 +122,9 @@ impl<'o> Text<'o> {
                 self.output.put(b" ");
             }
             self.output.put(&safe);
-            self.output.put(end);
+            if !end.is_empty() {
+                self.output.put(end);
+            }
         }
         self.output.state()
     }
@@ -181,7 +183,7 @@ mod tests {
             .map_or(Vec::new(), |most| (0..=most).map(|number| format!("n{}", "x".repeat(number))).collect());
         let mut text = Text::new(&mut output, &nodes, style);
         for (node, line) in lines {
-            if text.event(&mut limits, *node, Event::Lines(vec![line.clone()])).is_break() {
+            if text.event(&mut limits, *node, &Event::Lines(vec![line.clone()])).is_break() {
                 break;
             }
         }

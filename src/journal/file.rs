@@ -25,7 +25,7 @@ const MOST_ADDED: u64 = 256 << 10;
 const LONGEST_ENTRY: u64 = 1 << 20;
 const MOST_ITEMS: usize = 4096;
 /// However little may be kept, so much is asked for in one round, and however much, no more, in bytes.
-const LEAST_STEP: u64 = 128 << 10;
+const LEAST_STEP: u64 = 64 << 10;
 const MOST_STEP: u64 = 2 << 20;
 /// What is still not written when it was fetched so often will not be.
 const MOST_REFRESHED: u8 = 4;

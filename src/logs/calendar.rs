@@ -45,8 +45,8 @@ pub struct Calendar {
     guessed: bool,
     /// A whole time that was not believed yet.
     doubted: Option<Timestamp>,
-    /// The time that became the anchor, and its offset.
-    before: Option<(Civil, i32)>,
+    /// Month and day of the time that became the anchor, its offset, and when that day began.
+    before: Option<(u8, u8, i32, i64)>,
 }
 
 impl Calendar {
@@ -91,7 +91,8 @@ impl Calendar {
                 let precise = matches!(head.layout, Layout::Short { precise: true });
                 let offset = if precise { self.prefix } else { self.offset };
                 let at = self.same_day(civil, offset).or_else(|| self.year(civil, offset))?;
-                self.before = Some((civil, offset));
+                let of_day = of_day(civil)?;
+                self.before = Some((civil.month, civil.day, offset, at.as_micros().saturating_sub(of_day)));
                 self.guessed |= self.doubted.is_some();
                 at
             }
@@ -114,11 +115,11 @@ impl Calendar {
 
     /// Most lines are of the day of the line before them: the same year, then, unless that was a guess.
     fn same_day(&self, civil: Civil, offset: i32) -> Option<Timestamp> {
-        let (before, Anchor::NotBefore(point)) = (self.before?, self.anchor) else { return None };
-        if before.1 != offset || (before.0.month, before.0.day) != (civil.month, civil.day) || self.guessed {
+        let (month, day, zone, midnight) = self.before?;
+        if zone != offset || (month, day) != (civil.month, civil.day) || self.guessed {
             return None;
         }
-        let at = Timestamp::from_micros(point.as_micros().checked_add(of_day(civil)? - of_day(before.0)?)?);
+        let at = Timestamp::from_micros(midnight.checked_add(of_day(civil)?)?);
         self.ceiling.is_none_or(|ceiling| at <= ceiling).then_some(at)
     }
 

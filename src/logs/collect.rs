@@ -68,7 +68,7 @@ pub enum Step<'a> {
     /// This lane is new, and reads this node.
     Joined(usize, &'a str),
     /// Something of this lane to print.
-    Event(usize, Event),
+    Event(usize, &'a mut Event),
     /// This lane has ended, and all of it was given: whether there was anything, or how it failed.
     Ended(usize, Result<bool, Error>),
     /// The collecting ends before this lane does; what had come of it was given.
@@ -234,6 +234,8 @@ struct Collector<'a> {
     /// The lane whose turn it is, where they go one after another.
     turn: usize,
     merge: Merge,
+    /// What holds the lines that are given by time: each holds it for the next.
+    run: Vec<Line>,
     /// Lanes that have joined and were not given yet.
     joined: VecDeque<usize>,
     /// Lanes that have ended, and of which nothing waits any more.
@@ -334,6 +336,7 @@ impl<'a> Collector<'a> {
             progress: Progress::default(),
             turn: 0,
             merge: Merge::default(),
+            run: Vec::new(),
             joined: VecDeque::new(),
             over: VecDeque::new(),
             spoke: VecDeque::new(),
@@ -393,16 +396,22 @@ impl<'a> Collector<'a> {
 
     /// Hands a step to the closure, and does as it says.
     fn give(&mut self, taken: Taken, each: &mut impl FnMut(Step<'_>) -> Then) -> Then {
-        let (number, step) = match taken {
+        let (number, then) = match taken {
             Taken::Joined(number) => match self.nodes.get(number) {
-                Some(node) => (number, Step::Joined(number, node)),
+                Some(node) => (number, each(Step::Joined(number, node))),
                 None => return Then::GoOn,
             },
-            Taken::Event(number, event) => (number, Step::Event(number, event)),
-            Taken::Ended(number, how) => (number, Step::Ended(number, how)),
-            Taken::Unfinished(number) => (number, Step::Unfinished(number)),
+            Taken::Event(number, mut event) => {
+                let then = each(Step::Event(number, &mut event));
+                if let Event::Lines(mut lines) = event {
+                    lines.clear();
+                    self.run = lines;
+                }
+                (number, then)
+            }
+            Taken::Ended(number, how) => (number, each(Step::Ended(number, how))),
+            Taken::Unfinished(number) => (number, each(Step::Unfinished(number))),
         };
-        let then = each(step);
         if then == Then::EndLane {
             self.end_lane(number);
         }
@@ -518,17 +527,13 @@ impl<'a> Collector<'a> {
                 self.progress.begun += 1;
                 self.start_next();
             }
-            (Told::Event(Event::Lines(lines)), Order::Merged) => {
+            (Told::Event(Event::Lines(mut lines)), Order::Merged) => {
                 // journalctl's own lines between boots belong to one node's text.
-                let lines = lines.into_iter().filter(|line| !line.is_marker());
-                if !std::mem::replace(&mut lane.spoke, true) && self.plan.follow.is_some() {
-                    let mut lines = lines.peekable();
-                    let first = lines.peek().and_then(|line| line.at);
-                    self.merge.push(number, lines, self.means.clock.instant());
-                    self.tell_if_late(number, first);
-                    return;
-                }
+                lines.retain(|line| !line.is_marker());
+                let is_first = !std::mem::replace(&mut lane.spoke, true) && self.plan.follow.is_some();
+                let first = lines.first().filter(|_| is_first).and_then(|line| line.at);
                 self.merge.push(number, lines, self.means.clock.instant());
+                self.tell_if_late(number, first);
             }
             // Bytes are only ever asked for where there is nothing to merge.
             (Told::Event(event), order) => {
@@ -586,13 +591,16 @@ impl<'a> Collector<'a> {
         if let Some(step) = self.next_that_ended() {
             return Some(step);
         }
-        let mut lines: Vec<Line> = Vec::new();
+        let mut lines = std::mem::take(&mut self.run);
         let next = self.merge.pop(|| self.means.clock.instant(), BATCH, |line| lines.push(line));
         self.wake = match next {
             Next::Wait(until) => until,
             Next::Run(_) | Next::End => None,
         };
-        let Next::Run(number) = next else { return None };
+        let Next::Run(number) = next else {
+            self.run = lines;
+            return None;
+        };
         self.given = lines.last().and_then(|line| line.at).or(self.given);
         let lane = &mut self.lanes[number];
         lane.owed += lines.iter().map(|line| lane.credit.cost_of(line)).sum::<usize>();

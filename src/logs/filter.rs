@@ -172,7 +172,7 @@ enum PatternKind {
 impl Pattern {
     /// Compiles a pattern; `case_sensitive` overrides what its letters say.
     pub fn new(source: &str, case_sensitive: Option<bool>) -> Result<Pattern> {
-        let ignore_case = !case_sensitive.unwrap_or_else(|| source.chars().any(char::is_uppercase));
+        let ignore_case = !case_sensitive.unwrap_or_else(|| source.chars().any(|c| c.is_ascii_uppercase()));
         let kind = if !is_literal(source) {
             let regex = RegexBuilder::new(source).case_insensitive(ignore_case).build().map_err(|cause| {
                 Error::usage(format!("pattern {source:?}")).because(cause).hint(

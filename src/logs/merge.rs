@@ -4,11 +4,12 @@
 //! the node wrote them, and the merge goes on from the earlier time. Equal times go in the order of the lanes.
 
 use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
+use std::vec;
 
 use crate::logs::line::Line;
-use crate::time::Timestamp;
 
 /// Lines on their way into one order.
 ///
@@ -20,22 +21,39 @@ pub struct Merge {
     /// Those that are open: of many that come, most have gone.
     open: Vec<usize>,
     /// The first waiting line of each lane that has one.
-    heads: BinaryHeap<Reverse<(Option<Timestamp>, usize)>>,
+    heads: BinaryHeap<Reverse<Key>>,
     /// Open lanes that have nothing waiting.
     empty: usize,
 }
 
 #[derive(Debug)]
 struct Lane {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Piece>,
+    /// How many lines wait in all.
+    lines: usize,
     open: bool,
     patience: Patience,
 }
 
+/// Lines that came together: never none.
 #[derive(Debug)]
-struct Waiting {
-    line: Line,
+struct Piece {
+    lines: vec::IntoIter<Line>,
     since: Instant,
+}
+
+impl Lane {
+    fn first(&self) -> Option<&Line> {
+        self.waiting.front()?.lines.as_slice().first()
+    }
+}
+
+/// A line's time and its lane's number as one number: every line is compared with others. Lines without a time come first.
+type Key = u128;
+
+fn key(line: &Line, number: usize) -> Key {
+    let at = line.at.map_or(0, |at| at.as_micros() as u64 ^ 1 << 63);
+    Key::from(at) << 64 | number as Key
 }
 
 /// How long others wait for a lane that has nothing to say.
@@ -61,21 +79,21 @@ pub enum Next {
 impl Merge {
     /// One more lane, by the number it is given: its place among equal times.
     pub fn join(&mut self, patience: Patience) -> usize {
-        self.lanes.push(Lane { waiting: VecDeque::new(), open: true, patience });
+        self.lanes.push(Lane { waiting: VecDeque::new(), lines: 0, open: true, patience });
         self.empty += 1;
         self.open.push(self.lanes.len() - 1);
         self.lanes.len() - 1
     }
 
     /// Lines of a lane, in its own order, at hand since `now`.
-    pub fn push(&mut self, number: usize, lines: impl IntoIterator<Item = Line>, now: Instant) {
-        let Some(lane) = self.lanes.get_mut(number) else { return };
-        let was_empty = lane.waiting.is_empty();
-        lane.waiting.extend(lines.into_iter().map(|line| Waiting { line, since: now }));
-        if was_empty && let Some(first) = lane.waiting.front() {
-            self.heads.push(Reverse((first.line.at, number)));
+    pub fn push(&mut self, number: usize, lines: Vec<Line>, now: Instant) {
+        let (Some(lane), Some(first)) = (self.lanes.get_mut(number), lines.first()) else { return };
+        if lane.waiting.is_empty() {
+            self.heads.push(Reverse(key(first, number)));
             self.empty -= usize::from(lane.open);
         }
+        lane.lines += lines.len();
+        lane.waiting.push_back(Piece { lines: lines.into_iter(), since: now });
     }
 
     /// Nothing more will come of this lane; what waits still goes out.
@@ -92,51 +110,67 @@ impl Merge {
     pub fn discard(&mut self, number: usize) {
         self.close(number);
         if let Some(lane) = self.lanes.get_mut(number) {
-            lane.waiting = VecDeque::new();
-            self.heads.retain(|Reverse((_, head))| *head != number);
+            (lane.waiting, lane.lines) = (VecDeque::new(), 0);
+            self.heads.retain(|Reverse(head)| *head as usize != number);
         }
     }
 
     /// How many lines of this lane wait.
     pub fn waiting(&self, number: usize) -> usize {
-        self.lanes.get(number).map_or(0, |lane| lane.waiting.len())
+        self.lanes.get(number).map_or(0, |lane| lane.lines)
     }
 
     /// Gives the lines that come next as long as they are of one lane, at most `most` of them. The time is asked for only
     /// where it matters.
     pub fn pop(&mut self, now: impl FnOnce() -> Instant, most: usize, mut each: impl FnMut(Line)) -> Next {
-        let Some(&Reverse((_, number))) = self.heads.peek() else {
+        let Some(Reverse(head)) = self.heads.peek() else {
             return if self.empty == 0 { Next::End } else { Next::Wait(None) };
         };
+        let number = *head as usize;
         // Where no lane is silent nothing has to wait, and lines need not be looked at before their turn.
-        let mut since = None;
-        if self.empty > 0 {
-            since = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since);
+        let held = self.empty > 0;
+        if held {
+            let since = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since);
             let Some(since) = since else { return Next::Wait(None) };
             if let Some(until) = self.held_until(since, now()) {
                 return Next::Wait(until);
             }
         }
-        self.heads.pop();
-        // Up to the next lane's first line this lane needs no comparing with the rest.
-        let other = self.heads.peek().map(|Reverse(other)| *other);
-        let Some(lane) = self.lanes.get_mut(number) else { return Next::Wait(None) };
-        for given in 1.. {
-            let Some(first) = lane.waiting.pop_front() else { break };
-            each(first.line);
-            let Some(following) = lane.waiting.front() else { break };
-            let next = (following.line.at, number);
-            // While a lane is silent, a line that came later has its own waiting to do.
-            let waits = since.is_some_and(|since| following.since != since);
-            if given == most || waits || other.is_some_and(|other| next > other) {
+        // Up to the next lane's first line this lane needs no comparing with the rest. A heap's second stands below its first.
+        let other = self.heads.as_slice().get(1..self.heads.len().min(3)).and_then(|below| below.iter().max());
+        let other = other.map(|Reverse(other)| *other);
+        let (Some(lane), Some(mut head)) = (self.lanes.get_mut(number), self.heads.peek_mut()) else {
+            return Next::Wait(None);
+        };
+        let mut left = most.max(1);
+        while let Some(piece) = lane.waiting.front_mut()
+            && let Some(line) = piece.lines.next()
+        {
+            each(line);
+            left -= 1;
+            let mut goes_on = left > 0;
+            if piece.lines.as_slice().is_empty() {
+                lane.waiting.pop_front();
+                // While a lane is silent, a line that came later has its own waiting to do.
+                goes_on &= !held;
+            }
+            goes_on &= lane.first().is_none_or(|first| other.is_none_or(|other| key(first, number) <= other));
+            if !goes_on {
                 break;
             }
         }
-        match lane.waiting.front() {
-            Some(first) => self.heads.push(Reverse((first.line.at, number))),
-            None if lane.open => self.empty += 1,
-            // Nothing more comes: not even the room for it is needed.
-            None => lane.waiting = VecDeque::new(),
+        lane.lines -= most.max(1) - left;
+        match lane.first() {
+            Some(first) => *head = Reverse(key(first, number)),
+            None => {
+                PeekMut::pop(head);
+                if lane.open {
+                    self.empty += 1;
+                } else {
+                    // Nothing more comes: not even the room for it is needed.
+                    lane.waiting = VecDeque::new();
+                }
+            }
         }
         Next::Run(number)
     }
@@ -162,6 +196,7 @@ impl Merge {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::time::Timestamp;
     use bytes::Bytes;
 
     fn line(at: i64, text: &str) -> Line {
@@ -189,9 +224,9 @@ mod tests {
     fn no_line_goes_out_before_every_open_lane_has_spoken() {
         let (mut merge, now) = (Merge::default(), Clock::System.instant());
         let (a, b) = (merge.join(Patience::Endless), merge.join(Patience::Endless));
-        merge.push(a, [line(1, "x"), line(3, "y")], now);
+        merge.push(a, vec![line(1, "x"), line(3, "y")], now);
         assert_eq!(popped(&mut merge, now + Duration::from_secs(99)), (String::new(), Next::Wait(None)));
-        merge.push(b, [line(2, "z")], now);
+        merge.push(b, vec![line(2, "z")], now);
         assert_eq!(popped(&mut merge, now), ("0x 1z".into(), Next::Wait(None)));
         merge.close(b);
         assert_eq!(popped(&mut merge, now), ("0y".into(), Next::Wait(None)));
@@ -204,8 +239,8 @@ mod tests {
         let (mut merge, now) = (Merge::default(), Clock::System.instant());
         let patience = Duration::from_secs(1);
         let (a, _silent) = (merge.join(Patience::Lasts(patience)), merge.join(Patience::Lasts(patience)));
-        merge.push(a, [line(1, "x")], now);
-        merge.push(a, [line(2, "y")], now + patience / 2);
+        merge.push(a, vec![line(1, "x")], now);
+        merge.push(a, vec![line(2, "y")], now + patience / 2);
         assert_eq!(popped(&mut merge, now), (String::new(), Next::Wait(Some(now + patience))));
         let later = Next::Wait(Some(now + patience + patience / 2));
         assert_eq!(popped(&mut merge, now + patience), ("0x".into(), later));
@@ -216,8 +251,8 @@ mod tests {
     fn equal_times_go_by_lane_and_a_step_back_stays_where_it_was_written() {
         let (mut merge, now) = (Merge::default(), Clock::System.instant());
         let (a, b) = (merge.join(Patience::Endless), merge.join(Patience::Endless));
-        merge.push(b, [line(5, "p"), line(5, "q"), line(7, "r")], now);
-        merge.push(a, [line(5, "s"), line(9, "t"), line(1, "u"), line(6, "v")], now);
+        merge.push(b, vec![line(5, "p"), line(5, "q"), line(7, "r")], now);
+        merge.push(a, vec![line(5, "s"), line(9, "t"), line(1, "u"), line(6, "v")], now);
         merge.close(a);
         merge.close(b);
         assert_eq!(popped(&mut merge, now).0, "0s 1p 1q 1r 0t 0u 0v");
@@ -227,11 +262,11 @@ mod tests {
     fn a_lane_that_is_discarded_holds_nobody_and_gives_nothing() {
         let (mut merge, now) = (Merge::default(), Clock::System.instant());
         let (a, b, c) = (merge.join(Patience::Endless), merge.join(Patience::Endless), merge.join(Patience::Endless));
-        merge.push(a, [line(1, "x"), line(4, "y")], now);
-        merge.push(b, [line(2, "p"), line(3, "q")], now);
+        merge.push(a, vec![line(1, "x"), line(4, "y")], now);
+        merge.push(b, vec![line(2, "p"), line(3, "q")], now);
         merge.discard(c);
         assert_eq!(popped(&mut merge, now), ("0x 1p 1q".into(), Next::Wait(None)));
-        merge.push(b, [line(5, "r")], now);
+        merge.push(b, vec![line(5, "r")], now);
         merge.discard(b);
         assert_eq!(popped(&mut merge, now), ("0y".into(), Next::Wait(None)));
         merge.discard(a);

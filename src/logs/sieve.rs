@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 
 /// So many entries without a time wait for the first one that has one.
 const MOST_UNTIMED: usize = 1000;
+/// Room for no more entries is made before they are there.
+const MOST_USUAL: usize = 256;
 
 /// One pass over one stream, oldest entry first.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Sieve<'f> {
     read: u64,
     wanted: u64,
     scratch: Vec<Line>,
+    /// So many entries were in the last piece.
+    usual: usize,
 }
 
 #[derive(Debug)]
@@ -83,6 +87,7 @@ impl<'f> Sieve<'f> {
             read: 0,
             wanted: 0,
             scratch: Vec::new(),
+            usual: 0,
         }
     }
 
@@ -107,7 +112,10 @@ impl<'f> Sieve<'f> {
     /// Takes the next piece. `false` means the window's end is past and nothing wanted follows.
     pub fn push(&mut self, piece: Bytes) -> bool {
         let mut entries = std::mem::take(&mut self.scratch);
+        // Mostly about as many as in the piece before.
+        entries.reserve(self.usual);
         self.splitter.push(piece, &mut entries);
+        self.usual = entries.len().min(MOST_USUAL);
         let more = self.sift(&mut entries);
         self.scratch = entries;
         more
@@ -187,49 +195,70 @@ impl<'f> Sieve<'f> {
         self.first
     }
 
+    /// What is wanted of the entries stays, in place: mostly that is all of them.
     fn sift(&mut self, entries: &mut Vec<Line>) -> bool {
         let mut more = true;
-        for mut line in entries.drain(..) {
+        let (mut kept, mut next) = (0, 0);
+        // What waited for the next entry and now goes out before it.
+        let mut before = Vec::new();
+        while let Some(line) = entries.get_mut(next) {
             if line.is_marker() {
-                self.marker = Some(line);
+                self.marker = Some(line.clone());
+                next += 1;
                 continue;
             }
             self.read += 1;
-            let kept = self.kubelet.as_mut().is_none_or(|kubelet| kubelet.keep(&mut line));
+            let is_kubelets = self.kubelet.as_mut().is_none_or(|kubelet| kubelet.keep(line));
             self.end = line.head.or(self.end);
             if let (Some(calendar), Some(head)) = (&mut self.calendar, &line.head) {
                 self.last = calendar.resolve(head).or(self.last);
                 self.first = self.first.or(self.last);
             }
             line.at = self.last;
-            if !kept {
+            if !is_kubelets {
+                next += 1;
                 continue;
             }
             if line.at.is_some() || self.untimed.len() >= MOST_UNTIMED {
-                for line in std::mem::take(&mut self.untimed) {
-                    self.keep(line, 1);
-                }
+                self.wanted += self.untimed.len() as u64;
+                before.append(&mut self.untimed);
             }
-            match self.filter.judge(&line) {
-                Verdict::Keep if line.at.is_none() && self.filter.has_window() => self.untimed.push(line),
+            let mut stays = false;
+            match self.filter.judge(line) {
+                Verdict::Keep if line.at.is_none() && self.filter.has_window() => self.untimed.push(line.clone()),
                 Verdict::Keep => {
-                    if let Some(marker) = self.marker.take()
-                        && self.wanted > 0
-                    {
-                        self.keep(marker, 0);
-                    }
-                    self.keep(line, 1);
+                    before.extend(self.marker.take().filter(|_| self.wanted > 0));
+                    self.wanted += 1;
+                    stays = true;
                 }
                 Verdict::Drop => {}
                 Verdict::Past => more = false,
             }
+            if !before.is_empty() {
+                let more = before.len();
+                entries.splice(kept..next, before.drain(..));
+                (kept, next) = (kept + more, kept + more);
+            }
+            if stays {
+                if kept < next {
+                    entries.swap(kept, next);
+                }
+                kept += 1;
+            }
+            next += 1;
         }
+        entries.truncate(kept);
         self.filter.saw_supervisor |= self.kubelet.as_ref().is_some_and(KubeletLines::saw_supervisor);
+        match &mut self.kept {
+            Kept::All(lines) if lines.is_empty() => std::mem::swap(lines, entries),
+            Kept::All(lines) => lines.append(entries),
+            _ => entries.drain(..).for_each(|line| self.keep(line)),
+        }
         more && !matches!(self.kept, Kept::Behind { most: 0, .. })
     }
 
-    fn keep(&mut self, mut line: Line, entries: u64) {
-        self.wanted += entries;
+    fn keep(&mut self, mut line: Line) {
+        let entries = u64::from(!line.is_marker());
         match &mut self.kept {
             Kept::All(lines) => lines.push(line),
             Kept::Counted => {}

@@ -386,7 +386,7 @@ fn records(input: &[u8]) -> u64 {
     let sink = Sink::default();
     let mut output = Output::new(Box::new(sink.clone()), false);
     let names = ["node-a".to_owned()];
-    let _ = Format::new(Shown::Jsonl(Jsonl::new(&mut output, &names, None)), None).event(0, Event::Lines(lines));
+    let _ = Format::new(Shown::Jsonl(Jsonl::new(&mut output, &names, None)), None).event(0, &Event::Lines(lines));
     output.finish().expect("a sink takes all");
     let written = sink.0.lock().expect("one thread").clone();
     let mut kinds = 0;

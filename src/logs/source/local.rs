@@ -101,7 +101,7 @@ impl Local {
         let kind = kind(input)?;
         let mut name = name(input);
         if let Kept::Journal { files, names, .. } = &kind {
-            let machine = Machine { name: &name, notices, clock };
+            let machine = Machine { name: &name, notices, clock, room: 0 };
             if let Some(told) = hostname(Remote::here(machine, files.clone(), names.clone())).await {
                 name = told;
             }

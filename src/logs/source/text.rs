@@ -252,7 +252,7 @@ async fn follow_logs(
             return Err(Error::usage(words).hint("leave --follow out").into());
         }
         let file = Followed::to_its_end(node, log.path()).await?;
-        up_to.push(log.clone().up_to(file.offset()));
+        up_to.push(log.clone().up_to(file.offset(), file.beginning()));
         followed.push(file);
     }
     let until = filter.until;

@@ -52,11 +52,15 @@ pub enum Found {
 
 /// Lines handed on together, and bytes.
 const BATCH: usize = 512;
-const BATCH_BYTES: usize = 256 << 10;
 /// The fields of an entry that are printed.
 const PRINTED: [&[u8]; 6] = [b"MESSAGE", b"SYSLOG_IDENTIFIER", b"_PID", b"PRIORITY", b"_SYSTEMD_UNIT", b"UNIT"];
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
+
+/// Bytes handed on together, beside what waits already.
+fn batch(out: &Outlet) -> usize {
+    (out.room() / 4).min(256 << 10)
+}
 
 /// Which part of a log is wanted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -263,7 +267,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
                         bytes += line.weight();
                         lines.push(line);
                     }
-                    if lines.len() < BATCH && bytes < BATCH_BYTES {
+                    if lines.len() < BATCH && bytes < batch(out) {
                         continue;
                     }
                     None

@@ -14,7 +14,7 @@ use crate::logs::layout::{Head, Layout, Stamp};
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::file::from_first_entry;
+use crate::logs::source::file::{first_entry, second_line};
 use crate::logs::source::{Machine, Want};
 use crate::logs::split::Continuation;
 use crate::time::{Timestamp, Zone};
@@ -171,7 +171,8 @@ impl Text {
             }
             filter.past = 0;
             let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep)).within(room);
-            sieve.push(from_first_entry(bytes));
+            let entry = first_entry(&bytes).unwrap_or_else(|| second_line(&bytes));
+            sieve.push(bytes.slice(entry..));
             sieve.finish();
             if sieve.wanted() >= last && !sieve.has_overflowed() {
                 return Ok(Some(Passed::through(&mut sieve)));
