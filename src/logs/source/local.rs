@@ -291,18 +291,21 @@ async fn read_text(
     {
         machine.notices.note(format_args!("{shown}: its last line with a time is of {}", newest.rfc3339()));
     }
-    if !said && filter.saw_entry && !filter.identifiers.is_empty() {
+    // Whatever runs the kubelet is one of several.
+    let units = said && filter.kubelet.is_none() || matches!(wanted, Wanted::Units(_));
+    if (units || !said) && filter.saw_entry && !filter.identifiers.is_empty() {
         // What was read from its end, or up to the window's, tells nothing of the others.
         let whole = want.last.is_none() && filter.until.is_none();
         let unseen = |place: usize| filter.seen_identifiers & 1 << (place % 64) == 0;
         let names = filter.identifiers.iter().enumerate();
         let names: Vec<&str> = names.filter(|(place, _)| unseen(*place)).map(|(_, name)| name.as_str()).collect();
         let rest = if filter.saw_identifier() { "; the others were printed" } else { "" };
-        // Whatever runs the kubelet is one of several.
-        let units = matches!(wanted, Wanted::Units(_));
         if !names.is_empty() && (!anything && !filter.saw_identifier() || whole && units) {
             let words = format!("no line of {shown} is of {}{rest}", names.join(", "));
-            let hint = "a text names programs, not units; without -u all of it is printed";
+            let hint = match said {
+                true => "that is the name before a line's process number; without -t all of it is printed",
+                false => "a text names programs, not units; without -u all of it is printed",
+            };
             return Err(Error::new(Kind::NotFound, words).hint(hint).into());
         }
     }

@@ -114,7 +114,11 @@ impl Folder {
             },
         };
         let Some(path) = path else {
-            let words = format!("{} holds neither a journal nor a text log of {}", self.path.display(), wanted.names());
+            let what = match filter.identifiers.is_empty() {
+                true => format!("a text log of {}", wanted.names()),
+                false => format!("a file of many programs' lines ({})", COMMON.join(", ")),
+            };
+            let words = format!("{} holds neither a journal nor {what}", self.path.display());
             let mut hidden = hidden(&self.path, &self.entries);
             if self.entries.iter().any(|entry| entry.directory && entry.name == "journal") {
                 let below = self.path.join("journal");
