@@ -85,7 +85,7 @@ fn a_journal_of_many_files_is_not_asked_for_all_at_once() {
         cluster.inject(Fault::new(What::Delay(Duration::from_millis(20))).path("/journal/"));
         let kubeconfig = cluster.kubeconfig(User::Admin);
         let ran = run(&kubeconfig, ["node-a", "--timeout=60s"].iter().chain(args));
-        assert!(matches!(ran.code, 0 | 5), "{args:?}: {}", ran.stderr);
+        assert!(matches!(ran.code, 0 | 3 | 5), "{args:?}: {}", ran.stderr);
         assert!(!ran.stdout.is_empty(), "{args:?}: {}", ran.stderr);
         let at_once = cluster.most_at_once().1;
         assert!((2..=most).contains(&at_once), "{args:?}: {at_once} at once");

@@ -436,8 +436,23 @@ impl PodName {
         let (Some("pod" | "pods" | "po"), Some(first)) = (parts.next(), parts.next()) else {
             // `web/web-0` lacks its kind; `deploy/web` has another.
             let is_kind = |part: &str| {
-                let kinds = ["deploy", "daemonset", "ds", "statefulset", "sts", "replicaset", "rs", "job", "node", "no", "service", "svc"];
-                part.starts_with("deploy") || kinds.contains(&part.strip_suffix('s').unwrap_or(part)) || kinds.contains(&part)
+                let kinds = [
+                    "deploy",
+                    "daemonset",
+                    "ds",
+                    "statefulset",
+                    "sts",
+                    "replicaset",
+                    "rs",
+                    "job",
+                    "node",
+                    "no",
+                    "service",
+                    "svc",
+                ];
+                part.starts_with("deploy")
+                    || kinds.contains(&part.strip_suffix('s').unwrap_or(part))
+                    || kinds.contains(&part)
             };
             let meant = match text.split_once('/') {
                 Some((first, rest)) => is_dns_name(first) && is_dns_name(rest) && !is_kind(first),

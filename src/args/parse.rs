@@ -176,7 +176,8 @@ impl Said {
                     .hint("leave --boot out, or follow boot 0"));
             }
         }
-        if !self.options.paths.is_empty() && matches!(self.options.source, SourceChoice::Query | SourceChoice::Journal) {
+        if !self.options.paths.is_empty() && matches!(self.options.source, SourceChoice::Query | SourceChoice::Journal)
+        {
             let named = if self.options.source == SourceChoice::Query { "query" } else { "journal" };
             return Err(Error::usage(format!("--path reads a file, --source {named} asks for a service"))
                 .hint("leave out one of them; --unit names a service"));
@@ -269,8 +270,9 @@ impl Said {
                 self.options.operands.extend((!folder.is_empty()).then_some(folder));
             }
             (Positionals::NodeAndFolder, [_, ..]) => {
-                return Err(Error::usage(format!("more than one place was named: {}", words.join(", ")))
-                    .hint(format!("`{}` takes one node at a time; a folder of it is named NODE:FOLDER", command.name())));
+                return Err(Error::usage(format!("more than one place was named: {}", words.join(", "))).hint(
+                    format!("`{}` takes one node at a time; a folder of it is named NODE:FOLDER", command.name()),
+                ));
             }
             (Positionals::None, []) | (Positionals::CommandName, []) => {}
             (Positionals::CommandName, [name]) => {

@@ -238,10 +238,11 @@ static LIMIT_BYTES: Flag = Flag {
     help: &["Prints at most so many bytes of each node, ends at the end of a line, and says so on stderr."],
     excludes: &[],
     set: Set::Option(|options, given| {
-        options.limit_bytes = match given.number().map_err(|e: Error| e.hint("give a number of bytes, as in 1000000"))? {
-            0 => return Err(Error::usage("must be at least 1")),
-            limit => Some(limit),
-        };
+        options.limit_bytes =
+            match given.number().map_err(|e: Error| e.hint("give a number of bytes, as in 1000000"))? {
+                0 => return Err(Error::usage("must be at least 1")),
+                limit => Some(limit),
+            };
         Ok(())
     }),
 };

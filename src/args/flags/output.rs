@@ -183,7 +183,9 @@ static TIMESTAMPS: Flag = Flag {
     commands: LOGS,
     group: Group::Output,
     brief: "Put an RFC 3339 time with microseconds before each line",
-    help: &["Puts the time of each line before it, as 2026-11-21T03:07:12.123456Z, or with the offset of --timezone; in json and yaml, too."],
+    help: &[
+        "Puts the time of each line before it, as 2026-11-21T03:07:12.123456Z, or with the offset of --timezone; in json and yaml, too.",
+    ],
     excludes: &[],
     set: Set::Option(|options, given| {
         options.timestamps = given.switch()?;

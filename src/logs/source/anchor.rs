@@ -193,7 +193,8 @@ async fn not_ready(node: &Node<'_>) -> Flow<Result<Timestamp, Error>> {
     if ready.status == "True" {
         let since = at.map_or_else(String::new, |at| format!(" since {at}"));
         let words = format!("the node is ready{since}, so there is no time not-ready");
-        return Ok(Err(Error::new(Kind::Failed, words).hint("a node that keeps a journal on its disk tells kubelet-start and boot")));
+        return Ok(Err(Error::new(Kind::Failed, words)
+            .hint("a node that keeps a journal on its disk tells kubelet-start and boot")));
     }
     at.and_then(Timestamp::parse_rfc3339)
         .map(Ok)

@@ -97,7 +97,13 @@ pub fn name(input: &Input) -> String {
 
 impl Local {
     /// Looks at what was named, and reads from a journal whose it is.
-    pub async fn open(input: &Input, zone: Option<&Zone>, packing: Unpack, notices: &Notices, clock: Clock) -> Result<Local> {
+    pub async fn open(
+        input: &Input,
+        zone: Option<&Zone>,
+        packing: Unpack,
+        notices: &Notices,
+        clock: Clock,
+    ) -> Result<Local> {
         let kind = kind(input)?;
         let mut name = name(input);
         if let Kept::Journal { files, names, .. } = &kind {

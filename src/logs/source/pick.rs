@@ -104,13 +104,7 @@ pub(super) fn in_part(halt: Halt, out: &Outlet) -> Halt {
     }
 }
 
-async fn read_from(
-    node: &Node<'_>,
-    what: What<'_>,
-    want: Want,
-    filter: &mut Filter,
-    out: &mut Outlet,
-) -> Flow<bool> {
+async fn read_from(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
     let mut remote = None;
     if !what.anchors.is_empty() {
         match anchor::resolve(node, what.anchors, what.boot, filter).await? {
