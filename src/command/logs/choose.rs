@@ -162,7 +162,9 @@ async fn pod_lines(client: &Client, name: &PodName, namespace: &str, context: &C
         Ok(pod) => std::iter::once(pod.metadata.uid.clone()).chain(pod.container_ids().map(str::to_owned)).collect(),
         Err(error) if error.kind() == Kind::NotFound => {
             let name = &name.name;
-            context.notices.note(format_args!("there is no pod {namespace}/{name} now; it is known by its name alone"));
+            context.notices.note(format_args!(
+                "there is no pod {namespace}/{name} now; it is known by its name alone (-n names another namespace)"
+            ));
             Vec::new()
         }
         Err(error) if error.kind() == Kind::Denied => {
