@@ -132,7 +132,7 @@ async fn read(
         (true, None, Order::Sequential) if !single && nodes.len() > 1 && cluster.is_some() => Names::Header,
         _ => Names::Untold,
     };
-    let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
+    let timestamps = (options.timestamps && (text || document)).then(|| options.zone().clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
         fields: !text,

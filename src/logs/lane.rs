@@ -135,11 +135,12 @@ impl Reading {
                     server_limit: plan.server_limit,
                     follow: self.pace.as_deref(),
                     contact: &self.contact,
+                    room: outlet.room(),
                 };
                 pick::read(&node, what, self.want, &mut filter, outlet).await
             }
             Origin::Here(locals) => {
-                let machine = Machine { name: &self.name, notices, clock: self.means.clock };
+                let machine = Machine { name: &self.name, notices, clock: self.means.clock, room: outlet.room() };
                 let local =
                     locals.get(self.number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
                 match local {

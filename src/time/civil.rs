@@ -159,7 +159,7 @@ fn two(text: &[u8]) -> Option<(u8, &[u8])> {
 #[inline(always)]
 fn pair(tens: u8, ones: u8) -> Option<u8> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then_some(tens * 10 + ones)
+    if tens < 10 && ones < 10 { Some(tens * 10 + ones) } else { None }
 }
 
 /// A date that some year has (0 is a leap year).

@@ -3,9 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use kubelet_logs::clock::Clock;
+use kubelet_logs::time::Civil;
 
 use crate::cluster::setup::Files;
 use crate::cluster::{Cluster, Credential, Mode, Node, Reader, Setup, Step};
@@ -79,10 +82,23 @@ fn canned(args: &[String]) -> Vec<Step> {
     if args.iter().any(|arg| arg == "--field") {
         return vec![Step::Print(Bytes::from_static(b"kubelet.service\n"))];
     }
-    let line = "Nov 14 22:13:20.000000 node-7 kubelet[1203]: I1114 22:13:20.000000    1203 kubelet.go:2457] \"SyncLoop UPDATE\" source=\"api\" pods=[\"kube-system/proxy\"]\n";
-    let lines = (0..TAIL).map(|nth| line.replace(".000000", &format!(".{nth:06}")));
-    vec![Step::Print(Bytes::from(lines.collect::<String>()))]
+    vec![Step::Print(CANNED.clone())]
 }
+
+/// A kubelet at work wrote it a moment ago.
+static CANNED: LazyLock<Bytes> = LazyLock::new(|| {
+    let Civil { month, day, hour, minute, second, .. } = Clock::System.now().civil_utc();
+    let name = MONTHS[usize::from(month) - 1];
+    let lines = (0..TAIL).map(|nth| {
+        let time = format!("{hour:02}:{minute:02}:{second:02}.{nth:06}");
+        format!(
+            "{name} {day:02} {time} node-7 kubelet[1203]: I{month:02}{day:02} {time}    1203 kubelet.go:2457] \"SyncLoop UPDATE\" source=\"api\" pods=[\"kube-system/proxy\"]\n"
+        )
+    });
+    Bytes::from(lines.collect::<String>())
+});
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Merges long logs of many nodes by time.
 pub(crate) fn measure_merge(

@@ -323,8 +323,8 @@ static FROM: Flag = Flag {
          with its rotations. May be given several times: what is named is printed one after another, and --tail counts in each.",
         "Of a journal the kubelet's entries are shown, unless -u or -t asks for others; of a text log all lines, and -u and -t select \
          by the program that a line names. The rotations of a FILE are not read with it, and boots, runs and the kernel are told \
-         by a journal alone. Times that name no zone are in that of the \
-         file's last line, as far as the time of its last change tells it; else in --timezone.",
+         by a journal alone. Times that name no zone are in --timezone; without it \
+         in the zone that the time of the file's last change beside its last line tells, if it does, which a note names; else in UTC.",
     ],
     excludes: &["follow", "path", "source", "all-nodes", "selector", "role", "field-selector", "shard"],
     set: Set::Option(|options, given| {

@@ -117,7 +117,7 @@ async fn open(options: &Options, plan: &mut Plan, context: &Context) -> (Vec<Str
     let unpack = if options.decompress { Unpack::Gzip } else { Unpack::Nothing };
     let (mut names, mut locals) = (Vec::new(), Vec::new());
     for input in &options.from {
-        let local = Local::open(input, &options.timezone, unpack, &context.notices, context.clock).await;
+        let local = Local::open(input, options.timezone.as_ref(), unpack, &context.notices, context.clock).await;
         names.push(local.as_ref().map_or_else(|_| local::name(input), |local| local.name.clone()));
         locals.push(Mutex::new(Some(local)));
     }
@@ -165,7 +165,9 @@ async fn pod_lines(client: &Client, name: &PodName, namespace: &str, context: &C
         Ok(pod) => std::iter::once(pod.metadata.uid.clone()).chain(pod.container_ids().map(str::to_owned)).collect(),
         Err(error) if error.kind() == Kind::NotFound => {
             let name = &name.name;
-            context.notices.note(format_args!("there is no pod {namespace}/{name} now; it is known by its name alone"));
+            context.notices.note(format_args!(
+                "there is no pod {namespace}/{name} now; it is known by its name alone (-n names another namespace)"
+            ));
             Vec::new()
         }
         Err(error) if error.kind() == Kind::Denied => {
