@@ -1,6 +1,6 @@
 //! `ls NODE[:DIR]`: lists what can be read on a node: files under its /var/log, and what its journal holds.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,18 +135,16 @@ async fn look_into_journal(node: &Node<'_>) -> Option<Journal> {
             }
         };
         let boots = remote.boots().await?;
-        let mut units: BTreeMap<String, Unit> = BTreeMap::new();
-        let mut keep = |found: Vec<Unit>| units.extend(found.into_iter().map(|unit| (unit.name.clone(), unit)));
-        keep(remote.common_units().await?);
+        let mut units = remote.common_units().await?;
         let (most, limit) = MOST_UNITS;
         match node.clock.within(Some(limit), remote.newest_units(most)).await {
-            Some(found) => keep(found?),
+            Some(found) => units.extend(found?),
             None => {
                 let words = "its journal is slow to read, so only well-known units are shown; --unit reads any";
                 node.notices.note(format_args!("{}: {words}", node.name));
             }
         }
-        Ok(Some(Journal { units: units.into_values().collect(), boots }))
+        Ok(Some(Journal { units: journal::by_name(units), boots }))
     };
     match looked.await {
         Ok(journal) => journal,

@@ -1,6 +1,5 @@
 //! Nodes, as far as reading their logs needs to know them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,6 +10,7 @@ use super::{Client, path};
 use crate::document::object;
 use crate::error::Result;
 use crate::http::Request;
+use crate::named::Named;
 
 object! {
     /// A node (core/v1). Parts that are missing are empty.
@@ -30,7 +30,7 @@ object! {
         pub namespace: String = "namespace",
         pub uid: String = "uid",
         pub resource_version: String = "resourceVersion",
-        pub labels: BTreeMap<String, String> = "labels",
+        pub labels: Named<String> = "labels",
         /// RFC 3339.
         pub creation_timestamp: String = "creationTimestamp",
     }

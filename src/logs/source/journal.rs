@@ -29,7 +29,7 @@ pub use boots::{Span, table};
 pub use find::{Missing, find};
 pub use place::{Files, unreadable};
 pub use read::{Found, LISTED, Part, read, read_from};
-pub use units::Unit;
+pub use units::{Unit, by_name};
 
 use place::{Answer, Place, is_active};
 
@@ -240,7 +240,9 @@ impl<'a> Remote<'a> {
     /// Puts the journal aside and another one in its place that knows the same files: what was read is not asked about again.
     fn put_aside(&mut self) -> Journal {
         let names = (0..self.journal.files()).filter_map(|file| self.journal.name(FileId(file)).map(str::to_owned));
-        let names: std::collections::BTreeSet<String> = names.collect();
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names.dedup();
         self.fetched.clear();
         std::mem::replace(&mut self.journal, Journal::new(names, limits(self.node)))
     }
