@@ -538,7 +538,10 @@ mod tests {
             (r#"{"token":"abc123"}"#, r#"{"token":"(redacted)"}"#),
             (r#"x="{\"token\": \"abc\"}""#, r#"x="{\"token\": \"(redacted)\"}""#),
             (r#"[{"name":"DB_PASSWORD","value":"x"}]"#, r#"[{"name":"DB_PASSWORD","value":"(redacted)"}]"#),
-            (r#"[{\"name\":\"PGPASSWORD\", \"value\":\"x\"}]"#, r#"[{\"name\":\"PGPASSWORD\", \"value\":\"(redacted)\"}]"#),
+            (
+                r#"[{\"name\":\"PGPASSWORD\", \"value\":\"x\"}]"#,
+                r#"[{\"name\":\"PGPASSWORD\", \"value\":\"(redacted)\"}]"#,
+            ),
             ("{Name:API_KEY Value:x1 ValueFrom:nil}", "{Name:API_KEY Value:(redacted) ValueFrom:nil}"),
             ("https://a.blob/c?sv=1&sig=ab%2Fc&se=2", "https://a.blob/c?sv=1&sig=(redacted)&se=2"),
             ("echo passwd hunter2 | su", "echo passwd (redacted) | su"),
@@ -618,7 +621,19 @@ mod tests {
     #[test]
     fn a_line_of_nothing_but_names_is_no_slower_than_another() {
         let most = 256 << 10;
-        for piece in ["pwd", "pwd=", "--pwd", "token=", "token=/token=", "auth=", "\"auth\":", "sig=", "--token ", "pwd,", "password "] {
+        for piece in [
+            "pwd",
+            "pwd=",
+            "--pwd",
+            "token=",
+            "token=/token=",
+            "auth=",
+            "\"auth\":",
+            "sig=",
+            "--token ",
+            "pwd,",
+            "password ",
+        ] {
             let line = piece.repeat(most / piece.len());
             let masks = ["pwd=", "sig=", "token=", "token=/token="].contains(&piece);
             assert_eq!(masked(&line).contains(MASK), masks, "{piece}");
