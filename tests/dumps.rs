@@ -76,10 +76,17 @@ fn the_end_of_a_dump_is_no_entry() {
                 // Where its zone shows is too far away.
                 continue;
             }
-            let args = [&["node-a", "--path=kubelet.log"], args].concat();
-            let ran = run(&kubeconfig, &args);
-            let same = ran.expect(0, &[]).text() == entries[first..].concat();
-            assert!(same, "dump of {dump}, {args:?}: {} lines", ran.text().lines().count());
+            let path = folder.path().join("kubelet.log");
+            for place in [["node-a", "--path=kubelet.log"], ["--from", path.to_str().expect("text")]] {
+                if place[0] == "--from" && args.iter().any(|arg| arg.starts_with("--buffer")) {
+                    // There is nobody who would print them a second time.
+                    continue;
+                }
+                let args = [&place, args].concat();
+                let ran = run(&kubeconfig, &args);
+                let same = ran.expect(0, &[]).text() == entries[first..].concat();
+                assert!(same, "dump of {dump}, {args:?}: {} lines", ran.text().lines().count());
+            }
         }
     }
 }
@@ -101,5 +108,8 @@ fn the_last_lines_of_a_file_without_times_are_cheap() {
         assert!(ran.expect(0, &[]).text().ends_with(&expected.concat()), "{args:?}: {}", ran.text());
         let bytes = cluster.traffic("kubelet.log").bytes - before;
         assert!(bytes <= 80 << 10, "{args:?}: {bytes} bytes");
+        let path = folder.path().join("kubelet.log");
+        let ran = run(&kubeconfig, [&["--from", path.to_str().expect("text")], args].concat());
+        assert!(ran.expect(0, &[]).text().ends_with(&expected.concat()), "{args:?}: {}", ran.text());
     }
 }

@@ -240,7 +240,7 @@ impl<'a> File<'a> {
             }
             if size >= FIRST_END && begins_with_times.is_none() {
                 let first = self.look_at_first(LAST_LINES).await?.beginning;
-                begins_with_times = Some(first.split(|b| *b == b'\n').any(|line| Head::of(line).is_some()));
+                begins_with_times = Some(has_time(&first));
             }
             if begins_with_times == Some(false) {
                 ending.times = Times::Nowhere;
@@ -424,6 +424,11 @@ pub(super) fn http_date(text: &str) -> Option<Timestamp> {
 /// Whether what begins like this begins before the window does, so that nothing wanted lies before it.
 fn begun_before(first: Option<Timestamp>, filter: &Filter) -> bool {
     matches!((first, filter.since), (Some(first), Some(since)) if first < since)
+}
+
+/// Whether any line has a time.
+pub(super) fn has_time(text: &[u8]) -> bool {
+    text.split(|b| *b == b'\n').any(|line| Head::of(line).is_some())
 }
 
 /// Where in a part of a file, which may begin inside a line, the first line begins that has a time.

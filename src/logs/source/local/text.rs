@@ -14,7 +14,7 @@ use crate::logs::layout::{Head, Layout, Stamp};
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::file::{first_entry, second_line};
+use crate::logs::source::file::{first_entry, has_time, second_line};
 use crate::logs::source::{Machine, Want};
 use crate::logs::split::Continuation;
 use crate::time::{Timestamp, Zone};
@@ -25,6 +25,8 @@ const FIRST_END: u64 = 64 << 10;
 const GROWTH: u64 = 8;
 /// The largest part read at once.
 const MOST_END: u64 = 8 << 20;
+/// In which a first line with a time mostly lies.
+const FIRST_LINES: u64 = 8 << 10;
 
 /// What comes on a pipe after so long is no part of the entry before it.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -169,15 +171,22 @@ impl Text {
             if from == 0 {
                 break;
             }
+            let mut begins_with_times =
+                || begins_with_times(file).map_err(|error| super::unreadable(&self.shown, error));
+            let entry = match first_entry(&bytes) {
+                Some(entry) => entry,
+                // Where the last entry begins shows only from the beginning on.
+                None if begins_with_times()? => break,
+                None => second_line(&bytes),
+            };
             filter.past = 0;
             let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep)).within(room);
-            let entry = first_entry(&bytes).unwrap_or_else(|| second_line(&bytes));
             sieve.push(bytes.slice(entry..));
             sieve.finish();
             if sieve.wanted() >= last && !sieve.has_overflowed() {
                 return Ok(Some(Passed::through(&mut sieve)));
             }
-            size = size.saturating_mul(GROWTH);
+            size = size.max(bytes.len() as u64).saturating_mul(GROWTH);
         }
         filter.past = 0;
         Ok(None)
@@ -235,11 +244,26 @@ fn check_room(sieve: &Sieve<'_>, out: &Outlet) -> Result<()> {
     Err(Error::new(Kind::Failed, words).hint("ask for fewer with --tail, or for a time with --since"))
 }
 
-/// The last `size` bytes of a file, and where they begin in it.
-fn ending(file: &mut File, size: u64) -> std::io::Result<(Bytes, u64)> {
-    let from = file.seek(SeekFrom::End(0))?.saturating_sub(size);
+/// The last `size` bytes of a file, and where they begin in it; more, if none of their lines has a time but the file's first
+/// lines do.
+fn ending(file: &mut File, mut size: u64) -> std::io::Result<(Bytes, u64)> {
+    loop {
+        let from = file.seek(SeekFrom::End(0))?.saturating_sub(size);
+        let bytes = read_at(file, from, size)?;
+        if from == 0 || size >= MOST_END || has_time(&bytes) || !begins_with_times(file)? {
+            return Ok((bytes, from));
+        }
+        size = size.saturating_mul(GROWTH);
+    }
+}
+
+fn begins_with_times(file: &mut File) -> std::io::Result<bool> {
+    Ok(has_time(&read_at(file, 0, FIRST_LINES)?))
+}
+
+fn read_at(file: &mut File, from: u64, most: u64) -> std::io::Result<Bytes> {
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
-    file.take(size).read_to_end(&mut bytes)?;
-    Ok((bytes.into(), from))
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
