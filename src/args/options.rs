@@ -524,7 +524,7 @@ pub fn path_under_var_log(text: &str) -> Result<String> {
 }
 
 /// Lower-case DNS labels joined by dots, as names of nodes and pods are; nothing that could steer a URL.
-pub(super) fn is_dns_name(text: &str) -> bool {
+pub(crate) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {
             !label.is_empty()

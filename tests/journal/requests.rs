@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hyper::StatusCode;
 use tempfile::TempDir;
 
+use super::driver::fixtures;
 use crate::cluster::{Cluster, Fault, Habit, Mode, Node, Recorded, Setup, User, What};
 use crate::support::journals::entries::{Entries, Filling, KUBELET, MIDNIGHT, RARE};
 use crate::support::journals::{Day, Variant, Writer, journalctl, remote, var_log};
@@ -85,6 +86,53 @@ fn a_head_that_is_too_long_is_halved() {
         println!("{status}: {cost:?}");
         assert!(cost.ranges > 100 && cost.requests <= 45, "{status}: {cost:?}");
         stage.cluster.heal();
+    }
+}
+
+/// A proxy may know nothing of ranges, or not all of them.
+#[test]
+fn whatever_becomes_of_ranges_on_the_way_the_entries_are_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().join("journal/0123456789abcdef0123456789abcdef");
+    std::fs::create_dir_all(&directory).expect("a folder");
+    for (name, bytes) in fixtures("rotated") {
+        std::fs::write(directory.join(name), &bytes[..]).expect("written");
+    }
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(folder.path())]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let too_long = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let ask = |args: &[&str]| {
+        let before = cluster.requests().len();
+        let ran = run(&kubeconfig, [&["node-a", "--source", "journal"][..], args].concat());
+        (ran.expect(0, &[]).stdout.clone(), cluster.requests().len() - before)
+    };
+    for args in [
+        &["-u", KUBELET][..],
+        &["-u", KUBELET, "--tail", "100"],
+        &["-u", "containerd", "--since-time", "2023-11-14T22:20:00Z", "--tail", "50"],
+        &["-t", KUBELET, "-g", "pod"],
+        &["--list-boots"],
+    ] {
+        cluster.heal();
+        let (whole, requests) = ask(args);
+        assert!(!whole.is_empty(), "{args:?}");
+        println!("{args:?}: {} bytes in {requests} requests", whole.len());
+        for habit in [
+            Habit::Reframes,
+            Habit::FirstOnly,
+            Habit::IgnoresSeveral,
+            Habit::Ignores,
+            Habit::LeavesOut(7),
+            Habit::LeavesOut(1),
+            Habit::AtMost(20, StatusCode::BAD_REQUEST),
+            Habit::AtMost(1, too_long),
+        ] {
+            cluster.heal();
+            cluster.inject(Fault::new(What::Ranges(habit)).path(".journal"));
+            let (text, requests) = ask(args);
+            println!("{args:?}, {habit:?}: {requests} requests");
+            assert!(text == whole, "{args:?}, {habit:?}: {} bytes, not {}", text.len(), whole.len());
+        }
     }
 }
 

@@ -207,7 +207,8 @@ static TIMEOUT: Flag = Flag {
     group: Group::Output,
     brief: "End the whole run after this long: 90, 30s, 5m; 0 for never",
     help: &[
-        "Ends the whole run after this long, with an error: seconds as a number, or 30s, 5m, 1h30m. 0 means never, the default.",
+        "Ends the whole run after this long: seconds as a number, or 30s, 5m, 1h30m. 0 means never, the default. What was not read to \
+         its end by then is named, and the exit code is 3. With -f it is a normal end, but for nodes that can't be read at that time.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {

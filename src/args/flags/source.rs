@@ -62,7 +62,7 @@ static FOLLOW: Flag = Flag {
     brief: "Go on with new lines as they are written",
     help: &[
         "Prints the log's end, ten entries unless --tail or --since says more, and then new lines as they are written, across rotations, \
-         restarts of the kubelet and of the API server, and lost connections. --until ends it. Lines of several nodes are merged by time; a \
+         restarts of the kubelet and of the API server, and lost connections. --until or --timeout ends it. Lines of several nodes are merged by time; a \
          line waits for others for a second at most. Where nodes are chosen by other than their names, those that come meanwhile are \
          followed from their appearance on, and those that go are let go.",
     ],

@@ -97,11 +97,15 @@ impl Tally {
     ) -> Result<Outcome> {
         if self.unfinished.is_empty() && options.follow {
             // What is followed has no other end.
+            notices.note(format_args!("--timeout {} is over", go_duration(options.timeout.unwrap_or_default())));
             return self.outcome(single, notices, took);
         }
         let error = out_of_time(options.timeout.unwrap_or_default());
         let unread = if single { String::new() } else { self.unread() };
         let mut error = Error::new(error.kind(), format!("{error}{unread}"));
+        if let ([name], true) = (&*self.nodes, single) {
+            error = error.within(name);
+        }
         if self.bytes > 0 {
             error = error.hint("what was printed is incomplete");
         }

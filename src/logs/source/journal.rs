@@ -222,8 +222,11 @@ impl<'a> Remote<'a> {
             false if self.is_readable() => "not all of the journal could be read, lines may be missing",
             false => "the journal can't be read",
         };
-        let refused = self.refused.as_ref().and_then(Error::remedy);
-        let hint = if self.corrupt { self.place.examination() } else { refused.unwrap_or(self.place.remedy()) };
+        let hint = match &self.refused {
+            _ if self.corrupt => self.place.examination(),
+            Some(refused) => refused.remedy().unwrap_or("ls -l shows what it is"),
+            None => self.place.remedy(),
+        };
         Error::new(Kind::Partial, format!("{what}: {words}")).hint(hint)
     }
 

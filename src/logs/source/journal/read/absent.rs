@@ -78,14 +78,14 @@ impl Reading<'_, '_, '_> {
 impl Remote<'_> {
     /// What to say of units that the journal does not know.
     pub(super) fn unknown(&self, units: &str, rest: &str) -> Error {
-        let (whose, hint) = match &self.place {
-            Place::Node { .. } => (
-                "the node's journal".to_owned(),
-                "ask for it by itself: a single unit is looked for in the files under /var/log as well",
-            ),
-            Place::Here(_) => (format!("the journal in {}", self.place.shown()), LISTED),
+        let hint = match &self.place {
+            Place::Node { .. } => {
+                "ask for it by itself: a single unit is looked for in the files under /var/log as well"
+            }
+            Place::Here(_) => LISTED,
         };
-        Error::new(Kind::NotFound, format!("{whose} does not know {units}{rest}")).hint(hint)
+        let journal = self.place.journal();
+        Error::new(Kind::NotFound, format!("{journal} does not know {units}{rest}")).hint(hint)
     }
 
     /// Nothing was wanted: is there such a unit at all?
