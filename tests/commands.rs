@@ -286,6 +286,10 @@ fn what_was_left_out_or_looked_for_is_told() {
     run(&kubeconfig, ["on", "--since=kubelet-start", "-gzzzz"])
         .expect(0, &["note: on: the window was 2023-11-14T22:1", " to its end, both included", "nothing matched"]);
     run(&kubeconfig, ["memory", "-PE"]).expect(0, &["lines without a klog header show no severity here"]);
+    run(&kubeconfig, ["on", "-tkublet"]).expect(0, &["note: on: nothing in its journal was logged as kublet"]);
+    assert!(
+        !run(&kubeconfig, ["on", "-tkubelet", "-gzzzz"]).expect(0, &["nothing matched"]).stderr.contains("logged as")
+    );
     assert_eq!(run(&kubeconfig, ["on", "-PE"]).expect(0, &[]).stderr, "");
     run(&kubeconfig, ["ls", "memory"])
         .expect(0, &["no journal can be read here, so its units and boots are not listed"]);

@@ -43,7 +43,7 @@ impl Reading<'_, '_, '_> {
     ) -> Flow<(Found, Option<Error>)> {
         let unseen = std::mem::take(&mut self.unseen).0;
         let told = match wanted {
-            _ if self.has_identifiers => true,
+            _ if self.has_identifiers => anything || followed || self.want.last == Some(0),
             Wanted::Units(_) => unseen.is_empty(),
             Wanted::Kubelet | Wanted::Kernel => anything || self.want.last == Some(0),
         };
@@ -91,7 +91,15 @@ impl Remote<'_> {
     /// Nothing was wanted: is there such a unit at all?
     pub(super) async fn absent(&mut self, wanted: Wanted<'_>, filter: &Filter) -> Flow<Found> {
         let units: Vec<String> = match wanted {
-            _ if !filter.identifiers.is_empty() => return Ok(Found::Log { anything: false }),
+            // A program that was never started here is no error of a node, as a unit that it does not have is.
+            _ if !filter.identifiers.is_empty() => {
+                let named = filter.identifiers.iter().map(|name| format!("SYSLOG_IDENTIFIER={name}").into_bytes());
+                if self.find(named.collect()).await?.is_empty() {
+                    let (name, identifiers) = (self.node.name, filter.identifiers.join(", "));
+                    self.node.notices.note(format_args!("{name}: nothing in its journal was logged as {identifiers}"));
+                }
+                return Ok(Found::Log { anything: false });
+            }
             Wanted::Kernel => return Ok(Found::Log { anything: false }),
             Wanted::Kubelet => vec![KUBELET.to_owned()],
             Wanted::Units(units) => units.to_vec(),
