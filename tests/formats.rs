@@ -236,7 +236,8 @@ fn every_format_bears_bytes_that_are_no_text() {
     for format in ["json", "yaml"] {
         let ran = run(&kubeconfig, ["odd", "--path=odd.log", "-o", format, "-q"]);
         let value: Value = match format {
-            "json" => serde_json::from_slice(&ran.expect(0, &[]).stdout).expect("JSON"),
+            "json" => read(format, &ran.expect(0, &[]).stdout),
+            // Python's parser of YAML takes minutes for it, where it is not the one in C.
             _ => serde_yaml::from_slice(&ran.expect(0, &[]).stdout).expect("YAML"),
         };
         assert!(value["logs"] == text, "{format}");

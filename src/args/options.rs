@@ -434,7 +434,30 @@ impl PodName {
         let wrong = |what: String| Error::usage(what).hint("give pod/NAME or pod/NAMESPACE/NAME");
         let mut parts = text.split('/');
         let (Some("pod" | "pods" | "po"), Some(first)) = (parts.next(), parts.next()) else {
-            let meant = text.split('/').count() <= 2 && text.split('/').all(is_dns_name);
+            // `web/web-0` lacks its kind; `deploy/web` has another.
+            let is_kind = |part: &str| {
+                let kinds = [
+                    "deploy",
+                    "daemonset",
+                    "ds",
+                    "statefulset",
+                    "sts",
+                    "replicaset",
+                    "rs",
+                    "job",
+                    "node",
+                    "no",
+                    "service",
+                    "svc",
+                ];
+                part.starts_with("deploy")
+                    || kinds.contains(&part.strip_suffix('s').unwrap_or(part))
+                    || kinds.contains(&part)
+            };
+            let meant = match text.split_once('/') {
+                Some((first, rest)) => is_dns_name(first) && is_dns_name(rest) && !is_kind(first),
+                None => is_dns_name(text),
+            };
             let error = Error::usage(format!("not a pod: {text:?}"));
             return Err(if meant {
                 error.hint(format!("did you mean pod/{text}? pods are named pod/NAME or pod/NAMESPACE/NAME"))
@@ -501,7 +524,7 @@ pub fn path_under_var_log(text: &str) -> Result<String> {
 }
 
 /// Lower-case DNS labels joined by dots, as names of nodes and pods are; nothing that could steer a URL.
-pub(super) fn is_dns_name(text: &str) -> bool {
+pub(crate) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {
             !label.is_empty()

@@ -103,11 +103,17 @@ async fn list(
             return Ok(Outcome::DONE);
         }
     }
+    let tells_units = journal.is_some();
     if let Some(journal) = journal {
         let _ = output.text(&shown(&journal));
     }
     if entries.is_empty() {
         context.notices.note(format_args!("/var/log/{directory} is empty"));
+    } else if directory.is_empty() && !tells_units {
+        context.notices.note(format_args!(
+            "{name}: no journal can be read here, so its units and boots are not listed; where the kubelet's query is on, -u \
+             and -b read them all the same"
+        ));
     }
     Ok(Outcome::DONE)
 }

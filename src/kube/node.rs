@@ -144,7 +144,9 @@ pub async fn get(client: &Client, name: &str) -> Result<Node> {
 pub async fn list(client: &Client, label_selector: &str, field_selector: &str) -> Result<Vec<Node>> {
     let parameters = selectors(label_selector, field_selector);
     let listing = Listing { path: &path::nodes(&[]), parameters: &parameters, accept: JSON };
-    Ok(list::all(client, listing).await?.items)
+    let mut nodes: Vec<Node> = list::all(client, listing).await?.items;
+    nodes.retain(|node| list::has_name(client, &node.metadata));
+    Ok(nodes)
 }
 
 /// Names and labels of the nodes that match; selectors go to the server as they are, empty ones match all.

@@ -145,6 +145,11 @@ impl<'f> Sieve<'f> {
     /// The stream has ended for now: what follows it is read by another sieve with this filter.
     pub fn pause(&mut self) {
         self.finish();
+        self.break_off();
+    }
+
+    /// The stream is read no more: what follows its complete entries is read by another sieve with this filter.
+    pub fn break_off(&mut self) {
         self.filter.before = self.kubelet.take();
     }
 

@@ -30,6 +30,23 @@ fn more_nodes_than_streams_are_merged_whole() {
     }
 }
 
+#[test]
+fn unless_said_otherwise_sixty_four_nodes_are_read_at_once_and_fifty_followed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = written(150, 8);
+    let cluster = start(&written, folder.path(), []);
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for args in [&["--all-nodes", "-q"][..], &["--all-nodes", "--tail=-1", "--no-merge", "--prefix=always", "-q"]] {
+        let ran = run(&kubeconfig, args);
+        assert_eq!(ran.expect(0, &[]).text().len(), merged(&written, 8).len(), "{args:?}");
+    }
+    let (connection, _) = cluster.most_at_once();
+    assert!((8..=64 + 6).contains(&connection), "{connection} requests over one connection");
+    let ran = run(&kubeconfig, ["--all-nodes", "-f"]);
+    ran.expect(2, &["150 nodes are to be followed, and at most 50 at the same time", "--max-concurrency 150"]);
+    run(&kubeconfig, ["node-00*,node-010,node-05*", "-f", "--until-time=2020-01-01"]).expect(0, &[]);
+}
+
 /// How often each node's log was asked for from a place within it.
 fn resumed(cluster: &Cluster) -> usize {
     let within = |range: &str| range.strip_prefix("bytes=").is_some_and(|range| !range.starts_with(['0', '-']));

@@ -18,7 +18,7 @@ use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::anchor;
 use crate::logs::source::file::Packing;
 use crate::logs::source::journal::{Files, Found, LISTED, Met, Part as Portion, Remote, read_from, unreadable};
-use crate::logs::source::pick::{self, Instead, What};
+use crate::logs::source::pick::{self, Instead, JOURNAL, What};
 use crate::logs::source::text::Wanted;
 use crate::logs::source::{Machine, Want, check_severity_was_seen, check_time_was_seen};
 use crate::logs::unit::RKE2_LOGS;
@@ -37,8 +37,6 @@ use text::{Part, Text};
 const MOST_HELD: usize = 256 << 20;
 /// By so many bytes it is told what something is.
 const BEGINNING: usize = 4096;
-/// How journal files begin.
-const JOURNAL: &[u8] = b"LPKSHHRH";
 
 /// Something to read, opened.
 #[derive(Debug)]
@@ -126,6 +124,19 @@ impl Local {
         filter: &mut Filter,
         out: &mut Outlet,
     ) -> Flow<bool> {
+        let read = self.read_what(machine, what, want, filter, out).await;
+        anchor::tell(machine, what.anchors, filter, &read);
+        read.map_err(|halt| pick::in_part(halt, out))
+    }
+
+    async fn read_what(
+        self,
+        machine: Machine<'_>,
+        what: What<'_>,
+        want: Want,
+        filter: &mut Filter,
+        out: &mut Outlet,
+    ) -> Flow<bool> {
         let wanted = match what.instead {
             Some(Instead::Kernel) => Wanted::Kernel,
             _ if what.units.is_empty() => Wanted::Kubelet,
@@ -191,7 +202,11 @@ fn kind(input: &Input) -> Result<Kept> {
     let Input::Path(path) = input else { return Ok(Kept::Stdin) };
     let shown = path.display().to_string();
     let path: Arc<Path> = path.as_path().into();
-    let about = fs::metadata(&path).map_err(|error| unreadable(&shown, error))?;
+    let about = fs::metadata(&path).map_err(|error| {
+        let is_list = error.kind() == io::ErrorKind::NotFound && shown.contains(',');
+        let error = unreadable(&shown, error);
+        if is_list { error.hint("each file takes a --from of its own") } else { error }
+    })?;
     if about.is_dir() {
         return folder::kind(&path);
     }
@@ -282,18 +297,21 @@ async fn read_text(
     {
         machine.notices.note(format_args!("{shown}: its last line with a time is of {}", newest.rfc3339()));
     }
-    if !said && filter.saw_entry && !filter.identifiers.is_empty() {
+    // Whatever runs the kubelet is one of several.
+    let units = said && filter.kubelet.is_none() || matches!(wanted, Wanted::Units(_));
+    if (units || !said) && filter.saw_entry && !filter.identifiers.is_empty() {
         // What was read from its end, or up to the window's, tells nothing of the others.
         let whole = want.last.is_none() && filter.until.is_none();
         let unseen = |place: usize| filter.seen_identifiers & 1 << (place % 64) == 0;
         let names = filter.identifiers.iter().enumerate();
         let names: Vec<&str> = names.filter(|(place, _)| unseen(*place)).map(|(_, name)| name.as_str()).collect();
         let rest = if filter.saw_identifier() { "; the others were printed" } else { "" };
-        // Whatever runs the kubelet is one of several.
-        let units = matches!(wanted, Wanted::Units(_));
         if !names.is_empty() && (!anything && !filter.saw_identifier() || whole && units) {
             let words = format!("no line of {shown} is of {}{rest}", names.join(", "));
-            let hint = "a text names programs, not units; without -u all of it is printed";
+            let hint = match said {
+                true => "that is the name before a line's process number; without -t all of it is printed",
+                false => "a text names programs, not units; without -u all of it is printed",
+            };
             return Err(Error::new(Kind::NotFound, words).hint(hint).into());
         }
     }
