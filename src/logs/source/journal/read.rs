@@ -253,12 +253,24 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
     async fn forwards(&mut self, query: Query, numbers: Range<usize>, out: &mut Outlet) -> Flow<bool> {
         self.remote.ask(query);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
+        let anything = self.hand_on(numbers, &mut kubelet, out).await?;
+        self.note_supervisor(kubelet);
+        Ok(anything)
+    }
+
+    /// The same of what was asked for.
+    async fn hand_on(
+        &mut self,
+        numbers: Range<usize>,
+        kubelet: &mut Option<KubeletLines>,
+        out: &mut Outlet,
+    ) -> Flow<bool> {
         let mut lines = Vec::new();
         let (mut anything, mut bytes, mut taken) = (false, 0, 0);
         while taken < numbers.end {
             let needs = match self.remote.try_next()? {
                 Ok(Met::Entry(entry)) => {
-                    if let Some(line) = self.wanted(entry, &mut kubelet) {
+                    if let Some(line) = self.wanted(entry, kubelet) {
                         taken += 1;
                         if taken <= numbers.start {
                             continue;
@@ -297,7 +309,6 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         }
         anything |= !lines.is_empty();
         out.lines(lines).await?;
-        self.note_supervisor(kubelet);
         Ok(anything)
     }
 

@@ -1,12 +1,11 @@
 //! New entries of a journal: each file is read on from where it was left, whatever its name is by now.
 
-use super::{BATCH, Reading, batch};
+use super::Reading;
 use crate::error::Error;
 use crate::journal::Id;
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::pace::Pace;
-use crate::logs::source::journal::Met;
 use crate::logs::source::watch::Watch;
 
 /// What becomes of the following when the machine is started anew.
@@ -62,37 +61,6 @@ impl Reading<'_, '_, '_> {
     async fn look(&mut self, kubelet: &mut Option<KubeletLines>, out: &mut Outlet) -> Flow<bool> {
         self.remote.fetched.clear();
         self.remote.journal.poll();
-        let mut anything = false;
-        let mut lines = Vec::new();
-        let mut bytes = 0;
-        loop {
-            let needs = match self.remote.try_next()? {
-                Ok(Met::Entry(entry)) => {
-                    if let Some(line) = self.wanted(entry, kubelet) {
-                        self.mark(&line, &mut lines);
-                        let line = self.lightened(line);
-                        bytes += line.weight();
-                        lines.push(line);
-                    }
-                    if lines.len() < BATCH && bytes < batch(out) {
-                        continue;
-                    }
-                    None
-                }
-                Ok(Met::Value(_)) => continue,
-                Ok(Met::End) => break,
-                Err(needs) => Some(needs),
-            };
-            // Before anything can fail.
-            anything |= !lines.is_empty();
-            bytes = 0;
-            out.lines(std::mem::take(&mut lines)).await?;
-            if let Some(needs) = needs {
-                self.remote.fetch(needs).await?;
-            }
-        }
-        anything |= !lines.is_empty();
-        out.lines(lines).await?;
-        Ok(anything)
+        self.hand_on(0..usize::MAX, kubelet, out).await
     }
 }
