@@ -5,13 +5,14 @@
 //! Otherwise it follows Go's rules: null is unset, unknown keys are passed over, of repeated keys the last counts, a
 //! number or a boolean is no string. YAML's merge key `<<` fills what the mapping itself leaves out.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use serde_json::Value;
+
+use crate::named::Named;
 
 /// Reads one JSON document; white space alone may follow it.
 pub fn read_json<T: Slot + Default>(text: &[u8]) -> Result<T, serde_json::Error> {
@@ -364,7 +365,7 @@ impl<T: Slot + Default> Slot for Vec<T> {
     }
 }
 
-impl<T: Slot + Default> Slot for BTreeMap<String, T> {
+impl<T: Slot + Default> Slot for Named<T> {
     fn wanted(&self) -> &'static str {
         "a mapping"
     }
@@ -383,7 +384,7 @@ impl<T: Slot + Default> Slot for BTreeMap<String, T> {
     }
 
     fn field(&mut self, key: &str) -> Option<&mut dyn Slot> {
-        Some(self.entry(key.to_owned()).or_default())
+        Some(self.entry(key))
     }
 }
 
@@ -522,7 +523,7 @@ mod tests {
             ready: bool = "ready",
             port: u16 = "port",
             code: Option<i32> = "code",
-            labels: BTreeMap<String, String> = "labels",
+            labels: Named<String> = "labels",
             parts: Vec<Sample> = "parts",
             rest: Value = "rest",
         }
@@ -540,7 +541,7 @@ mod tests {
             "parts": [{"name": "p"}, null], "rest": {"n": [1, -1, 1.5, null, false, "s"]}, "other": {"name": []}} "#;
         for read in [read_json::<Sample>(text.as_bytes()).unwrap(), yaml(text).unwrap()] {
             assert_eq!((read.name.as_str(), read.ready, read.port, read.code), ("é\n", true, 10250, Some(-1)));
-            assert_eq!((read.labels["a"].as_str(), read.labels["b"].as_str()), ("x", ""));
+            assert_eq!((read.labels.get("a").unwrap().as_str(), read.labels.get("b").unwrap().as_str()), ("x", ""));
             assert_eq!(read.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["p", ""]);
             assert_eq!(read.rest, json!({"n": [1, -1, 1.5, null, false, "s"]}));
         }
@@ -552,13 +553,13 @@ mod tests {
             "parts": [{}, {}], "parts": [{}], "rest": {"a": 1}, "rest": {}}"#;
         let read: Sample = read_json(text.as_bytes()).unwrap();
         assert_eq!((read.name.as_str(), read.code, read.parts.len(), read.rest), ("", None, 1, json!({})));
-        assert_eq!(read.labels.into_keys().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(read.labels.names().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
     fn keys_of_yaml_are_text() {
-        let read: BTreeMap<String, String> = yaml("{1: a, -2: b, true: c, x: d, ~: e}").unwrap();
-        assert_eq!(read.keys().collect::<Vec<_>>(), ["", "-2", "1", "true", "x"]);
+        let read: Named<String> = yaml("{1: a, -2: b, true: c, x: d, ~: e}").unwrap();
+        assert_eq!(read.names().collect::<Vec<_>>(), ["", "-2", "1", "true", "x"]);
         let read: Value = yaml("{a: &a {k: 1}, b: {<<: *a}}").unwrap();
         assert_eq!(read, json!({"a": {"k": 1}, "b": {"<<": {"k": 1}}}), "what is nobody's type stays as written");
     }

@@ -5,6 +5,7 @@
 pub mod error;
 pub mod secret;
 pub mod redact;
+pub mod named;
 pub mod document;
 pub mod sanitize;
 pub mod notice;

@@ -188,46 +188,97 @@ const NAMES: [&str; 34] = [
 const WHOLE_NAMES: [&str; 7] =
     ["token", "sig", "x-amz-signature", "x-amz-security-token", "x-goog-signature", "auth", "certificate-key"];
 
-/// Values behind telling names: `name=value`, `"name": "value"`, `name: value`, `--name value`.
+/// So far back the `--` of an option is looked for.
+const LONGEST_OPTION: usize = 64;
+/// What is longer behind a name is no name or number: it is taken for a secret unread, so that no value is read many times.
+const LONGEST_READ: usize = 1024;
+
+/// Values behind telling names: `name=value`, `"name": "value"`, `name: value`, `--name value`, `"name":"name","value":"value"`.
+///
+/// Each value is looked at once or is short, so that a line of nothing but names takes no longer than another.
 fn named(line: &[u8], lower: &[u8], found: &mut Vec<Range<usize>>) {
     static FINDERS: LazyLock<Vec<(&str, bool, Finder<'static>)>> = LazyLock::new(|| {
         let names = NAMES.map(|name| (name, false)).into_iter().chain(WHOLE_NAMES.map(|name| (name, true)));
         names.map(|(text, whole)| (text, whole, Finder::new(text))).collect()
     });
     for (text, whole, name) in FINDERS.iter() {
+        // The last value that stands without quotes.
+        let (mut done, mut plain) = (0, 0..0);
         for at in name.find_iter(lower) {
             let before = line[..at].last().copied().unwrap_or(b' ');
-            if *whole
-                && (before.is_ascii_alphanumeric()
-                    || b"_./".contains(&before)
-                    || before == b'-' && !line[..at].ends_with(b"--"))
+            if at < done
+                || *whole
+                    && (before.is_ascii_alphanumeric()
+                        || b"_./".contains(&before)
+                        || before == b'-' && !line[..at].ends_with(b"--"))
             {
                 continue;
             }
             let end = at + text.len();
-            let is_option = line[..at].rsplit(|byte| byte.is_ascii_whitespace() || b"\"'[,".contains(byte)).next();
-            let is_option = is_option.is_some_and(|word| word.starts_with(b"--"));
-            let Some(value) = value(line, end, is_option) else { continue };
+            let near = &line[at.saturating_sub(LONGEST_OPTION)..at];
+            let word = near.iter().rposition(|byte| byte.is_ascii_whitespace() || b"\"'[,".contains(byte));
+            let is_option = near[word.map_or(0, |last| last + 1)..].starts_with(b"--");
+            let value = match opening(line, end, is_option) {
+                // Both end where the same word does.
+                Some((start, b"")) if plain.contains(&start) => Some(start..plain.end),
+                Some((start, close)) => {
+                    let value = start..closing(line, start, close);
+                    if close.is_empty() {
+                        plain = value.clone();
+                    }
+                    Some(value)
+                }
+                None if *whole => None,
+                None => beside(line, lower, end),
+            };
+            let Some(value) = value else { continue };
             let said = &line[value.clone()];
             let is_one = match *text {
                 // Docker's: of a user and a password. A number or a word is something else.
                 "auth" => is_basic(said),
-                // A token's name has a slash, and words are short.
+                _ if said.len() > LONGEST_READ => true,
+                // A token's name has a slash, and words are short but in JSON.
                 "token" => {
-                    said.len() >= 8 && !said.contains(&b'/') && (is_option || said.iter().any(u8::is_ascii_digit))
+                    let quoted = line[end..].starts_with(b"\":") || line[end..].starts_with(b"\\\":");
+                    let is_json = quoted && line[..value.start].ends_with(b"\"");
+                    let is_long = said.len() >= 8 && (is_option || said.iter().any(u8::is_ascii_digit));
+                    !said.contains(&b'/') && (is_json || is_long)
                 }
-                "sig" => said.len() >= 16,
+                "sig" => said.len() >= 16 || b"&?".contains(&before),
                 _ => !matches!(said, b"true" | b"false" | b"null" | b"nil" | b"<nil>" | b"none" | b"***"),
             };
             if is_one {
+                done = value.end;
                 found.push(value);
             }
         }
     }
 }
 
+/// The value that stands beside a name which is itself one: `{"name":"DB_PASSWORD","value":"x"}` and Go's
+/// `{Name:DB_PASSWORD Value:x}`; or behind the word alone, where it looks like no word: `password hunter2`.
+fn beside(line: &[u8], lower: &[u8], end: usize) -> Option<Range<usize>> {
+    let gap = lower[end..].iter().take(8).take_while(|byte| b"\\\", ".contains(byte)).count();
+    let start = end + gap;
+    if lower[start..].starts_with(b"value") {
+        return value(line, start + b"value".len(), false);
+    }
+    let length = line[start..].iter().take(LONGEST_OPTION).take_while(|byte| byte.is_ascii_graphic()).count();
+    let word = &line[start..start + length];
+    let is_secret = word.len() >= 6 && word.iter().any(u8::is_ascii_digit) && word.iter().any(u8::is_ascii_alphabetic);
+    let is_plain = word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&*+-_?@".contains(byte));
+    let is_password = lower[..end].ends_with(b"passwd") || lower[..end].ends_with(b"password");
+    (is_password && line[end..start] == *b" " && is_secret && is_plain).then_some(start..start + length)
+}
+
 /// The value behind a name that ends here.
 fn value(line: &[u8], end: usize, is_option: bool) -> Option<Range<usize>> {
+    let (start, close) = opening(line, end, is_option)?;
+    Some(start..closing(line, start, close))
+}
+
+/// Where the value begins behind a name that ends here, and what closes it: nothing, for a word without quotes.
+fn opening(line: &[u8], end: usize, is_option: bool) -> Option<(usize, &'static [u8])> {
     let mut at = end;
     // The name's own closing quote, perhaps escaped.
     if line[at..].starts_with(b"\\\"") {
@@ -243,33 +294,33 @@ fn value(line: &[u8], end: usize, is_option: bool) -> Option<Range<usize>> {
     }
     at += line[at..].iter().take_while(|byte| **byte == b' ' || is_option && **byte == b',').count();
     let rest = &line[at..];
-    if rest.starts_with(MASK.as_bytes()) {
-        return None;
-    }
     let close: &[u8] = match rest {
         [b'\\', b'"', ..] => b"\\\"",
         [b'"', ..] => b"\"",
         [b'\'', ..] => b"'",
-        _ => {
-            let length = rest.iter().position(|byte| byte.is_ascii_whitespace() || b"\"'&;\\".contains(byte));
-            let mut length = length.unwrap_or(rest.len());
-            while length > 0 && b",)]}".contains(&rest[length - 1]) {
-                length -= 1;
-            }
-            return Some(at..at + length);
-        }
+        _ => b"",
     };
-    let start = at + close.len();
+    (!rest.starts_with(MASK.as_bytes())).then_some((at + close.len(), close))
+}
+
+/// Where a value ends that begins here.
+fn closing(line: &[u8], start: usize, close: &[u8]) -> usize {
+    if close.is_empty() {
+        let rest = &line[start..];
+        let length = rest.iter().position(|byte| byte.is_ascii_whitespace() || b"\"'&;\\".contains(byte));
+        let word = &rest[..length.unwrap_or(rest.len())];
+        return start + word.iter().rposition(|byte| !b",)]}".contains(byte)).map_or(0, |last| last + 1);
+    }
     let mut inside = start;
     while let Some(next) = position(&line[inside..], close) {
         let end = inside + next;
         let escapes = line[start..end].iter().rev().take_while(|byte| **byte == b'\\').count();
         if close != b"\"" || escapes % 2 == 0 {
-            return Some(start..end);
+            return end;
         }
         inside = end + 1;
     }
-    Some(start..start + line[start..].trim_ascii_end().len())
+    start + line[start..].trim_ascii_end().len()
 }
 
 /// Values of a Secret's data in JSON, all on one line, perhaps within a string.
@@ -423,7 +474,11 @@ fn urls(line: &[u8], found: &mut Vec<Range<usize>>) {
 
 /// Base64 of a user, a colon and a password.
 fn is_basic(text: &[u8]) -> bool {
-    text.len() >= 4 && STANDARD.decode(text).is_ok_and(|pair| pair.contains(&b':') && pair.is_ascii())
+    // What is no base64 shows that early.
+    let odd = text.iter().position(|byte| !is_base64_byte(byte) || *byte == b'=').unwrap_or(text.len());
+    text.len() >= 4
+        && odd + 2 >= text.len()
+        && STANDARD.decode(text).is_ok_and(|pair| pair.contains(&b':') && pair.is_ascii())
 }
 
 fn is_token_byte(byte: &u8) -> bool {
@@ -480,6 +535,16 @@ mod tests {
             (&format!("token={github}"), "token=(redacted)"),
             (&format!("found {github} here"), "found (redacted) here"),
             ("Set-Cookie: a=b; c=d", "Set-Cookie: (redacted)"),
+            (r#"{"token":"abc123"}"#, r#"{"token":"(redacted)"}"#),
+            (r#"x="{\"token\": \"abc\"}""#, r#"x="{\"token\": \"(redacted)\"}""#),
+            (r#"[{"name":"DB_PASSWORD","value":"x"}]"#, r#"[{"name":"DB_PASSWORD","value":"(redacted)"}]"#),
+            (
+                r#"[{\"name\":\"PGPASSWORD\", \"value\":\"x\"}]"#,
+                r#"[{\"name\":\"PGPASSWORD\", \"value\":\"(redacted)\"}]"#,
+            ),
+            ("{Name:API_KEY Value:x1 ValueFrom:nil}", "{Name:API_KEY Value:(redacted) ValueFrom:nil}"),
+            ("https://a.blob/c?sv=1&sig=ab%2Fc&se=2", "https://a.blob/c?sv=1&sig=(redacted)&se=2"),
+            ("echo passwd hunter2 | su", "echo passwd (redacted) | su"),
         ] {
             assert_eq!(masked(line), expected);
             assert_eq!(masked(expected), expected, "what is masked stays masked");
@@ -522,6 +587,7 @@ mod tests {
             "http://10.0.0.1:10250/healthz user@host:22 https://host/a:b@c",
             "-----BEGIN CERTIFICATE-----",
             "AKIAshort AKIAIOSFODNN7EXAMPLEXX eyJub3QgYSB0b2tlbg",
+            "password resets /etc/passwd rotated 3x \"password\", \"valued\" {\"token\":\"a/b\"} \"token\":null name=token value=x",
             "passwordless: logins; --password-file /etc/x sigkill sig=9 password: null",
         ] {
             assert!(matches!(Redactor::default().mask(line.as_bytes()), Cow::Borrowed(_)), "{}", masked(line));
@@ -549,6 +615,29 @@ mod tests {
             masked(&format!("{begin}\nMIIE\nother words\nMIIE\n")),
             format!("{begin}\n(redacted)\nother words\nMIIE\n")
         );
+    }
+
+    /// Each of these took a time that grew with the square of the line's length: minutes.
+    #[test]
+    fn a_line_of_nothing_but_names_is_no_slower_than_another() {
+        let most = 256 << 10;
+        for piece in [
+            "pwd",
+            "pwd=",
+            "--pwd",
+            "token=",
+            "token=/token=",
+            "auth=",
+            "\"auth\":",
+            "sig=",
+            "--token ",
+            "pwd,",
+            "password ",
+        ] {
+            let line = piece.repeat(most / piece.len());
+            let masks = ["pwd=", "sig=", "token=", "token=/token="].contains(&piece);
+            assert_eq!(masked(&line).contains(MASK), masks, "{piece}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cluster::{Cluster, Health, Mode, Node, Setup, User};
+use crate::cluster::{Cluster, Health, Journal, Mode, Node, Setup, User};
 use crate::support::{program, ran, run};
 
 fn start() -> Cluster {
@@ -252,4 +252,46 @@ fn severities_select_klog_lines_and_refuse_to_guess() {
     assert!(lines.iter().any(|line| !severe(line)), "the priority alone");
     run(&kubeconfig, ["node-a", "-u", "sshd", "-P", "E", "--source", "query"]).expect(2, &["--priority"]);
     run(&kubeconfig, ["node-a", "-t", "kubelet", "--source", "query"]).expect(2, &["--identifier"]);
+}
+
+#[test]
+fn of_several_files_what_is_not_there_hides_none_and_is_missing() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    for more in [&[][..], &["--tail=3"], &["-gkubelet"]] {
+        let alone = run(&kubeconfig, ["node-b", "--path=messages"].iter().chain(more));
+        assert!(!alone.expect(0, &[]).stdout.is_empty());
+        for paths in [["--path=messages", "--path=nosuch"], ["--path=nosuch", "--path=messages"]] {
+            let ran = run(&kubeconfig, ["node-b"].iter().chain(&paths).chain(more));
+            ran.expect(3, &["not all of it is there: no file /var/log/nosuch", "ls node-b"]);
+            assert!(ran.stdout == alone.stdout, "{paths:?} {more:?}");
+        }
+    }
+    run(&kubeconfig, ["node-b", "--path=nosuch", "--path=gone"]).expect(5, &["no file /var/log/nosuch"]);
+    run(&kubeconfig, ["node-b", "--path=empty.log"]).expect(0, &["note: node-b: /var/log/empty.log is empty"]);
+    let machine = std::fs::read_dir(cluster.var_log("node-b").join("journal")).expect("a journal").next();
+    let machine = machine.expect("a machine").expect("an entry").file_name().into_string().expect("UTF-8");
+    let path = format!("journal/{machine}/system.journal");
+    let ran = run(&kubeconfig, ["node-b", "--path", &path]);
+    ran.expect(0, &["is a journal: its bytes are printed; -u UNIT, or --source journal"]);
+    assert!(ran.stdout.starts_with(b"LPKSHHRH"));
+}
+
+#[test]
+fn what_was_left_out_or_looked_for_is_told() {
+    let nodes = [("on", Journal::Restarts), ("memory", Journal::None)];
+    let nodes = nodes.map(|(name, journal)| Node::new(name, Mode::QUERY_ON).journal(journal));
+    let cluster = Setup::new(nodes.into()).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    run(&kubeconfig, ["on", "--since=kubelet-start", "-gzzzz"])
+        .expect(0, &["note: on: the window was 2023-11-14T22:1", " to its end, both included", "nothing matched"]);
+    run(&kubeconfig, ["memory", "-PE"]).expect(0, &["lines without a klog header show no severity here"]);
+    run(&kubeconfig, ["on", "-tkublet"]).expect(0, &["note: on: nothing in its journal was logged as kublet"]);
+    assert!(
+        !run(&kubeconfig, ["on", "-tkubelet", "-gzzzz"]).expect(0, &["nothing matched"]).stderr.contains("logged as")
+    );
+    assert_eq!(run(&kubeconfig, ["on", "-PE"]).expect(0, &[]).stderr, "");
+    run(&kubeconfig, ["ls", "memory"])
+        .expect(0, &["no journal can be read here, so its units and boots are not listed"]);
+    assert_eq!(run(&kubeconfig, ["ls", "on"]).expect(0, &[]).stderr, "");
 }

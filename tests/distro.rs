@@ -67,6 +67,18 @@ fn of_a_unit_that_holds_everything_only_the_kubelets_lines_are_shown() {
             let whole: String = lines.iter().map(|line| line.journal.as_str()).collect();
             same(&ask(&["-u", name]), &whole);
             assert!(!ask(&["-u", name]).stderr.contains("showing"), "all of it was asked for");
+            // What there is of another boot is told of the unit that runs it.
+            let before = ask(&["-b", "-1"]);
+            let named = ask(&["-u", name, "-b", "-1"]);
+            assert!(!before.stderr.contains("no log of unit kubelet"), "{}", before.stderr);
+            assert_eq!(
+                (before.code, before.text().is_empty()),
+                (named.code, true),
+                "{} {}",
+                before.stderr,
+                named.stderr
+            );
+            ask(&["-u", "kubelet"]).expect(5, &["no log of unit kubelet", "without -u the kubelet is found"]);
             // Windows and ends, by what is shown.
             let kubelets: Vec<&Written> = lines.iter().filter(|line| line.kubelets).collect();
             let (from, to) = (kubelets[1].at, kubelets[kubelets.len() - 2].at);

@@ -571,7 +571,7 @@ fn what_a_200_says_in_place_of_a_log_is_an_error_and_never_printed() {
                 "permission denied",
                 "{log}",
             ),
-            ("{log}\nlog not found for other\n", 5, "other", "{log}"),
+            ("{log}\nlog not found for other\n", 3, "other", "{log}"),
             (
                 "-- Logs begin at Tue 2023-11-14 22:13:20 UTC, end at Tue 2023-11-14 22:22:42 UTC. --\n{log}",
                 0,

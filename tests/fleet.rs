@@ -10,6 +10,7 @@ use kubelet_logs::time::Timestamp;
 mod clocks;
 mod coming;
 mod ends;
+mod followed;
 mod many;
 mod status;
 mod tails;

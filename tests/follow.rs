@@ -12,6 +12,8 @@ use crate::cluster::{Cluster, Fault, Mode, Node, Reader, Setup, Step, User, What
 use crate::support::journals::replay::Replay;
 use crate::support::journals::{Live, Variant, journalctl};
 
+mod batches;
+mod beginning;
 mod continued;
 mod cuts;
 mod journal;

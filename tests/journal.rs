@@ -9,6 +9,7 @@ mod cost;
 mod clocks;
 mod follow;
 mod hostile;
+mod matrix;
 mod odd;
 mod ranges;
 mod requests;

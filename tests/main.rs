@@ -8,6 +8,7 @@ mod commands;
 mod contract;
 mod credentials;
 mod differential;
+mod dumps;
 mod faults;
 mod fleet;
 mod follow;

@@ -20,13 +20,16 @@ fn a_unit_that_is_missing_among_several_is_told_behind_the_others() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let one = run(&kubeconfig, ["on", "-u", "containerd", "--tail", "1"]);
+    let both = run(&kubeconfig, ["on,off", "-u", "containerd,nosuch", "--tail", "1"]);
+    assert_eq!(both.expect(3, &["2 of 2 nodes failed, some after a part"]).text().lines().count(), 2);
     assert!(!one.expect(0, &[]).text().is_empty());
     for choice in
         [&["on"][..], &["off"], &["on", "--source=journal"], &["off", "--source=journal"], &["on", "--source=query"]]
     {
         for units in ["containerd,nosuch", "nosuch,containerd"] {
             let ran = run(&kubeconfig, choice.iter().chain(&["-u", units, "--tail", "1"]));
-            assert_eq!((ran.code, ran.text()), (5, one.text()), "{choice:?} {units}: {}", ran.stderr);
+            // Something is missing from the output, not all of it.
+            assert_eq!((ran.code, ran.text()), (3, one.text()), "{choice:?} {units}: {}", ran.stderr);
             assert!(ran.stderr.contains("error: ") && ran.stderr.contains("nosuch"), "{choice:?}: {}", ran.stderr);
             assert!(!ran.stderr.contains("not know containerd"), "{}", ran.stderr);
         }
@@ -82,7 +85,7 @@ fn a_journal_of_many_files_is_not_asked_for_all_at_once() {
         cluster.inject(Fault::new(What::Delay(Duration::from_millis(20))).path("/journal/"));
         let kubeconfig = cluster.kubeconfig(User::Admin);
         let ran = run(&kubeconfig, ["node-a", "--timeout=60s"].iter().chain(args));
-        assert!(matches!(ran.code, 0 | 5), "{args:?}: {}", ran.stderr);
+        assert!(matches!(ran.code, 0 | 3 | 5), "{args:?}: {}", ran.stderr);
         assert!(!ran.stdout.is_empty(), "{args:?}: {}", ran.stderr);
         let at_once = cluster.most_at_once().1;
         assert!((2..=most).contains(&at_once), "{args:?}: {at_once} at once");

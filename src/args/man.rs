@@ -18,7 +18,7 @@ pub fn page() -> String {
     roff.section("NAME");
     roff.text(&format!(
         "{BINARY} - {}",
-        TAGLINE.trim_end_matches('.').to_lowercase().replace("kubernetes", "Kubernetes").replace("api", "API")
+        TAGLINE.trim_end_matches('.').to_ascii_lowercase().replace("kubernetes", "Kubernetes").replace("api", "API")
     ));
     roff.section("SYNOPSIS");
     for spec in COMMANDS {

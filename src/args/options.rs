@@ -46,7 +46,7 @@ pub struct Options {
     /// `--around`; never together with `since` or `until`.
     pub around: Option<Around>,
     /// `--timezone`: for times without a zone, and for those printed.
-    pub timezone: Zone,
+    pub timezone: Option<Zone>,
     /// `--tail`.
     pub tail: Option<Tail>,
     /// `--limit-bytes`: at least 1.
@@ -122,7 +122,7 @@ impl Default for Options {
             since: None,
             until: None,
             around: None,
-            timezone: Zone::Utc,
+            timezone: None,
             tail: None,
             limit_bytes: None,
             grep: Vec::new(),
@@ -155,14 +155,20 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The zone of times that name none, and of those printed.
+    pub fn zone(&self) -> &Zone {
+        self.timezone.as_ref().unwrap_or(&Zone::Utc)
+    }
+
     /// First and last instant wanted, both included, for a run that starts at `now`; some are each node's own.
     pub fn window(&self, now: Timestamp) -> Result<(Option<Bound>, Option<Bound>)> {
+        let zone = self.zone();
         if let Some(around) = &self.around {
-            let (since, until) = around.resolve(now, &self.timezone).map_err(|e| e.within("--around"))?;
+            let (since, until) = around.resolve(now, zone).map_err(|e| e.within("--around"))?;
             return Ok((Some(since), Some(until)));
         }
         let resolve = |when: &Option<When>, flag: &str| {
-            when.map(|when| when.resolve(now, &self.timezone)).transpose().map_err(|e| e.within(flag))
+            when.map(|when| when.resolve(now, zone)).transpose().map_err(|e| e.within(flag))
         };
         let (since, until) = (resolve(&self.since, "--since")?, resolve(&self.until, "--until")?);
         if let (Some(Bound::At(since)), Some(Bound::At(until))) = (since, until)
@@ -170,8 +176,8 @@ impl Options {
         {
             return Err(Error::usage(format!(
                 "the window ends before it begins: since {}, until {}",
-                since.rfc3339_in(&self.timezone),
-                until.rfc3339_in(&self.timezone)
+                since.rfc3339_in(zone),
+                until.rfc3339_in(zone)
             ))
             .hint(
                 "--since says where it begins, --until where it ends; --timezone tells of which zone their times are",
@@ -428,7 +434,30 @@ impl PodName {
         let wrong = |what: String| Error::usage(what).hint("give pod/NAME or pod/NAMESPACE/NAME");
         let mut parts = text.split('/');
         let (Some("pod" | "pods" | "po"), Some(first)) = (parts.next(), parts.next()) else {
-            let meant = text.split('/').count() <= 2 && text.split('/').all(is_dns_name);
+            // `web/web-0` lacks its kind; `deploy/web` has another.
+            let is_kind = |part: &str| {
+                let kinds = [
+                    "deploy",
+                    "daemonset",
+                    "ds",
+                    "statefulset",
+                    "sts",
+                    "replicaset",
+                    "rs",
+                    "job",
+                    "node",
+                    "no",
+                    "service",
+                    "svc",
+                ];
+                part.starts_with("deploy")
+                    || kinds.contains(&part.strip_suffix('s').unwrap_or(part))
+                    || kinds.contains(&part)
+            };
+            let meant = match text.split_once('/') {
+                Some((first, rest)) => is_dns_name(first) && is_dns_name(rest) && !is_kind(first),
+                None => is_dns_name(text),
+            };
             let error = Error::usage(format!("not a pod: {text:?}"));
             return Err(if meant {
                 error.hint(format!("did you mean pod/{text}? pods are named pod/NAME or pod/NAMESPACE/NAME"))
@@ -495,7 +524,7 @@ pub fn path_under_var_log(text: &str) -> Result<String> {
 }
 
 /// Lower-case DNS labels joined by dots, as names of nodes and pods are; nothing that could steer a URL.
-pub(super) fn is_dns_name(text: &str) -> bool {
+pub(crate) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {
             !label.is_empty()

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::command::{COMMANDS, Positionals, SHELLS};
 use super::complete::{self, Candidates};
-use super::flag::{Flag, Given, Group, Set};
+use super::flag::{Flag, Given, Group, Set, Value};
 use super::help::{self, Depth};
 use super::nodes::node_name;
 use super::options::{Boot, Format, Options, SourceChoice, path_under_var_log};
@@ -85,16 +85,19 @@ impl Said {
                 match flag.set {
                     Set::Option(set) => {
                         set(&mut self.options, &given).map_err(|e| e.within(spelled))?;
-                        self.used.push(flag);
+                        // `--follow=false` says what is so anyway.
+                        if !matches!(flag.value, Value::Switch) || given.switch()? {
+                            self.used.push(flag);
+                        }
                     }
-                    Set::Help if given.switch()? => {
+                    Set::Help | Set::Version if !given.switch().map_err(|e| e.within(spelled.clone()))? => {}
+                    Set::Help => {
                         let depth = if spelled.starts_with("--") { Depth::Full } else { Depth::Brief };
                         self.ask.get_or_insert(Ask::Help(depth));
                     }
-                    Set::Version if given.switch()? => {
+                    Set::Version => {
                         self.ask.get_or_insert(Ask::Version);
                     }
-                    Set::Help | Set::Version => {}
                 }
             }
         }
@@ -173,9 +176,22 @@ impl Said {
                     .hint("leave --boot out, or follow boot 0"));
             }
         }
-        if !self.options.paths.is_empty() && self.options.source == SourceChoice::Query {
-            return Err(Error::usage("--path reads a file, --source query asks for a service")
+        if !self.options.paths.is_empty() && matches!(self.options.source, SourceChoice::Query | SourceChoice::Journal)
+        {
+            let named = if self.options.source == SourceChoice::Query { "query" } else { "journal" };
+            return Err(Error::usage(format!("--path reads a file, --source {named} asks for a service"))
                 .hint("leave out one of them; --unit names a service"));
+        }
+        let (format, said) = (self.options.format, |long: &str| self.used.iter().any(|flag| flag.long == long));
+        let without = match format {
+            Format::Raw | Format::Digest if said("timestamps") => Some("timestamps"),
+            Format::Text => None,
+            _ if self.options.prefix == Some(true) => Some("prefix"),
+            _ => None,
+        };
+        if let Some(flag) = without {
+            return Err(Error::usage(format!("--{flag} changes nothing about this --output"))
+                .hint("leave one of them out; -o text takes both, and jsonl has each entry's time and node"));
         }
         self.check_source()
     }
@@ -254,8 +270,9 @@ impl Said {
                 self.options.operands.extend((!folder.is_empty()).then_some(folder));
             }
             (Positionals::NodeAndFolder, [_, ..]) => {
-                return Err(Error::usage(format!("more than one place was named: {}", words.join(", ")))
-                    .hint(format!("`{}` takes one node at a time", command.name())));
+                return Err(Error::usage(format!("more than one place was named: {}", words.join(", "))).hint(
+                    format!("`{}` takes one node at a time; a folder of it is named NODE:FOLDER", command.name()),
+                ));
             }
             (Positionals::None, []) | (Positionals::CommandName, []) => {}
             (Positionals::CommandName, [name]) => {
@@ -406,6 +423,14 @@ mod tests {
             (&["n", "-A"], "unknown flag -A", "--all-nodes"),
             (&["n", "-Z"], "unknown flag -Z", "lists flags"),
             (&["n", "--quiet=perhaps"], "--quiet: neither true nor false", ""),
+            (&["n", "--help=foo"], "--help: neither true nor false", ""),
+            (&["ls", "n", "pods"], "more than one place", "NODE:FOLDER"),
+            (&["n", "-o", "raw", "--timestamps"], "--timestamps changes nothing", "-o text"),
+            (&["n", "-o", "digest", "--timestamps"], "--timestamps changes nothing", "-o text"),
+            (&["n", "-o", "jsonl", "--prefix", "always"], "--prefix changes nothing", "jsonl has"),
+            (&["n", "--source", "journal", "--path", "x"], "--path reads a file, --source journal", "--unit"),
+            (&["n", "--limit-bytes", "1k"], "--limit-bytes: ", "1000000"),
+            (&["n", "--color", "yes"], "--color: neither", "give auto, always or never"),
             (&["ls", "n", "--tail", "5"], "--tail is a flag of logs, not of ls", "ls -h"),
             (&["--tail", "5", "ls", "n"], "--tail is a flag of logs, not of ls", "ls -h"),
         ] {

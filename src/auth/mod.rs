@@ -218,7 +218,7 @@ fn impersonation(who: &Impersonate) -> Result<HeaderMap> {
     for group in &who.groups {
         add("impersonate-group", group)?;
     }
-    for (key, values) in &who.extra {
+    for (key, values) in who.extra.iter() {
         for value in values {
             add(&format!("impersonate-extra-{}", escape(key)), value)?;
         }
@@ -244,16 +244,14 @@ fn escape(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+    use crate::named::Named;
 
     #[test]
     fn impersonation_headers_as_client_go_writes_them() {
-        let extra = BTreeMap::from([
-            ("example.com/Foo%ü".to_owned(), vec!["x".to_owned(), "y z".to_owned()]),
-            ("empty".to_owned(), vec![]),
-        ]);
+        let mut extra = Named::default();
+        extra.add("example.com/Foo%ü".to_owned(), vec!["x".to_owned(), "y z".to_owned()]);
+        extra.add("empty".to_owned(), vec![]);
         let who = Impersonate {
             user: Some("jané".into()),
             uid: Some("7".into()),

@@ -132,7 +132,7 @@ async fn read(
         (true, None, Order::Sequential) if !single && nodes.len() > 1 && cluster.is_some() => Names::Header,
         _ => Names::Untold,
     };
-    let timestamps = (options.timestamps && (text || document)).then(|| options.timezone.clone());
+    let timestamps = (options.timestamps && (text || document)).then(|| options.zone().clone());
     let usage = Use {
         dated: timestamps.is_some() || parted,
         fields: !text,
@@ -295,7 +295,10 @@ fn status(progress: Progress, nodes: usize, took: Duration) -> String {
     let Progress { ended, failed, bytes, .. } = progress;
     let nodes = match nodes {
         1 => String::new(),
-        _ => format!("{} nodes done, {failed} failed, {} left; ", ended - failed, nodes.saturating_sub(ended)),
+        _ => {
+            let (done, left) = (ended - failed, nodes.saturating_sub(ended));
+            format!("{done} node{} done, {failed} failed, {left} left; ", if done == 1 { "" } else { "s" })
+        }
     };
     let rate = (bytes as f64 / took.as_secs_f64().max(0.001)) as u64;
     format!("{nodes}{}, {}/s", amount(bytes), amount(rate))

@@ -1,6 +1,6 @@
 //! `ls NODE[:DIR]`: lists what can be read on a node: files under its /var/log, and what its journal holds.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +69,7 @@ async fn list(
         server_limit: SERVER_LIMIT,
         follow: None,
         contact: &contact,
+        room: usize::MAX,
     };
     let entries = pick::list(&node, directory).await.map_err(|halt| match halt {
         Halt::Failed(error) => error,
@@ -102,11 +103,17 @@ async fn list(
             return Ok(Outcome::DONE);
         }
     }
+    let tells_units = journal.is_some();
     if let Some(journal) = journal {
         let _ = output.text(&shown(&journal));
     }
     if entries.is_empty() {
         context.notices.note(format_args!("/var/log/{directory} is empty"));
+    } else if directory.is_empty() && !tells_units {
+        context.notices.note(format_args!(
+            "{name}: no journal can be read here, so its units and boots are not listed; where the kubelet's query is on, -u \
+             and -b read them all the same"
+        ));
     }
     Ok(Outcome::DONE)
 }
@@ -128,18 +135,16 @@ async fn look_into_journal(node: &Node<'_>) -> Option<Journal> {
             }
         };
         let boots = remote.boots().await?;
-        let mut units: BTreeMap<String, Unit> = BTreeMap::new();
-        let mut keep = |found: Vec<Unit>| units.extend(found.into_iter().map(|unit| (unit.name.clone(), unit)));
-        keep(remote.common_units().await?);
+        let mut units = remote.common_units().await?;
         let (most, limit) = MOST_UNITS;
         match node.clock.within(Some(limit), remote.newest_units(most)).await {
-            Some(found) => keep(found?),
+            Some(found) => units.extend(found?),
             None => {
                 let words = "its journal is slow to read, so only well-known units are shown; --unit reads any";
                 node.notices.note(format_args!("{}: {words}", node.name));
             }
         }
-        Ok(Some(Journal { units: units.into_values().collect(), boots }))
+        Ok(Some(Journal { units: journal::by_name(units), boots }))
     };
     match looked.await {
         Ok(journal) => journal,

@@ -1,12 +1,12 @@
 //! The kinds of field a kubeconfig (or a credential plugin's answer) has.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::document::{Fit, Number, Slot, Unfit};
+use crate::named::Named;
 use crate::secret::Secret;
 
 /// A string that may be shown.
@@ -35,7 +35,7 @@ pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 /// Lists of strings by name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lists(pub(crate) BTreeMap<String, Vec<String>>);
+pub(crate) struct Lists(pub(crate) Named<Vec<String>>);
 
 /// The text, unless it is unset or empty, which mean the same.
 pub(crate) fn text(field: &Option<Text>) -> Option<&str> {
@@ -220,7 +220,7 @@ like! {Lists, "a mapping of lists",
     }
 
     fn field(&mut self, key: &str) -> Option<&mut dyn Slot> {
-        Some(self.0.entry(key.to_owned()).or_default())
+        Some(self.0.entry(key))
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
         assert!(switch(&read.on), "YAML 1.1's yes");
         assert_eq!(encoded(&read.data).unwrap().expose(), b"hello");
         assert_eq!(read.list.unwrap().0, [Text("a".into()), Text(String::new())]);
-        assert_eq!(read.lists.unwrap().0["l"], ["x"]);
+        assert_eq!(read.lists.unwrap().0.get("l").unwrap(), &["x"]);
         assert!(text(&yaml("").unwrap().name).is_none(), "an empty document is an empty mapping");
     }
 

@@ -2,7 +2,6 @@
 //!
 //! The only user of serde_yaml besides the YAML output.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use super::store::Tokens;
 use super::{quoted, read_file};
 use crate::document::{Put, Slot};
 use crate::error::{Error, Kind, Result};
+use crate::named::Named;
 
 /// The largest kubeconfig read; one of a thousand clusters with certificates has about 5 MB.
 pub(super) const MAX_FILE: usize = 10 << 20;
@@ -32,38 +32,13 @@ const MAX_UNFOLDED: usize = 16 << 20;
 pub(super) struct Kubeconfig {
     /// The first file's that names one.
     pub(super) current_context: Option<String>,
-    pub(super) contexts: Named<Context>,
-    pub(super) clusters: Named<Cluster>,
-    pub(super) users: Named<User>,
+    pub(super) contexts: Named<Entry<Context>>,
+    pub(super) clusters: Named<Entry<Cluster>>,
+    pub(super) users: Named<Entry<User>>,
     /// Files that were read, first to last.
     pub(super) read: Vec<PathBuf>,
     /// Files that do not exist.
     pub(super) missing: Vec<PathBuf>,
-}
-
-/// Entries by name.
-#[derive(Debug)]
-pub(super) struct Named<T> {
-    /// Where among the entries: a map of the same type for each kind.
-    places: BTreeMap<String, usize>,
-    entries: Vec<Entry<T>>,
-}
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Named { places: BTreeMap::new(), entries: Vec::new() }
-    }
-}
-
-impl<T> Named<T> {
-    pub(super) fn get(&self, name: &str) -> Option<&Entry<T>> {
-        self.entries.get(*self.places.get(name)?)
-    }
-
-    /// The names, in order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> + Clone {
-        self.places.keys()
-    }
 }
 
 /// An entry and the file that defined it.
@@ -406,27 +381,24 @@ impl Kubeconfig {
 
 /// Adds one file's entries, each name once.
 fn merge<T: Default>(
-    into: &mut Named<T>,
+    into: &mut Named<Entry<T>>,
     path: &Path,
     list: &str,
     named: impl Iterator<Item = (Option<Text>, Option<T>)>,
     resolve: impl Fn(&mut T),
 ) -> Result<()> {
-    let mut own = BTreeMap::new();
+    let mut own = Named::default();
     for (name, fields) in named {
         let name = name.unwrap_or_default().0;
-        let mut fields = fields.unwrap_or_default();
-        resolve(&mut fields);
-        let place = into.entries.len();
-        if own.insert(name.clone(), place).is_some() {
+        if own.get(&name).is_some() {
             return Err(Error::new(Kind::Failed, format!("kubeconfig {}", path.display()))
                 .because(format!("{list} holds the name {} twice", quoted(&name)))
                 .hint("remove or rename one of the two entries"));
         }
-        if !into.places.contains_key(&name) {
-            into.places.insert(name, place);
-            into.entries.push(Entry { fields, origin: path.to_owned() });
-        }
+        own.add(name.clone(), ());
+        let mut fields = fields.unwrap_or_default();
+        resolve(&mut fields);
+        into.add(name, Entry { fields, origin: path.to_owned() });
     }
     Ok(())
 }

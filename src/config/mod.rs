@@ -17,7 +17,6 @@ mod server;
 mod store;
 mod wait;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,6 +33,7 @@ pub use self::server::{Scheme, Server};
 pub(crate) use self::store::{Store, Tokens};
 pub use self::wait::load_in_time;
 pub(crate) use self::wait::{is_pipe, read_again, read_file, read_in_time};
+use crate::named::Named;
 use crate::secret::Secret;
 
 /// A resolved choice of cluster, identity and namespace.
@@ -120,7 +120,7 @@ pub struct Impersonate {
     pub user: Option<String>,
     pub uid: Option<String>,
     pub groups: Vec<String>,
-    pub extra: BTreeMap<String, Vec<String>>,
+    pub extra: Named<Vec<String>>,
 }
 
 /// An OpenID Connect provider and what was got from it.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use super::check::has_certificate;
 use super::fields::{Encoded, Hidden, List, Location, Switch, Text, encoded, hidden, location, switch, text};
 use super::incluster::Pod;
-use super::kubeconfig::{self, Entry, Kubeconfig, Named};
+use super::kubeconfig::{self, Entry, Kubeconfig};
 use super::resolve::MAX_PEM;
 use super::{Config, Env, pem, quoted, read_file};
 use crate::args::Connection;
 use crate::args::suggest::nearest;
 use crate::error::{Error, Kind, Result};
+use crate::named::Named;
 use crate::secret::Secret;
 
 /// Reads what `flags` and `env` point to and resolves it.
@@ -179,10 +180,10 @@ impl Choice {
         if !flags.as_user_extra.is_empty() {
             let extra = &mut user.as_user_extra.get_or_insert_default().0;
             for (key, _) in &flags.as_user_extra {
-                extra.entry(key.clone()).or_default().clear();
+                extra.entry(key).clear();
             }
             for (key, value) in &flags.as_user_extra {
-                extra.entry(key.clone()).or_default().push(value.clone());
+                extra.entry(key).push(value.clone());
             }
         }
     }
@@ -213,7 +214,7 @@ impl Choice {
 fn pick<'a, T>(
     name: Result<&'a str, Option<&'a str>>,
     (kind, flag): (&str, &str),
-    entries: &'a Named<T>,
+    entries: &'a Named<Entry<T>>,
     files: &Kubeconfig,
 ) -> Result<(Option<&'a str>, Option<&'a Entry<T>>)> {
     match name {

@@ -42,15 +42,15 @@ pub struct Text<'o> {
     nodes: Vec<String>,
     /// Names in front of lines take so many columns.
     width: usize,
-    /// Whose header was written last.
-    headed: Option<usize>,
+    /// Of which node something was written last.
+    last: Option<usize>,
 }
 
 impl<'o> Text<'o> {
     /// For these nodes, in this style.
     pub fn new(output: &'o mut Output, nodes: &[String], style: Style) -> Self {
         let width = nodes.iter().map(String::len).max().unwrap_or_default();
-        let mut text = Text { output, style, nodes: Vec::with_capacity(nodes.len()), width, headed: None };
+        let mut text = Text { output, style, nodes: Vec::with_capacity(nodes.len()), width, last: None };
         nodes.iter().for_each(|node| text.joined(node));
         text
     }
@@ -129,18 +129,17 @@ impl<'o> Text<'o> {
         self.output.state()
     }
 
-    /// The header, where this is another node than before.
+    /// Where this is another node than before: ends the other's line, which may have no end, and writes the header.
     fn head(&mut self, number: usize) {
-        if self.style.names != Names::Header || self.headed == Some(number) {
+        if self.last == Some(number) {
             return;
         }
-        let gap = match (self.headed, self.output.at_line_start()) {
-            (None, _) => "",
-            (Some(_), true) => "\n",
-            (Some(_), false) => "\n\n",
-        };
-        self.headed = Some(number);
-        if let Some(node) = self.nodes.get(number) {
+        let is_first = self.last.replace(number).is_none();
+        if !is_first && !self.output.at_line_start() {
+            self.output.put(b"\n");
+        }
+        if let Some(node) = self.nodes.get(number).filter(|_| self.style.names == Names::Header) {
+            let gap = if is_first { "" } else { "\n" };
             self.output.put(format!("{gap}==> {node} <==\n").as_bytes());
         }
     }
@@ -201,6 +200,22 @@ mod tests {
         let style = Style { names: Names::Prefix, ..style };
         let (text, _) = printed(false, style, &[(0, line("a\n  b\n")), (1, line("c")), (0, line("d\n"))]);
         assert_eq!(text, format!("n  {stamp} a\nn  {stamp}   b\nnx {stamp} c\nn  {stamp} d\n"));
+    }
+
+    #[test]
+    fn another_nodes_line_never_goes_on_a_line_without_end() {
+        let lines = [(0, line("a\n")), (0, line("half")), (1, line("three\n")), (0, line("end"))];
+        for names in [Names::Untold, Names::Prefix] {
+            for timestamps in [None, Some(Zone::Utc)] {
+                let raw = timestamps.is_none();
+                let (text, _) = printed(false, Style { names, timestamps, raw, ..Style::default() }, &lines);
+                let ends =
+                    |end: &str| text.lines().any(|line| line.ends_with(end) && !line.contains(&format!("half{end}")));
+                assert!(text.lines().count() == 4 && ends("half") && ends("three"), "{text:?}");
+            }
+        }
+        let (text, _) = printed(false, Style::default(), &lines);
+        assert_eq!(text, "a\nhalf\nthree\nend");
     }
 
     #[test]

@@ -134,7 +134,9 @@ pub(super) fn plain(words: &str) -> String {
     let words = words.split(" (os error").next().unwrap_or(words).trim_end_matches('.');
     let mut chars = words.chars();
     match (chars.next(), words.chars().nth(1)) {
-        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(chars).collect(),
+        (Some(first), Some(second)) if second.is_ascii_lowercase() => {
+            std::iter::once(first.to_ascii_lowercase()).chain(chars).collect()
+        }
         _ => words.to_owned(),
     }
 }

@@ -57,7 +57,11 @@ impl Entry {
     /// When its source says that it happened, else when journald took it, in µs since 1970: the time journalctl shows.
     pub fn shown_time(&self) -> u64 {
         let source = self.values(b"_SOURCE_REALTIME_TIMESTAMP").next();
-        let micros = source.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        // As journalctl reads numbers, but for octal and binary ones.
+        let micros = source.and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?.trim_ascii_start();
+            digits.strip_prefix("0x").map_or_else(|| digits.parse(), |hex| u64::from_str_radix(hex, 16)).ok()
+        });
         micros.filter(|micros| (1..1 << 55).contains(micros)).unwrap_or(self.position.realtime)
     }
 }
@@ -176,13 +180,15 @@ mod tests {
 
     #[test]
     fn the_last_of_repeated_fields_counts_but_the_first_time() {
-        let field = |text: &'static str| Field::parse(Bytes::from_static(text.as_bytes()), false).unwrap();
+        let field = |text: &str| Field::parse(Bytes::copy_from_slice(text.as_bytes()), false).unwrap();
         let stamps = ["_SOURCE_REALTIME_TIMESTAMP=7", "_SOURCE_REALTIME_TIMESTAMP=8", "A=b=c", "A="];
         let mut entry = Entry { position: at(1, 5, 100, 1, 50, 7), fields: stamps.map(field).to_vec() };
         assert_eq!((entry.shown_time(), entry.field(b"A"), entry.message()), (7, Some(&b""[..]), None));
         assert_eq!(entry.values(b"A").next(), Some(&b"b=c"[..]));
-        entry.fields = vec![field("_SOURCE_REALTIME_TIMESTAMP=x")];
-        assert_eq!(entry.shown_time(), 100);
+        for (source, shown) in [("x", 100), (" 12", 12), ("0x12", 18), ("0", 100), ("", 100)] {
+            entry.fields = vec![field(&format!("_SOURCE_REALTIME_TIMESTAMP={source}"))];
+            assert_eq!(entry.shown_time(), shown, "{source:?}");
+        }
         assert_eq!(Field::parse(Bytes::from_static(b"=x"), false), None);
         assert_eq!(Field::parse(Bytes::from_static(b"x"), false), None);
     }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ops::Range;
 
 use super::cache::Cache;
@@ -25,7 +24,7 @@ const MOST_ADDED: u64 = 256 << 10;
 const LONGEST_ENTRY: u64 = 1 << 20;
 const MOST_ITEMS: usize = 4096;
 /// However little may be kept, so much is asked for in one round, and however much, no more, in bytes.
-const LEAST_STEP: u64 = 128 << 10;
+const LEAST_STEP: u64 = 64 << 10;
 const MOST_STEP: u64 = 2 << 20;
 /// What is still not written when it was fetched so often will not be.
 const MOST_REFRESHED: u8 = 4;
@@ -429,23 +428,26 @@ impl File {
     }
 }
 
+fn place(values: &[(u64, Field)], at: u64) -> Result<usize, usize> {
+    values.binary_search_by_key(&at, |(at, _)| *at)
+}
+
 /// Values by the offset of their DATA object: two generations, of which the elder goes when the younger is full.
 #[derive(Debug, Default)]
 struct Shared {
-    young: HashMap<u64, Field>,
-    old: HashMap<u64, Field>,
+    young: Vec<(u64, Field)>,
+    old: Vec<(u64, Field)>,
     /// Of the young ones, in bytes.
     bytes: usize,
 }
 
 impl Shared {
     fn find(&mut self, at: u64) -> Option<Field> {
-        if let Some(field) = self.young.get(&at) {
-            return Some(field.clone());
+        if let Ok(nth) = place(&self.young, at) {
+            return self.young.get(nth).map(|(_, field)| field.clone());
         }
-        let field = self.old.remove(&at)?;
-        self.bytes = self.bytes.saturating_add(Shared::cost(&field));
-        self.young.insert(at, field.clone());
+        let (_, field) = self.old.remove(place(&self.old, at).ok()?);
+        self.add(at, &field);
         Some(field)
     }
 
@@ -454,12 +456,19 @@ impl Shared {
         if cost > budget / 8 {
             return;
         }
-        self.bytes = self.bytes.saturating_add(cost);
-        if self.bytes > budget / 2 {
+        if self.bytes.saturating_add(cost) > budget / 2 {
             self.old = std::mem::take(&mut self.young);
-            self.bytes = cost;
+            self.bytes = 0;
         }
-        self.young.insert(at, field.clone());
+        self.add(at, field);
+    }
+
+    /// Most come in the order of the file.
+    fn add(&mut self, at: u64, field: &Field) {
+        if let Err(nth) = place(&self.young, at) {
+            self.bytes = self.bytes.saturating_add(Shared::cost(field));
+            self.young.insert(nth, (at, field.clone()));
+        }
     }
 
     fn cost(field: &Field) -> usize {

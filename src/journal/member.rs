@@ -242,24 +242,20 @@ pub(super) fn head(member: &Member) -> Option<(Id, u64, u64)> {
 /// back from the window, headers are looked at until one tells that its file ends before it.
 pub(super) fn arrange(files: &mut [Member], query: &Query) {
     let since = query.since;
-    let of = |(nth, member): (usize, &Member)| {
-        let (row, seqnum, realtime) = head(member)?;
-        Some(((prefix(&member.name).to_owned(), row), seqnum, realtime, nth))
-    };
-    let mut order: Vec<((String, Id), u64, u64, usize)> = files.iter().enumerate().filter_map(of).collect();
-    order.sort_unstable();
-    let (mut next, mut end, mut before): (Option<(_, &u64, &u64)>, _, _) = (None, None, false);
-    for (row, seqnum, realtime, nth) in order.iter().rev() {
+    let order = in_rows(files);
+    let (mut next, mut end, mut before) = (None, None, false);
+    for ((row, seqnum), nth) in order.iter().rev() {
+        let Some(member) = files.get_mut(*nth) else { continue };
+        let Some((_, _, realtime)) = head(member) else { continue };
         match next {
             Some((same, after, at)) if same == row => {
-                if after > seqnum {
-                    end = Some((*after, *at));
+                if after > *seqnum {
+                    end = Some((after, at));
                 }
             }
             _ => (end, before) = (None, false),
         }
-        next = Some((row, seqnum, realtime));
-        let Some(member) = files.get_mut(*nth) else { continue };
+        next = Some((row, *seqnum, realtime));
         if let Some(span) = &mut member.span {
             span.end = end.or(span.end);
         }
@@ -278,16 +274,34 @@ pub(super) fn arrange(files: &mut [Member], query: &Query) {
         files.iter_mut().for_each(|member| member.before = false);
     }
     let (mut last, mut begins, mut ends) = (None, 0, 0);
-    for (row, seqnum, realtime, nth) in &order {
+    for ((row, seqnum), nth) in &order {
         if last.replace(row) != Some(row) {
             (begins, ends) = (0, 0);
         }
         let Some(member) = files.get_mut(*nth) else { continue };
+        let Some((_, _, realtime)) = head(member) else { continue };
         let end = member.state.header().map(|header| header.tail_realtime);
         let end = end.or(member.span.and_then(|span| Some(span.end?.1))).unwrap_or(u64::MAX);
-        (begins, ends) = (begins.max(*realtime), ends.max(end));
+        (begins, ends) = (begins.max(realtime), ends.max(end));
         member.rank = Rank { begins, ends, seqnum: *seqnum };
     }
+}
+
+/// Those files whose first entry is known, row by row: the row's and the entry's number, and the file's.
+fn in_rows(files: &[Member]) -> Vec<((u64, u64), usize)> {
+    let mut rows: Vec<(&str, Id)> = Vec::new();
+    let mut order = Vec::with_capacity(files.len());
+    for (nth, member) in files.iter().enumerate() {
+        let Some((id, seqnum, _)) = head(member) else { continue };
+        let own = (prefix(&member.name), id);
+        let row = rows.iter().position(|row| *row == own).unwrap_or_else(|| {
+            rows.push(own);
+            rows.len().saturating_sub(1)
+        });
+        order.push(((row as u64, seqnum), nth));
+    }
+    order.sort_unstable();
+    order
 }
 
 impl Span {

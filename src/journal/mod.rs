@@ -80,6 +80,7 @@ mod array;
 mod plan;
 mod scan;
 mod window;
+mod feed;
 mod batch;
 mod reader;
 mod survey;

@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 
 use super::array::{Key, Row, Search};
 use super::batch::{Batch, Outcome, Shape, mean};
-use super::corrupt::{Got, Stop, corrupt};
-use super::entry::{Entry, Position};
+use super::corrupt::{Got, Stop};
+use super::entry::Entry;
+use super::feed::{Feed, gather};
 use super::file::File;
 use super::object::Stamp;
 use super::plan::{Lookup, Plan, Test};
 use super::query::{Order, Query};
 use super::scan::{Last, Scan};
-use super::window::{Look, Window, begins_after};
+use super::window::{Look, Window, ends, within};
 use super::{Corrupt, Id};
 
 /// Right behind the hash tables lie the fields and values that every entry has, in bytes.
@@ -99,19 +100,6 @@ struct Bounds {
     high: Option<Search>,
 }
 
-/// The wanted part of a row.
-#[derive(Debug)]
-struct Feed {
-    row: Row,
-    /// What was not yet taken of it.
-    low: u64,
-    high: u64,
-    /// Offsets taken, in the order they are wanted.
-    ready: VecDeque<u64>,
-    /// The offset taken last: the others must lie beyond.
-    last: Option<u64>,
-}
-
 impl Reader {
     pub(super) fn new(file: File, query: &Query) -> Reader {
         let shape = Shape::new(&file);
@@ -143,7 +131,7 @@ impl Reader {
     /// Reads the entries from this index on, which come after the one with this number.
     pub(super) fn resume(file: File, row: Row, index: u64, last: u64, query: &Query) -> Reader {
         let high = row.len();
-        let feed = Feed { row, low: index, high, ready: VecDeque::new(), last: None };
+        let feed = Feed::new(row, index, high);
         let mut reader = Reader::new(file, query);
         reader.stage = Stage::Read(Vec::from([feed]));
         reader.begun = Begun::Resumed { from: index, last };
@@ -342,31 +330,7 @@ impl Reader {
     /// Prepares to go along the rows.
     fn start(&mut self, plan: Plan, query: &Query) -> Stage {
         self.test = plan.test;
-        let header = &self.file.header;
-        let same_row = |position: &Position| position.seqnum_id == header.seqnum_id;
-        let low = match (query.after, query.since) {
-            (Some(after), _) if same_row(&after) => Some(Key::Seqnum(after.seqnum)),
-            (Some(after), since) => Some(Key::Realtime(since.unwrap_or(0).max(after.realtime))),
-            (None, since) => since.map(Key::Realtime),
-        };
-        let high = match (query.before, query.until) {
-            (Some(before), _) if same_row(&before) => Some(Key::Seqnum(before.seqnum.saturating_add(1))),
-            (Some(before), until) => {
-                Some(Key::Realtime(until.unwrap_or(u64::MAX).min(before.realtime).saturating_add(1)))
-            }
-            (None, until) => until.map(|until| Key::Realtime(until.saturating_add(1))),
-        };
-        // Bounds that the whole file keeps need no search.
-        let low = low.filter(|key| match key {
-            Key::Realtime(since) => *since > header.head_realtime,
-            Key::Seqnum(seqnum) => *seqnum > header.head_seqnum,
-            Key::Offset(_) => true,
-        });
-        let high = high.filter(|key| match key {
-            Key::Realtime(until) => *until <= header.tail_realtime,
-            Key::Seqnum(seqnum) => *seqnum <= header.tail_seqnum,
-            Key::Offset(_) => true,
-        });
+        let (low, high) = ends(query, &self.file.header);
         // From the end on the beginning is found by getting there, unless the end has to be searched as well.
         let low = low.filter(|_| query.order == Order::OldestFirst || high.is_some());
         let bounds = plan.rows.into_iter().map(|row| {
@@ -394,7 +358,7 @@ impl Reader {
                 (Ok(low), Ok(high)) => {
                     let low = low.map_or(0, |(low, _)| low);
                     let high = high.map_or(row.len(), |(_, high)| high);
-                    feeds.push(Feed { row: row.clone(), low, high, ready: VecDeque::new(), last: None });
+                    feeds.push(Feed::new(row.clone(), low, high));
                 }
                 (Err(Stop::Corrupt(corrupt)), _) | (_, Err(Stop::Corrupt(corrupt))) => {
                     return Err(Stop::Corrupt(corrupt));
@@ -542,110 +506,10 @@ impl Reader {
     }
 }
 
-/// Whether an entry lies between the query's bounds, but for the beginning of its window.
-fn within(query: &Query, seqnum_id: Id, stamp: &Stamp) -> Look {
-    let from = |bound: Position| match bound.seqnum_id == seqnum_id {
-        true => stamp.seqnum.cmp(&bound.seqnum),
-        false => Position::new(seqnum_id, stamp).compare(&bound),
-    };
-    let too_early = query.after.is_some_and(|after| from(after).is_le());
-    let too_late = query.until.is_some_and(|until| stamp.realtime > until)
-        || query.before.is_some_and(|before| from(before).is_ge());
-    match () {
-        () if too_early && query.order == Order::NewestFirst && begins_after(query, seqnum_id) => Look::Stop,
-        () if too_early || too_late => Look::Skip,
-        () => Look::Take,
-    }
-}
-
 /// What is missing for a convenience does no harm when it is corrupt.
 fn pardon(stop: Stop) -> Got<()> {
     match stop {
         Stop::Missing => Err(Stop::Missing),
         Stop::Corrupt(_) => Ok(()),
-    }
-}
-
-/// The next places of all rows together, each once.
-fn gather(feeds: &mut [Feed], file: &File, order: Order, most: usize) -> Got<Vec<u64>> {
-    let filled: Vec<Got<()>> = feeds.iter_mut().map(|feed| feed.fill(file, order, most)).collect();
-    filled.into_iter().collect::<Got<()>>()?;
-    let mut places = Vec::new();
-    while places.len() < most {
-        let fronts = feeds.iter().filter_map(|feed| feed.ready.front().copied());
-        let next = match order {
-            Order::OldestFirst => fronts.min(),
-            Order::NewestFirst => fronts.max(),
-        };
-        let Some(next) = next else { break };
-        for feed in feeds.iter_mut() {
-            if feed.ready.front() == Some(&next) {
-                feed.ready.pop_front();
-            }
-        }
-        places.push(next);
-        // Of a row that has more, the next place must be known.
-        if feeds.iter().any(|feed| feed.ready.is_empty() && feed.low < feed.high) {
-            break;
-        }
-    }
-    Ok(places)
-}
-
-impl Feed {
-    /// Takes offsets until as many are ready or none are left.
-    fn fill(&mut self, file: &File, order: Order, most: usize) -> Got<()> {
-        let most = most as u64;
-        while (self.ready.len() as u64) < most && self.low < self.high {
-            let left = most.saturating_sub(self.ready.len() as u64);
-            match order {
-                Order::OldestFirst => {
-                    let end = self.row.load(file, self.low, self.high.min(self.low.saturating_add(left)))?;
-                    for index in self.low..end {
-                        let offset = self.row.offset(file, index)?;
-                        self.push(offset, self.last.is_none_or(|last| offset > last))?;
-                        self.low = index.saturating_add(1);
-                    }
-                }
-                Order::NewestFirst => {
-                    let mut from = self.low.max(self.high.saturating_sub(left));
-                    // The last array is known before the way to it is.
-                    if let Some(start) = self.row.tail_start().filter(|start| *start < self.high) {
-                        from = from.max(start);
-                    }
-                    let mut at = from;
-                    while at < self.high {
-                        at = self.row.load(file, at, self.high)?;
-                    }
-                    for index in (from..self.high).rev() {
-                        let offset = self.row.offset(file, index)?;
-                        self.push(offset, self.last.is_none_or(|last| offset < last))?;
-                        self.high = index;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, offset: u64, in_order: bool) -> Got<()> {
-        if !in_order {
-            return corrupt(offset, "a row of entries turns back");
-        }
-        self.last = Some(offset);
-        self.ready.push_back(offset);
-        Ok(())
-    }
-
-    /// Notes the slots of the next offsets, if others are asked for.
-    fn look_ahead(&mut self, file: &File, order: Order, most: u64) {
-        if self.ready.len() as u64 >= most || self.low >= self.high {
-            return;
-        }
-        let from = match order {
-            Order::OldestFirst => self.low,
-            Order::NewestFirst => self.low.max(self.high.saturating_sub(most)),
-        };
-        self.row.load_ahead(file, from, self.high.min(from.saturating_add(most)));
     }
 }

@@ -1,6 +1,6 @@
 //! Several files read as one journal: opened together, merged as journalctl merges them, what is in two of them once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::corrupt::Stop;
@@ -10,10 +10,13 @@ use super::header::{Header, KNOWN};
 use super::member::{Member, State, arrange, is_outside, may_precede};
 use super::query::{Limits, Order, Query};
 use super::reader::Reader;
-use super::survey::{Inquiry, Survey};
+use super::survey::Inquiry;
 use super::{Corrupt, Id};
 
 mod follow;
+mod values;
+
+pub use values::Value;
 
 /// Header and field table; the first piece of any file.
 const OPENING: u64 = 8192;
@@ -49,32 +52,6 @@ pub enum Step {
     Notice(Notice),
     /// There is no more.
     End,
-}
-
-/// A field's value, in all files together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// `NAME=value`.
-    pub bytes: Vec<u8>,
-    /// How many entries have it; those in two files count twice.
-    pub entries: u64,
-    /// The first of them.
-    pub first: Position,
-    /// The last of them.
-    pub last: Position,
-}
-
-impl Value {
-    /// What stands behind `NAME=`.
-    pub fn value(&self) -> &[u8] {
-        let name = self.bytes.iter().position(|byte| *byte == b'=').map_or(0, |at| at.saturating_add(1));
-        self.bytes.get(name..).unwrap_or_default()
-    }
-
-    /// The value as an id.
-    pub fn id(&self) -> Option<Id> {
-        std::str::from_utf8(self.value()).ok()?.parse().ok()
-    }
 }
 
 /// What could not be read, and other news.
@@ -119,31 +96,17 @@ pub enum Notice {
     },
 }
 
-/// Values by their last entries: in one row by its number, else by the time of day. A clock that was wrong when a machine
-/// started makes its newest boot begin before others.
-fn in_order(found: Vec<Value>) -> Vec<Value> {
-    let mut rows: Vec<Id> = Vec::new();
-    let mut row_of = |value: &Value| {
-        let row = value.last.seqnum_id;
-        let known = rows.iter().position(|known| *known == row);
-        known.unwrap_or_else(|| {
-            rows.push(row);
-            rows.len().saturating_sub(1)
-        }) as u64
-    };
-    let sorted = |mut keys: Vec<((u64, u64), usize)>| {
-        keys.sort_unstable();
-        keys.into_iter().map(|(_, nth)| nth)
-    };
-    // Each row has the places that its times give it, and fills them by its numbers.
-    let by_time = sorted(found.iter().enumerate().map(|(nth, value)| ((value.last.realtime, 0), nth)).collect());
-    let places = by_time.enumerate().filter_map(|(place, nth)| Some(((row_of(found.get(nth)?), place as u64), place)));
-    let places = sorted(places.collect());
-    let by_number = found.iter().enumerate().map(|(nth, value)| ((row_of(value), value.last.seqnum), nth));
-    let mut ordered: Vec<((u64, u64), usize)> =
-        places.zip(sorted(by_number.collect())).map(|(place, nth)| ((place as u64, 0), nth)).collect();
-    ordered.sort_unstable();
-    ordered.into_iter().filter_map(|(_, nth)| found.get(nth).cloned()).collect()
+/// So many, by the times in their names.
+fn leave_out_oldest(files: &mut Vec<Member>, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let begins = |file: &Member| file.span.map_or(u64::MAX, |span| span.head_realtime);
+    let mut by_age: Vec<(u64, u64)> = files.iter().zip(0..).map(|(file, nth)| (begins(file), nth)).collect();
+    by_age.sort_unstable();
+    let Some(first) = by_age.get(count).copied() else { return files.clear() };
+    let mut nth = 0..;
+    files.retain(|file| nth.next().is_some_and(|nth| (begins(file), nth) >= first));
 }
 
 /// Journal files of one machine, read as one.
@@ -152,9 +115,10 @@ pub struct Journal {
     files: Vec<Member>,
     query: Query,
     inquiry: Option<Inquiry>,
-    /// What an inquiry found.
+    /// What an inquiry found, in order.
     values: VecDeque<Value>,
-    found: HashMap<Vec<u8>, Value>,
+    /// The same while files are still missing, sorted by their bytes.
+    found: Vec<Value>,
     limits: Limits,
     notices: VecDeque<Notice>,
     /// Rounds since the last entry.
@@ -182,14 +146,14 @@ impl Journal {
     pub fn new(names: impl IntoIterator<Item = String>, limits: Limits) -> Journal {
         let mut files: Vec<Member> = names.into_iter().map(Member::new).collect();
         let left_out = files.len().saturating_sub(limits.files);
-        files.truncate(limits.files);
+        leave_out_oldest(&mut files, left_out);
         arrange(&mut files, &Query::default());
         Journal {
             files,
             query: Query::default(),
             inquiry: Some(Inquiry::Values(Vec::new())),
             values: VecDeque::new(),
-            found: HashMap::new(),
+            found: Vec::new(),
             limits,
             notices: (left_out > 0).then_some(Notice::TooManyFiles { left_out }).into_iter().collect(),
             rounds: 0,
@@ -230,25 +194,6 @@ impl Journal {
             }
         }
         self.query = query;
-    }
-
-    /// Asks which values a field has: [`Step::Value`]s in the order of their last entries, of each file the newest `most`.
-    ///
-    /// This opens all files, and takes about as many rounds as there are values in one.
-    pub fn list(&mut self, field: &str, most: usize) {
-        self.inquire(Inquiry::Field(field.as_bytes().to_vec(), most));
-    }
-
-    /// Asks for all boots: like [`Journal::list`], see [`Value::id`].
-    pub fn list_boots(&mut self) {
-        self.list("_BOOT_ID", 4096);
-    }
-
-    /// Asks which of these are in the files, as `NAME=value`: [`Step::Value`]s in the order of their last entries.
-    ///
-    /// This opens all files.
-    pub fn find(&mut self, values: Vec<Vec<u8>>) {
-        self.inquire(Inquiry::Values(values));
     }
 
     /// The name of a file, as it is now.
@@ -371,68 +316,12 @@ impl Journal {
         if low { self.missing() } else { Vec::new() }
     }
 
-    /// Like [`Journal::find`], in the files opened so far and only for the first entries.
-    pub(super) fn find_firsts(&mut self, values: Vec<Vec<u8>>) {
-        self.reopen();
-        self.inquiry = Some(Inquiry::Firsts(values));
-    }
-
-    fn inquire(&mut self, inquiry: Inquiry) {
-        self.reopen();
-        self.inquiry = Some(inquiry);
-        for member in &mut self.files {
-            if matches!(member.state, State::Named) {
-                member.state = State::Unopened;
-            }
-        }
-    }
-
     fn reopen(&mut self) {
         self.files.iter_mut().for_each(Member::reopen);
         self.following = false;
         self.values.clear();
         self.found.clear();
         (self.rounds, self.given) = (0, 0);
-    }
-
-    /// Steps towards the values that were asked for.
-    fn survey(&mut self) -> Result<Step, Corrupt> {
-        let Some(inquiry) = &self.inquiry else { return Ok(Step::End) };
-        let mut missing = false;
-        for (file, member) in self.files.iter_mut().enumerate() {
-            if let State::Opened(_) = member.state
-                && let State::Opened(opened) = std::mem::replace(&mut member.state, State::Lost)
-            {
-                member.state = State::Surveying(Box::new(Survey::new(*opened, inquiry.clone())));
-            }
-            missing |= matches!(member.state, State::Unopened);
-            let State::Surveying(survey) = &mut member.state else { continue };
-            match survey.advance() {
-                Ok(()) => {}
-                Err(Stop::Missing) => missing = true,
-                Err(Stop::Corrupt(why)) => {
-                    self.notices.push_back(Notice::FileSkipped { file: FileId(file), why });
-                }
-            }
-            if survey.is_done() {
-                for (bytes, entries, first, last) in survey.take() {
-                    let value = self.found.entry(bytes.clone()).or_insert(Value { bytes, entries: 0, first, last });
-                    value.entries = value.entries.saturating_add(entries);
-                    value.first = if first.compare(&value.first).is_lt() { first } else { value.first };
-                    value.last = if last.compare(&value.last).is_gt() { last } else { value.last };
-                }
-                member.close();
-            }
-        }
-        if let Some(notice) = self.notices.pop_front() {
-            return Ok(Step::Notice(notice));
-        }
-        if missing {
-            let needs = self.missing();
-            return self.need(needs);
-        }
-        self.values.extend(in_order(self.found.drain().map(|(_, value)| value).collect()));
-        Ok(self.values.pop_front().map_or(Step::End, Step::Value))
     }
 
     /// Lets every reader work that has nothing ready.

@@ -34,7 +34,8 @@ pub(super) enum Whole {
 fn zstd(packed: &[u8], limit: usize) -> Result<(Vec<u8>, Whole), &'static str> {
     let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(packed, WINDOW)
         .map_err(|_| "no ZSTD frame, or one that needs too much memory")?;
-    drain(decoder, limit, "a broken ZSTD frame")
+    let len = decoder.decoder.content_size();
+    drain(decoder, len, limit, "a broken ZSTD frame")
 }
 
 #[cfg(feature = "lz4")]
@@ -87,16 +88,24 @@ fn xz(packed: &[u8], limit: usize) -> Result<(Vec<u8>, Whole), &'static str> {
         return Err("an .xz stream that needs too much memory");
     }
     let decoder = lzma_rust2::Lzma2Reader::new(body, u32::try_from(needed).unwrap_or(u32::MAX), None);
-    drain(decoder, limit, BROKEN)
+    drain(decoder, 0, limit, BROKEN)
 }
 
 #[cfg(any(feature = "zstd", feature = "xz"))]
-fn drain(decoder: impl Read, limit: usize, broken: &'static str) -> Result<(Vec<u8>, Whole), &'static str> {
-    let mut bytes = Vec::new();
+fn drain(
+    decoder: impl Read,
+    expected: u64,
+    limit: usize,
+    broken: &'static str,
+) -> Result<(Vec<u8>, Whole), &'static str> {
     let most = (limit as u64).saturating_add(1);
+    // A long value that grows into its place takes twice as much meanwhile.
+    let mut bytes = Vec::with_capacity(expected.min(most) as usize);
     decoder.take(most).read_to_end(&mut bytes).map_err(|_| broken)?;
     let whole = if bytes.len() > limit { Whole::Cut } else { Whole::Yes };
     bytes.truncate(limit);
+    // It may have promised more.
+    bytes.shrink_to_fit();
     Ok((bytes, whole))
 }
 

@@ -2,6 +2,9 @@
 //! that one. What follows it belongs to the window, also where a clock was set back.
 
 use super::Id;
+use super::array::Key;
+use super::entry::Position;
+use super::header::Header;
 use super::object::Stamp;
 use super::query::{Order, Query};
 
@@ -72,4 +75,46 @@ impl Window {
 /// Whether the entry after which a query begins is numbered in this row: then its number decides, and no time.
 pub(super) fn begins_after(query: &Query, row: Id) -> bool {
     query.after.is_some_and(|after| after.seqnum_id == row)
+}
+
+/// The ends of what is asked for; those that a whole file keeps need no search.
+pub(super) fn ends(query: &Query, header: &Header) -> (Option<Key>, Option<Key>) {
+    let same_row = |position: &Position| position.seqnum_id == header.seqnum_id;
+    let low = match (query.after, query.since) {
+        (Some(after), _) if same_row(&after) => Some(Key::Seqnum(after.seqnum)),
+        (Some(after), since) => Some(Key::Realtime(since.unwrap_or(0).max(after.realtime))),
+        (None, since) => since.map(Key::Realtime),
+    };
+    let high = match (query.before, query.until) {
+        (Some(before), _) if same_row(&before) => Some(Key::Seqnum(before.seqnum.saturating_add(1))),
+        (Some(before), until) => Some(Key::Realtime(until.unwrap_or(u64::MAX).min(before.realtime).saturating_add(1))),
+        (None, until) => until.map(|until| Key::Realtime(until.saturating_add(1))),
+    };
+    let low = low.filter(|key| match key {
+        Key::Realtime(since) => *since > header.head_realtime,
+        Key::Seqnum(seqnum) => *seqnum > header.head_seqnum,
+        Key::Offset(_) => true,
+    });
+    let high = high.filter(|key| match key {
+        Key::Realtime(until) => *until <= header.tail_realtime,
+        Key::Seqnum(seqnum) => *seqnum <= header.tail_seqnum,
+        Key::Offset(_) => true,
+    });
+    (low, high)
+}
+
+/// Whether an entry lies between the query's bounds, but for the beginning of its window.
+pub(super) fn within(query: &Query, seqnum_id: Id, stamp: &Stamp) -> Look {
+    let from = |bound: Position| match bound.seqnum_id == seqnum_id {
+        true => stamp.seqnum.cmp(&bound.seqnum),
+        false => Position::new(seqnum_id, stamp).compare(&bound),
+    };
+    let too_early = query.after.is_some_and(|after| from(after).is_le());
+    let too_late = query.until.is_some_and(|until| stamp.realtime > until)
+        || query.before.is_some_and(|before| from(before).is_ge());
+    match () {
+        () if too_early && query.order == Order::NewestFirst && begins_after(query, seqnum_id) => Look::Stop,
+        () if too_early || too_late => Look::Skip,
+        () => Look::Take,
+    }
 }

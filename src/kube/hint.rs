@@ -101,15 +101,17 @@ fn grant(verb: &str, resource: &str, group: &str, user: Option<&str>) -> Option<
             None => format!("--user={user}"),
         },
     };
+    // A role for each permission: what is pasted later takes nothing away.
+    let name = format!("kubelet-logs-{verb}-{}", resource.replace(['/', '_', ':', '@'], "-"));
     let mut hint = format!(
         "the verb {verb} on {resource} is missing; an administrator can grant it with\n\
          apiVersion: rbac.authorization.k8s.io/v1\n\
          kind: ClusterRole\n\
-         metadata: {{name: kubelet-logs}}\n\
+         metadata: {{name: {name}}}\n\
          rules:\n\
          - {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [\"{verb}\"]}}\n\
          and\n\
-         kubectl create clusterrolebinding kubelet-logs --clusterrole=kubelet-logs {to}"
+         kubectl create clusterrolebinding {name} --clusterrole={name} {to}"
     );
     if resource == "nodes/proxy" {
         hint.push_str(

@@ -3,6 +3,7 @@
 use super::node::Metadata;
 use super::status::Refusal;
 use super::{Client, path};
+use crate::args::options::is_dns_name;
 use crate::document::{Fit, Slot, object};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Encoding, Request};
@@ -77,7 +78,19 @@ impl<T: Slot + Default> Slot for Page<T> {
 /// Name, labels and the like of all objects of a list.
 pub async fn metadata(client: &Client, path: &str, parameters: &[(&str, &str)]) -> Result<Listed<Metadata>> {
     let listed: Listed<Bare> = all(client, Listing { path, parameters, accept: METADATA }).await?;
-    Ok(Listed { items: listed.items.into_iter().map(|bare| bare.metadata).collect(), version: listed.version })
+    let items = listed.items.into_iter().map(|bare| bare.metadata).filter(|object| has_name(client, object));
+    Ok(Listed { items: items.collect(), version: listed.version })
+}
+
+/// Whether an object is called as objects can be. What is called otherwise is left out, and that is said: names are printed as
+/// they are, in front of each line, and no API server lets such a one pass.
+pub(super) fn has_name(client: &Client, object: &Metadata) -> bool {
+    let is_name = is_dns_name(&object.name);
+    if !is_name {
+        let shown: String = object.name.chars().take(80).collect();
+        client.options.notices.warning(format_args!("left out: {shown:?}, which is no name that an object can have"));
+    }
+    is_name
 }
 
 object! {

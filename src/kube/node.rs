@@ -1,6 +1,5 @@
 //! Nodes, as far as reading their logs needs to know them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,6 +10,7 @@ use super::{Client, path};
 use crate::document::object;
 use crate::error::Result;
 use crate::http::Request;
+use crate::named::Named;
 
 object! {
     /// A node (core/v1). Parts that are missing are empty.
@@ -30,7 +30,7 @@ object! {
         pub namespace: String = "namespace",
         pub uid: String = "uid",
         pub resource_version: String = "resourceVersion",
-        pub labels: BTreeMap<String, String> = "labels",
+        pub labels: Named<String> = "labels",
         /// RFC 3339.
         pub creation_timestamp: String = "creationTimestamp",
     }
@@ -144,7 +144,9 @@ pub async fn get(client: &Client, name: &str) -> Result<Node> {
 pub async fn list(client: &Client, label_selector: &str, field_selector: &str) -> Result<Vec<Node>> {
     let parameters = selectors(label_selector, field_selector);
     let listing = Listing { path: &path::nodes(&[]), parameters: &parameters, accept: JSON };
-    Ok(list::all(client, listing).await?.items)
+    let mut nodes: Vec<Node> = list::all(client, listing).await?.items;
+    nodes.retain(|node| list::has_name(client, &node.metadata));
+    Ok(nodes)
 }
 
 /// Names and labels of the nodes that match; selectors go to the server as they are, empty ones match all.

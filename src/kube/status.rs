@@ -143,6 +143,19 @@ impl Refusal {
     }
 }
 
+/// The status of the answer that an error tells of, as [`Refusal::into_error`] writes it.
+pub fn told(error: &Error) -> Option<u16> {
+    let mut levels = std::iter::successors(Some(error as &dyn std::error::Error), |level| level.source());
+    levels.find_map(|level| {
+        let words = level.to_string();
+        let (status, rest) = words.split_at_checked(3)?;
+        let status = StatusCode::from_bytes(status.as_bytes()).ok()?;
+        let reason = status.canonical_reason().map_or_else(String::new, |reason| format!(" {reason}"));
+        let rest = rest.strip_prefix(&reason)?;
+        (rest.is_empty() || rest.starts_with([':', ' '])).then(|| status.as_u16())
+    })
+}
+
 object! {
     /// meta/v1 Status, as far as it is used.
     struct Status {

@@ -200,7 +200,7 @@ impl Watch {
             self.version.clone_from(&object.metadata.resource_version);
         }
         Ok(match kind.as_str() {
-            "ADDED" | "MODIFIED" => Some(News::Here(object.metadata)),
+            "ADDED" | "MODIFIED" if list::has_name(&self.client, &object.metadata) => Some(News::Here(object.metadata)),
             "DELETED" => Some(News::Gone(object.metadata)),
             _ => None,
         })

@@ -3,6 +3,7 @@
 //! Neither journalctl's `short-precise` nor klog nor syslog write a year, and the latter two write the node's local
 //! time. A [`Calendar`] knows the node's offset and one fixed point in time, and rolls forward from line to line.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::logs::klog;
@@ -168,20 +169,34 @@ pub fn offset_in(line: &[u8], head: &Head) -> Option<i32> {
 
 /// The node's offset from UTC in seconds, from the local time of a file's last line and the instant the file was last
 /// written; `None` where they don't agree to a minute and a half, as for a file that was copied or touched.
+///
+/// So much, because a node's files are rarely copied, while lines without a time may follow the last that has one, and
+/// daemons hold lines back.
 pub fn offset_of_file(last: Civil, modified: Timestamp) -> Option<i32> {
-    let written = modified.as_micros() / 1_000_000;
-    let year = modified.civil_utc().year;
-    (year - 1..=year + 1)
-        .filter_map(|year| Some(Civil { year, ..last }.utc()?.as_micros() / 1_000_000 - written))
-        .filter_map(|difference| Some((difference, quarter(difference)?)))
-        .find(|(difference, offset)| (difference - i64::from(*offset)).abs() <= 90)
-        .map(|(_, offset)| offset)
+    offset_within(last, modified, -90..=90)
 }
 
-/// Rounded to a quarter of an hour, if any place on Earth has that offset.
+/// The same of a file on this machine, which more often than not is a copy, whose time of change is that of the copying: they
+/// agree to what klog holds a line back, and to the second.
+pub fn offset_of_local_file(last: Civil, modified: Timestamp) -> Option<i32> {
+    offset_within(last, modified, -6..=1)
+}
+
+/// The offset by which the last line is so many seconds ahead of the last change.
+fn offset_within(last: Civil, modified: Timestamp, ahead: RangeInclusive<i64>) -> Option<i32> {
+    let written = modified.as_seconds();
+    let year = modified.civil_utc().year;
+    (year - 1..=year + 1)
+        .filter_map(|year| Some(Civil { year, ..last }.utc()?.as_seconds() - written))
+        .find_map(|difference| quarter(difference).filter(|offset| ahead.contains(&(difference - i64::from(*offset)))))
+}
+
+/// Rounded to a quarter of an hour, if clocks anywhere are set so: by whole hours, and in a few places by these minutes.
 fn quarter(seconds: i64) -> Option<i32> {
-    let rounded = (seconds + 450).div_euclid(900) * 900;
-    ((-12 * 3600)..=(14 * 3600)).contains(&rounded).then_some(rounded as i32)
+    const ODD: [i64; 13] = [-570, -210, -150, 210, 270, 330, 345, 390, 525, 570, 630, 765, 825];
+    let minutes = (seconds + 450).div_euclid(900) * 15;
+    let in_use = minutes % 60 == 0 && (-12 * 60..=14 * 60).contains(&minutes) || ODD.contains(&minutes);
+    in_use.then_some(minutes as i32 * 60)
 }
 
 /// µs since midnight, if there is such a time of day.
@@ -340,6 +355,26 @@ mod tests {
         assert_eq!(offset_of_file(last, at("2026-01-01T01:30:31Z")), Some(0));
         assert_eq!(offset_of_file(last, at("2026-01-01T01:37:31Z")), None, "touched seven minutes later");
         assert_eq!(offset_of_file(last, at("2026-03-01T01:30:01Z")), None, "copied months later");
+        assert_eq!(offset_of_local_file(last, at("2026-01-01T01:30:05Z")), Some(0), "klog holds lines back");
+        assert_eq!(offset_of_local_file(last, at("2026-01-01T01:30:00Z")), Some(0), "without a fraction");
+        assert_eq!(offset_of_local_file(last, at("2026-01-01T01:30:09Z")), None, "copied");
+    }
+
+    #[test]
+    fn a_zone_that_is_nowhere_is_none() {
+        let last = Civil { year: 0, month: 11, day: 21, hour: 10, minute: 0, second: 0, micros: 0 };
+        let offsets = |of: fn(Civil, Timestamp) -> Option<i32>| {
+            let noon = at("2026-11-21T12:00:00Z").as_micros();
+            let steps = (-26 * 60..26 * 60).map(|minute| Timestamp::from_micros(noon + minute * 60_000_000));
+            let mut found: Vec<i32> = steps.filter_map(|modified| Some(of(last, modified)? / 60)).collect();
+            found.dedup();
+            found
+        };
+        let (node, local) = (offsets(offset_of_file), offsets(offset_of_local_file));
+        assert_eq!(node, local);
+        assert_eq!(node.len(), 27 + 13);
+        assert!([-195, -15, 15, 405, -720 - 60, 900].iter().all(|nowhere| !node.contains(nowhere)), "{node:?}");
+        assert!([-210, 345, 765, 840, -720].iter().all(|somewhere| node.contains(somewhere)), "{node:?}");
     }
 
     /// The short way for lines of one day gives what the long way gives.

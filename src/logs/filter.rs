@@ -55,6 +55,8 @@ pub struct Filter {
     pub before: Option<KubeletLines>,
     /// Whether any entry showed a severity: without one, `severity` could not be answered.
     pub saw_severity: bool,
+    /// Whether an entry was dropped that shows none.
+    pub dropped_unmarked: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.
     pub saw_time: bool,
     /// Whether there was any entry.
@@ -133,6 +135,7 @@ impl Filter {
             // journald takes a program's word for it only where the program speaks its protocol; a kubelet's lines are all "info".
             let urgent = level.zip(self.level).is_some_and(|(level, most)| level <= most);
             if severity.unwrap_or(Severity::Info) < least && !urgent {
+                self.dropped_unmarked |= severity.is_none() && level.is_none();
                 return false;
             }
         }
@@ -169,7 +172,7 @@ enum PatternKind {
 impl Pattern {
     /// Compiles a pattern; `case_sensitive` overrides what its letters say.
     pub fn new(source: &str, case_sensitive: Option<bool>) -> Result<Pattern> {
-        let ignore_case = !case_sensitive.unwrap_or_else(|| source.chars().any(char::is_uppercase));
+        let ignore_case = !case_sensitive.unwrap_or_else(|| source.chars().any(|c| c.is_ascii_uppercase()));
         let kind = if !is_literal(source) {
             let regex = RegexBuilder::new(source).case_insensitive(ignore_case).build().map_err(|cause| {
                 Error::usage(format!("pattern {source:?}")).because(cause).hint(

@@ -4,9 +4,9 @@ use std::sync::{Arc, PoisonError};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::kube::Client;
+use crate::kube::{Client, status};
 use crate::logs::outlet::{Flow, Halt, Outlet};
-use crate::logs::pace::Pace;
+use crate::logs::pace::{Pace, stays};
 use crate::logs::plan::Plan;
 use crate::logs::source::contact::Contact;
 use crate::logs::source::local::Slot;
@@ -15,7 +15,8 @@ use crate::logs::source::{Machine, Node, Want};
 use crate::notice::Notices;
 use crate::time::Timestamp;
 
-/// Failures in a row after which a node that has just come, and lacks what is asked for, is given up.
+/// Failures in a row after which a node is given up that lacks what is asked for and has just come, or where waiting seldom
+/// helps.
 const LACKS: u32 = 6;
 
 /// What lanes work with.
@@ -84,10 +85,9 @@ impl Reading {
                         && self.may_come(&error, failures)
                         && !is_gone(&error, Some(&self.name)) =>
                 {
-                    if waits.failed() {
+                    if waits.failed(&error) {
                         notices.warning(format_args!("{}: {}; trying again", self.name, error.chain()));
-                        // The others wait for it no longer than for one that is silent.
-                        outlet.live();
+                        outlet.rest();
                     }
                     waits.next(self.means.clock).await;
                 }
@@ -101,6 +101,9 @@ impl Reading {
         let is_over = self.plan.filter.until.is_some_and(|until| self.means.clock.now() > until);
         !is_over
             && match error.kind() {
+                Kind::Failed if stays(error) => false,
+                // Somebody may have to mend it.
+                Kind::Failed if error.remedy().is_some() && status::told(error).is_none() => failures < LACKS,
                 Kind::Unreachable | Kind::Failed | Kind::Partial => true,
                 Kind::NotFound => self.from.is_some() && failures < LACKS,
                 Kind::Denied | Kind::Usage | Kind::Findings => false,
@@ -132,11 +135,12 @@ impl Reading {
                     server_limit: plan.server_limit,
                     follow: self.pace.as_deref(),
                     contact: &self.contact,
+                    room: outlet.room(),
                 };
                 pick::read(&node, what, self.want, &mut filter, outlet).await
             }
             Origin::Here(locals) => {
-                let machine = Machine { name: &self.name, notices, clock: self.means.clock };
+                let machine = Machine { name: &self.name, notices, clock: self.means.clock, room: outlet.room() };
                 let local =
                     locals.get(self.number).and_then(|l| l.lock().unwrap_or_else(PoisonError::into_inner).take());
                 match local {
@@ -156,7 +160,7 @@ pub(super) fn is_gone(error: &Error, node: Option<&String>) -> bool {
 }
 
 /// A failure after something was handed on: the answer is incomplete, whatever the reason.
-fn midway(error: Error) -> Error {
+pub(super) fn midway(error: Error) -> Error {
     match error.kind() {
         Kind::Failed | Kind::Denied | Kind::Unreachable => {
             Error::new(Kind::Partial, "the rest could not be read").because(error)

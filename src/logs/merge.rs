@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use std::vec;
 
 use crate::logs::line::Line;
+use crate::time::Timestamp;
 
 /// Lines on their way into one order.
 ///
-/// A line goes out once no open lane can still bring an earlier one: every other lane has a line waiting or is closed, or
-/// has been silent for longer than its patience.
+/// A line goes out once no open lane can still bring an earlier one: every other lane has a line waiting, is closed or known
+/// to have passed the line's time, or has been silent for longer than its patience.
 #[derive(Debug, Default)]
 pub struct Merge {
     lanes: Vec<Lane>,
@@ -24,6 +25,8 @@ pub struct Merge {
     heads: BinaryHeap<Reverse<Key>>,
     /// Open lanes that have nothing waiting.
     empty: usize,
+    /// Lanes that read no further before some of their lines go out.
+    pressing: usize,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,13 @@ struct Lane {
     lines: usize,
     open: bool,
     patience: Patience,
+    /// What it will bring is not older than this.
+    passed: Option<Timestamp>,
+    /// Nothing is to be expected of it for now.
+    away: bool,
+    /// Since when others have waited for it, without a sign of it.
+    missed: Option<Instant>,
+    presses: bool,
 }
 
 /// Lines that came together: never none.
@@ -52,8 +62,12 @@ impl Lane {
 type Key = u128;
 
 fn key(line: &Line, number: usize) -> Key {
-    let at = line.at.map_or(0, |at| at.as_micros() as u64 ^ 1 << 63);
-    Key::from(at) << 64 | number as Key
+    key_at(line.at, number as u64)
+}
+
+fn key_at(at: Option<Timestamp>, number: u64) -> Key {
+    let at = at.map_or(0, |at| at.as_micros() as u64 ^ 1 << 63);
+    Key::from(at) << 64 | Key::from(number)
 }
 
 /// How long others wait for a lane that has nothing to say.
@@ -61,8 +75,16 @@ fn key(line: &Line, number: usize) -> Key {
 pub enum Patience {
     /// Until it speaks or closes: it has not reached the present yet.
     Endless,
-    /// This long, counted from the arrival of what waits.
+    /// This long, counted from the arrival of what waits; where some lane can't go on before, from when it was missed first.
     Lasts(Duration),
+}
+
+/// Whether the earliest line has to wait for silent lanes.
+enum Held {
+    /// Until one of them speaks, or until this instant.
+    Until(Option<Instant>),
+    /// It goes out, and what came with it as far as this.
+    UpTo(Key),
 }
 
 /// What [`Merge::pop`] says.
@@ -79,7 +101,16 @@ pub enum Next {
 impl Merge {
     /// One more lane, by the number it is given: its place among equal times.
     pub fn join(&mut self, patience: Patience) -> usize {
-        self.lanes.push(Lane { waiting: VecDeque::new(), lines: 0, open: true, patience });
+        self.lanes.push(Lane {
+            waiting: VecDeque::new(),
+            lines: 0,
+            open: true,
+            patience,
+            passed: None,
+            away: false,
+            missed: None,
+            presses: false,
+        });
         self.empty += 1;
         self.open.push(self.lanes.len() - 1);
         self.lanes.len() - 1
@@ -94,6 +125,30 @@ impl Merge {
         }
         lane.lines += lines.len();
         lane.waiting.push_back(Piece { lines: lines.into_iter(), since: now });
+        (lane.away, lane.missed) = (false, None);
+        self.pressing -= usize::from(std::mem::take(&mut lane.presses));
+    }
+
+    /// What this lane will bring is not older than this.
+    pub fn pass(&mut self, number: usize, at: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(number) {
+            lane.passed = lane.passed.max(Some(at));
+            (lane.away, lane.missed) = (false, None);
+        }
+    }
+
+    /// Nothing is to be expected of this lane before it speaks, or passes a time: nobody waits for it.
+    pub fn leave(&mut self, number: usize) {
+        if let Some(lane) = self.lanes.get_mut(number) {
+            lane.away = true;
+        }
+    }
+
+    /// This lane brings no more before some of its lines have gone out.
+    pub fn press(&mut self, number: usize) {
+        if let Some(lane) = self.lanes.get_mut(number).filter(|lane| lane.open) {
+            self.pressing += usize::from(!std::mem::replace(&mut lane.presses, true));
+        }
     }
 
     /// Nothing more will come of this lane; what waits still goes out.
@@ -102,6 +157,7 @@ impl Merge {
             && std::mem::replace(&mut lane.open, false)
         {
             self.empty -= usize::from(lane.waiting.is_empty());
+            self.pressing -= usize::from(std::mem::take(&mut lane.presses));
             self.open.retain(|open| *open != number);
         }
     }
@@ -129,16 +185,18 @@ impl Merge {
         let number = *head as usize;
         // Where no lane is silent nothing has to wait, and lines need not be looked at before their turn.
         let held = self.empty > 0;
+        let mut passed = Key::MAX;
         if held {
-            let since = self.lanes.get(number).and_then(|lane| lane.waiting.front()).map(|first| first.since);
-            let Some(since) = since else { return Next::Wait(None) };
-            if let Some(until) = self.held_until(since, now()) {
-                return Next::Wait(until);
+            let first = self.lanes.get(number).and_then(|lane| Some((lane.first()?.at, lane.waiting.front()?.since)));
+            let Some((at, since)) = first else { return Next::Wait(None) };
+            match self.held(at, since, now()) {
+                Held::Until(until) => return Next::Wait(until),
+                Held::UpTo(up_to) => passed = up_to,
             }
         }
         // Up to the next lane's first line this lane needs no comparing with the rest. A heap's second stands below its first.
         let other = self.heads.as_slice().get(1..self.heads.len().min(3)).and_then(|below| below.iter().max());
-        let other = other.map(|Reverse(other)| *other);
+        let other = other.map_or(Key::MAX, |Reverse(other)| *other).min(passed);
         let (Some(lane), Some(mut head)) = (self.lanes.get_mut(number), self.heads.peek_mut()) else {
             return Next::Wait(None);
         };
@@ -154,7 +212,7 @@ impl Merge {
                 // While a lane is silent, a line that came later has its own waiting to do.
                 goes_on &= !held;
             }
-            goes_on &= lane.first().is_none_or(|first| other.is_none_or(|other| key(first, number) <= other));
+            goes_on &= lane.first().is_none_or(|first| key(first, number) <= other);
             if !goes_on {
                 break;
             }
@@ -175,20 +233,25 @@ impl Merge {
         Next::Run(number)
     }
 
-    /// Whether the earliest line, at hand since `since`, has to wait for silent lanes; and until when at the latest.
-    fn held_until(&self, since: Instant, now: Instant) -> Option<Option<Instant>> {
-        if self.empty == 0 {
-            return None;
-        }
-        let mut latest = None;
-        let open = self.open.iter().filter_map(|number| self.lanes.get(*number));
-        for lane in open.filter(|lane| lane.waiting.is_empty()) {
-            match lane.patience {
-                Patience::Endless => return Some(None),
-                Patience::Lasts(patience) => latest = latest.max(Some(since + patience)),
+    /// Whether the earliest line, of `at` and at hand since `since`, has to wait for silent lanes.
+    fn held(&mut self, at: Option<Timestamp>, since: Instant, now: Instant) -> Held {
+        let (mut latest, mut passed) = (now, Key::MAX);
+        for number in &self.open {
+            let Some(lane) = self.lanes.get_mut(*number).filter(|lane| lane.waiting.is_empty()) else { continue };
+            let Patience::Lasts(patience) = lane.patience else { return Held::Until(None) };
+            if lane.away {
+                continue;
             }
+            if lane.passed.is_some() && at <= lane.passed {
+                passed = passed.min(key_at(lane.passed, u64::MAX));
+                continue;
+            }
+            let missed = *lane.missed.get_or_insert(now);
+            // Whoever can't go on would bring one share after each wait.
+            let from = if self.pressing > 0 { since.min(missed) } else { since };
+            latest = latest.max(from + patience);
         }
-        latest.filter(|until| *until > now).map(Some)
+        if latest > now { Held::Until(Some(latest)) } else { Held::UpTo(passed) }
     }
 }
 
@@ -245,6 +308,47 @@ mod tests {
         let later = Next::Wait(Some(now + patience + patience / 2));
         assert_eq!(popped(&mut merge, now + patience), ("0x".into(), later));
         assert_eq!(popped(&mut merge, now + patience * 2).0, "0y");
+    }
+
+    #[test]
+    fn a_lane_that_cannot_go_on_waits_once_for_one_that_stays_silent() {
+        let (mut merge, now) = (Merge::default(), Clock::System.instant());
+        let patience = Duration::from_secs(1);
+        let (a, silent) = (merge.join(Patience::Lasts(patience)), merge.join(Patience::Lasts(patience)));
+        merge.push(a, vec![line(1, "x")], now);
+        merge.press(a);
+        assert_eq!(popped(&mut merge, now), (String::new(), Next::Wait(Some(now + patience))));
+        assert_eq!(popped(&mut merge, now + patience).0, "0x");
+        // What it could not bring before has no waiting to do.
+        let later = now + patience * 3;
+        merge.push(a, vec![line(2, "y")], later);
+        assert_eq!(popped(&mut merge, later).1, Next::Wait(Some(later + patience)));
+        merge.press(a);
+        assert_eq!(popped(&mut merge, later).0, "0y");
+        // A sign of the other, and it is waited for anew.
+        merge.pass(silent, Timestamp::from_micros(2));
+        merge.push(a, vec![line(3, "z")], later);
+        merge.press(a);
+        assert_eq!(popped(&mut merge, later).1, Next::Wait(Some(later + patience)));
+        // Unless it is known to be away.
+        merge.leave(silent);
+        assert_eq!(popped(&mut merge, later).0, "0z");
+    }
+
+    #[test]
+    fn lines_of_times_that_a_silent_lane_has_passed_go_at_once() {
+        let (mut merge, now) = (Merge::default(), Clock::System.instant());
+        let patience = Duration::from_secs(1);
+        let (a, b) = (merge.join(Patience::Lasts(patience)), merge.join(Patience::Lasts(patience)));
+        merge.push(a, vec![line(1, "p"), line(5, "q"), line(6, "r"), line(9, "s")], now);
+        merge.pass(b, Timestamp::from_micros(5));
+        assert_eq!(popped(&mut merge, now), ("0p 0q".into(), Next::Wait(Some(now + patience))));
+        // A time that was passed is never taken back.
+        merge.pass(b, Timestamp::from_micros(2));
+        merge.push(b, vec![line(7, "t")], now);
+        assert_eq!(popped(&mut merge, now), ("0r 1t".into(), Next::Wait(Some(now + patience))));
+        merge.pass(b, Timestamp::from_micros(9));
+        assert_eq!(popped(&mut merge, now).0, "0s");
     }
 
     #[test]

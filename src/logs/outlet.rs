@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::error::Error;
 use crate::logs::line::Line;
 use crate::logs::place::Place;
+use crate::time::Timestamp;
 
 /// What a lane hands on.
 #[derive(Debug)]
@@ -53,8 +54,14 @@ pub enum Told {
     Begun,
     /// More of its log.
     Event(Event),
+    /// It waits for credit: what it has handed on must go out before it goes on.
+    Presses,
     /// It has come to the present: from now on it is followed.
     Live,
+    /// A look that began at this time went well: what it will bring was written later.
+    Looked(Timestamp),
+    /// It can't be reached or read for now, and tries again.
+    Fails(Error),
     /// It has ended: whether there was anything, or how it failed.
     Ended(Result<bool, Error>),
 }
@@ -118,6 +125,20 @@ pub struct Outlet {
     ends: Ends,
 }
 
+/// One lane's word to the collector, beside its log.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    lane: usize,
+    sender: mpsc::UnboundedSender<(usize, Told)>,
+}
+
+impl Teller {
+    /// Tells it. A collector that is gone does not want to know.
+    pub fn tell(&self, told: Told) {
+        let _ = self.sender.send((self.lane, told));
+    }
+}
+
 /// What becomes of a text's last line that has no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
@@ -142,6 +163,16 @@ impl Outlet {
     /// See [`Outlet::with_room`]. Who has more than that reads it a second time, in its order.
     pub fn room(&self) -> usize {
         self.room
+    }
+
+    /// What speaks for the lane.
+    pub fn teller(&self) -> Teller {
+        Teller { lane: self.lane, sender: self.sender.clone() }
+    }
+
+    /// The lane waits, and reads nothing meanwhile.
+    pub fn rest(&mut self) {
+        self.place.leave();
     }
 
     /// Waits until the lane may read.
@@ -218,6 +249,7 @@ impl Outlet {
         if self.credit.try_take(cost) {
             return;
         }
+        let _ = self.sender.send((self.lane, Told::Presses));
         tokio::select! {
             biased;
             () = self.credit.take(cost) => return,
@@ -276,7 +308,7 @@ mod tests {
                     credit.give_back(cost);
                 }
                 Told::Event(Event::Bytes(bytes)) => credit.give_back(credit.cost_of_bytes(&bytes)),
-                Told::Begun | Told::Live => {}
+                Told::Begun | Told::Presses | Told::Live | Told::Looked(_) | Told::Fails(_) => {}
                 Told::Ended(how) => break assert!(how.unwrap()),
             }
         }

@@ -52,6 +52,11 @@ impl Plan {
     pub fn has_window(&self) -> bool {
         self.filter.has_window() || !self.anchors.is_empty() || self.instead == Some(Instead::Boots)
     }
+
+    /// Whether it is said from when on.
+    pub fn has_beginning(&self) -> bool {
+        self.filter.since.is_some() || self.anchors.since.is_some()
+    }
 }
 
 /// Resolves the options of `logs`.

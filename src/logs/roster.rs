@@ -1,6 +1,8 @@
 //! Which nodes there are while a run follows them: those that come, and those that go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -31,6 +33,7 @@ pub type IsMeant = Box<dyn Fn(&Metadata) -> bool + Send>;
 #[derive(Debug)]
 pub struct Roster {
     changes: mpsc::UnboundedReceiver<Change>,
+    known: Arc<Mutex<Known>>,
     task: JoinHandle<()>,
 }
 
@@ -38,12 +41,15 @@ impl Roster {
     /// Watches from where `known`, the nodes that are meant now, were listed.
     pub fn new(mut watch: Watch, known: &[String], means: IsMeant, clock: Clock, notices: Notices) -> Self {
         let (sender, changes) = mpsc::unbounded_channel();
-        let mut known = Known { names: known.iter().cloned().collect(), means, began: clock.now() };
+        let names = known.iter().cloned().collect();
+        let known = Arc::new(Mutex::new(Known { names, forgotten: BTreeMap::new(), means, began: clock.now() }));
+        let shared = Arc::clone(&known);
         let task = tokio::spawn(async move {
             loop {
                 match watch.next().await {
                     Ok(news) => {
-                        for change in known.take(news, clock.now()) {
+                        let changes = lock(&known).take(news, clock.now());
+                        for change in changes {
                             if sender.send(change).is_err() {
                                 return;
                             }
@@ -60,7 +66,13 @@ impl Roster {
                 }
             }
         });
-        Roster { changes, task }
+        Roster { changes, known: shared, task }
+    }
+
+    /// A node was not there when it was asked, whatever is known of it: where it is in what comes next it has come anew, and
+    /// was read up to then.
+    pub fn forget(&self, name: &str, read_to: Timestamp) {
+        lock(&self.known).forget(name, read_to);
     }
 
     /// The next change; waits for ever where there will be none.
@@ -72,6 +84,10 @@ impl Roster {
     }
 }
 
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Roster {
     fn drop(&mut self) {
         self.task.abort();
@@ -81,9 +97,17 @@ impl Drop for Roster {
 /// The nodes that are meant.
 struct Known {
     names: BTreeSet<String>,
+    /// Those that were not there when they were asked, and how far they were read.
+    forgotten: BTreeMap<String, Timestamp>,
     means: IsMeant,
     /// When the run began.
     began: Timestamp,
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").field("names", &self.names).finish_non_exhaustive()
+    }
 }
 
 impl Known {
@@ -103,16 +127,29 @@ impl Known {
         }
     }
 
-    /// A node that was made since the run began is new from then on, any other (its labels may have changed) from now on.
+    /// A node that was made since the run began is new from then on, any other (its labels may have changed) from now on; one
+    /// that was read before goes on there.
     fn came(&mut self, node: &Metadata, now: Timestamp) -> Option<Change> {
         let made = Timestamp::parse_rfc3339(&node.creation_timestamp)
             .filter(|made| made.saturating_add(WHOLE_SECONDS) > self.began);
-        self.names
-            .insert(node.name.clone())
-            .then(|| Change::Came(node.name.clone(), made.map_or(now, |made| made.min(now))))
+        if !self.names.insert(node.name.clone()) {
+            return None;
+        }
+        let from = match self.forgotten.remove(&node.name) {
+            Some(read_to) => made.map_or(read_to, |made| made.max(read_to)),
+            None => made.unwrap_or(now),
+        };
+        Some(Change::Came(node.name.clone(), from.min(now)))
+    }
+
+    fn forget(&mut self, name: &str, read_to: Timestamp) {
+        if self.names.remove(name) {
+            self.forgotten.insert(name.to_owned(), read_to);
+        }
     }
 
     fn went(&mut self, name: &str) -> Option<Change> {
+        self.forgotten.remove(name);
         self.names.remove(name).then(|| Change::Went(name.to_owned()))
     }
 }
@@ -130,7 +167,8 @@ mod tests {
             ..Metadata::default()
         };
         let means: IsMeant = Box::new(|node| node.name.starts_with('w'));
-        let mut known = Known { names: ["w1".to_owned(), "w2".to_owned()].into(), means, began: at(100) };
+        let names = ["w1".to_owned(), "w2".to_owned()].into();
+        let mut known = Known { names, forgotten: BTreeMap::new(), means, began: at(100) };
         let mut after = |news| known.take(news, at(200));
         let (came, went) = (
             |name: &str, from: i64| Change::Came(name.to_owned(), at(from)),
@@ -148,5 +186,14 @@ mod tests {
         // After a gap only the difference counts.
         let all = ["w1", "w3", "w5", "x9"].map(|name| node(name, 0));
         assert_eq!(after(News::All(all.to_vec())), [went("w2"), went("w4"), came("w1", 200)]);
+        // One that was not there when it was asked comes with the next list, and goes on where it was left; one that was made
+        // anew begins there.
+        for (made, from) in [(0, 180), (190, 190), (120, 180)] {
+            known.forget("w3", at(180));
+            assert_eq!(known.take(News::Here(node("w3", made)), at(200)), [came("w3", from)]);
+        }
+        known.forget("w3", at(180));
+        assert_eq!(known.take(News::Gone(node("w3", 0)), at(200)), []);
+        assert_eq!(known.take(News::Here(node("w3", 0)), at(300)), [came("w3", 300)]);
     }
 }

@@ -135,9 +135,21 @@ impl<'f> Sieve<'f> {
         self.sift(&mut entries);
     }
 
+    /// The stream pauses: the last entry is complete, unless it ends inside a line.
+    pub fn settle(&mut self) {
+        if !self.splitter.is_mid_line() {
+            self.finish();
+        }
+    }
+
     /// The stream has ended for now: what follows it is read by another sieve with this filter.
     pub fn pause(&mut self) {
         self.finish();
+        self.break_off();
+    }
+
+    /// The stream is read no more: what follows its complete entries is read by another sieve with this filter.
+    pub fn break_off(&mut self) {
         self.filter.before = self.kubelet.take();
     }
 

@@ -91,7 +91,8 @@ const MAX_TEXT: usize = 128;
 /// Longer than a line anyone pastes.
 const MAX_LINE: usize = 16 * 1024;
 
-const FORMS: &str = "times are written 2026-11-21T03:07:12Z, \"2026-11-21 03:07[:12.5]\", 2026-11-21, 03:07, today, yesterday, now, \
+const FORMS: &str = "times are written 2026-11-21T03:07:12Z, 2026-11-21T03:07:12+01:00, \"2026-11-21 03:07[:12.5]\" with UTC behind it or \
+     in the zone of --timezone, 2026-11-21, 03:07, today, yesterday, now, \
      -2h, @SECONDS, boot, kubelet-start, not-ready, or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\"";
 
 impl When {
@@ -151,6 +152,8 @@ impl When {
     }
 }
 
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
 /// The forms that stand for themselves. Dates are checked against the calendar here, so that a bad one is a usage error before
 /// anything else happens.
 fn written(text: &str) -> Option<When> {
@@ -161,6 +164,19 @@ fn written(text: &str) -> Option<When> {
         "tomorrow" => return Some(When::Day(1)),
         _ => {}
     }
+    // As tables here and elsewhere have it: `Tue 2026-11-21 03:07:12 UTC`.
+    let text = match text.split_once(' ') {
+        Some((day, time)) if DAYS.iter().any(|name| day.eq_ignore_ascii_case(name)) => time,
+        _ => text,
+    };
+    let joined;
+    let text = match text.rsplit_once(' ') {
+        Some((time, zone)) if zone == "UTC" || zone == "Z" || zone.starts_with(['+', '-']) => {
+            joined = format!("{time}{}", zone.replace("UTC", "Z"));
+            &*joined
+        }
+        _ => text,
+    };
     if let Some(at) = Timestamp::parse_rfc3339(text) {
         return Some(When::At(at));
     }
@@ -312,6 +328,10 @@ mod tests {
                 "Nov 21 03:07:12.123456 node-a kubelet[12]: I1121 04:00:00.000000 1 a.go:1] x",
                 "2026-11-21T03:07:12.123456Z",
             ),
+            ("Sat 2026-11-21 03:07:12 UTC", "2026-11-21T03:07:12.000000Z"),
+            ("2026-11-21 03:07:12 UTC", "2026-11-21T03:07:12.000000Z"),
+            ("2026-11-21 03:07:12.5 +01:00", "2026-11-21T02:07:12.500000Z"),
+            ("2026-11-21 03:07 Z", "2026-11-21T03:07:00.000000Z"),
             ("now", "2026-11-21T03:57:30.000000Z"),
             ("-2h", "2026-11-21T01:57:30.000000Z"),
             ("2h ago", "2026-11-21T01:57:30.000000Z"),

@@ -52,6 +52,19 @@ impl Zone {
         if let Some(seconds) = offset(text.as_bytes()) {
             return Ok(if seconds == 0 { Zone::Utc } else { Zone::Fixed(seconds) });
         }
+        if let Some((name, offset)) = text.split_at_checked(3)
+            && ["utc", "gmt"].iter().any(|utc| name.eq_ignore_ascii_case(utc))
+            && offset.starts_with(['+', '-'])
+        {
+            // As a POSIX rule it would mean the opposite of what people do.
+            return match Zone::parse_with(offset, &[], None) {
+                Ok(Zone::Utc) => Ok(Zone::Utc),
+                Ok(zone) => Err(Error::usage(format!("{text} may be meant either way")).hint(format!(
+                    "write {zone} for clocks that show more than UTC by so much, with the other sign for less"
+                ))),
+                Err(error) => Err(error),
+            };
+        }
         if is_name(text)
             && let Some(zone) = databases.iter().find_map(|folder| read(&Path::new(folder).join(text)))
         {
@@ -237,6 +250,17 @@ mod tests {
             let error = Zone::parse_with(text, &[database.path().to_str().unwrap()], None).unwrap_err();
             assert_eq!(error.kind(), crate::error::Kind::Usage, "{text}");
         }
+    }
+
+    #[test]
+    fn what_posix_means_the_other_way_is_asked_about() {
+        for (text, hint) in [("UTC+1", "write +01:00 "), ("gmt-05:30", "write -05:30 "), ("UTC+x", "+05:30")] {
+            let error = Zone::parse(text).unwrap_err();
+            assert!(error.kind() == crate::error::Kind::Usage && error.remedy().unwrap().contains(hint), "{text}");
+        }
+        assert_eq!(Zone::parse("UTC+0").unwrap(), Zone::Utc);
+        // Whoever writes the rule in full knows POSIX.
+        assert_eq!(Zone::parse("EST5").unwrap().offset_at(utc("2026-01-01T00:00:00Z")), -5 * 3600);
     }
 
     #[test]

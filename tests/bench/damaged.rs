@@ -17,6 +17,7 @@ use crate::support::journals::{Variant, Writer, remote};
 use crate::{Effort, access};
 
 const NODE: &str = "node-1";
+const FROM_NODE: [&str; 3] = [NODE, "--source", "journal"];
 const MOST_MB: f64 = 64.0;
 /// Read as they are by what was there: 260 and 1210 entries.
 const ORIGINALS: [&str; 4] = ["c1k1ZSTD", "c0k0XZ", "c0k0LZ4", "c0k00"];
@@ -36,6 +37,8 @@ const PARTS: [(&str, &[&str]); 5] = [
     ("the last 100, -o jsonl", &["-u", "kubelet", "--tail", "100", "-o", "jsonl"]),
     ("the last 100 about a pod", &["-u", "kubelet", "--for", "pod/default/web-1", "--tail", "100"]),
 ];
+/// Of so many damaged files all are read where they are, and one through its node as well.
+const ON_A_NODE: u64 = 10;
 /// Ways to read.
 const WAYS: [&[&str]; 3] =
     [&["-u", "kubelet"], &["--tail", "50"], &["--since", "2023-11-14 22:14:00", "--until", "2023-11-14 22:16:00"]];
@@ -52,9 +55,10 @@ pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut
         .collect::<io::Result<_>>()?;
     let cluster = Setup::new(vec![Node::new(NODE, Mode::QUERY_OFF).files(&root)]).start();
     let access = access(&cluster, folder, Credential::Token)?;
-    let title = format!("The most memory for a journal that is damaged or hostile ({} files)", effort.mutations);
+    let title = "The most memory for a journal that is damaged or hostile".to_owned();
     let mut figures = Figures::new(title, &["peak MB", "told of"]);
     let mut peaks = vec![(0, 0); peers.len()];
+    let here = file.to_string_lossy().into_owned();
     for nth in 0..effort.mutations {
         let mut random = Random(5_u64.wrapping_add(nth.wrapping_mul(0x1000_0001)));
         let (original, objects) = &originals[(nth % originals.len() as u64) as usize];
@@ -62,13 +66,18 @@ pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut
         mutate(&mut bytes, objects, &mut random);
         fs::write(&file, &bytes)?;
         for (peer, (most, told)) in peers.iter().zip(&mut peaks) {
-            let (peak, said) = read(peer, &access, WAYS[(nth / 4 % 3) as usize])?;
+            let way = WAYS[(nth / 4 % 3) as usize];
+            let (peak, said) = read(peer, &access, &["--from", &here], way)?;
             *most = peak.max(*most);
             *told += usize::from(said.contains("damaged"));
+            if nth % ON_A_NODE == 0 {
+                *most = read(peer, &access, &FROM_NODE, way)?.0.max(*most);
+            }
         }
     }
     for (peer, (most, told)) in peers.iter().zip(peaks) {
-        row(&mut figures, format!("{}: {} damaged files", peer.name, effort.mutations), most, told);
+        let (count, through) = (effort.mutations, effort.mutations.div_ceil(ON_A_NODE));
+        row(&mut figures, format!("{}: {count} damaged files, {through} through the node", peer.name), most, told);
     }
     fs::remove_file(&file)?;
     if let Some(program) = remote("a journal of large values") {
@@ -81,7 +90,7 @@ pub(crate) fn measure(peers: &[&Peer], effort: &Effort, folder: &Path, out: &mut
             writer.finish();
             for (words, args) in PARTS {
                 for peer in peers {
-                    let (most, _) = read(peer, &access, args)?;
+                    let (most, _) = read(peer, &access, &FROM_NODE, args)?;
                     row(&mut figures, format!("{}: {count} {kind} of {length} bytes, {words}", peer.name), most, 0);
                 }
             }
@@ -101,8 +110,8 @@ fn row(figures: &mut Figures, name: String, most: u64, told: usize) {
 }
 
 /// Reads; a panic or a hang would be an error.
-fn read(peer: &Peer, access: &Access, args: &[&str]) -> io::Result<(u64, String)> {
-    let args = [&[NODE, "--source", "journal", "--timeout", "60s"][..], args].concat();
+fn read(peer: &Peer, access: &Access, from: &[&str], args: &[&str]) -> io::Result<(u64, String)> {
+    let args = [from, &["--timeout", "60s"], args].concat();
     let (peak, said) = peak_alone(&peer.run(access, &args))?;
     if said.contains("--timeout") {
         return Err(io::Error::other(format!("{} {}: {said}", peer.name, args.join(" "))));

@@ -43,7 +43,7 @@ BENCH_RUNS       transfer: runs of the small GET (31)
 BENCH_STREAMS    transfer: runs of the stream (3)
 BENCH_KUBECTL    transfer: the kubectl to compare with (the one on PATH)
 BENCH_ENTRIES    journal: entries of the day (500000)
-BENCH_MUTATIONS  damaged: files tried (1000)
+BENCH_MUTATIONS  damaged: files tried (50000: some minutes a PROGRAM)
 BENCH_NODES      fleet: nodes (5000)
 BENCH_MERGE_MB   merge: 10^6 bytes a node (20), read once like that and once ten times as long
 ";
@@ -110,7 +110,7 @@ fn effort() -> Result<Effort, String> {
         runs: runs.max(1),
         streams: streams.max(1),
         entries: number("BENCH_ENTRIES", 500_000)?,
-        mutations: number("BENCH_MUTATIONS", 1000)?,
+        mutations: number("BENCH_MUTATIONS", 50_000)?,
         nodes: number("BENCH_NODES", 5000)?,
         merged: number::<u64>("BENCH_MERGE_MB", 20)?.max(1) * 1_000_000,
         parts,

@@ -21,38 +21,42 @@ use crate::follow::run::{Lines, spawn};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that follows: what it prints and says, as it comes.
-struct Following {
+pub(super) struct Following {
     thread: Option<JoinHandle<u8>>,
     interrupt: watch::Sender<Option<Signal>>,
-    printed: Heard,
-    said: Heard,
+    pub(super) printed: Heard,
+    pub(super) said: Heard,
 }
 
 /// The lines of a stream.
-struct Heard {
-    lines: Receiver<String>,
-    got: Vec<String>,
+pub(super) struct Heard {
+    pub(super) lines: Receiver<String>,
+    pub(super) got: Vec<String>,
 }
 
 impl Heard {
     /// Waits until this is in a line.
     #[track_caller]
-    fn wait_for(&mut self, part: &str) {
-        while !self.got.iter().any(|line| line.contains(part)) {
+    pub(super) fn wait_for(&mut self, part: &str) {
+        let mut found = self.got.iter().any(|line| line.contains(part));
+        while !found {
             match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => self.got.push(line),
+                Ok(line) => {
+                    found = line.contains(part);
+                    self.got.push(line);
+                }
                 Err(why) => panic!("{part:?} did not come ({why}): {:#?}", self.got),
             }
         }
     }
 
-    fn count(&self, part: &str) -> usize {
+    pub(super) fn count(&self, part: &str) -> usize {
         self.got.iter().filter(|line| line.contains(part)).count()
     }
 }
 
 impl Following {
-    fn start(kubeconfig: &Path, args: &[&str]) -> Following {
+    pub(super) fn start(kubeconfig: &Path, args: &[&str]) -> Following {
         let args = [&["--source=file"], args].concat();
         let ((output, printed), (sender, said)) = (channel(), channel());
         let (thread, interrupt) = spawn(kubeconfig, &args, Lines::new(output), move |line| {
@@ -63,12 +67,12 @@ impl Following {
     }
 
     /// Ends it as Ctrl-C does, and takes all that is left.
-    fn interrupt(&mut self) -> u8 {
+    pub(super) fn interrupt(&mut self) -> u8 {
         self.interrupt.send_replace(Some(Signal::Interrupt));
         self.end()
     }
 
-    fn end(&mut self) -> u8 {
+    pub(super) fn end(&mut self) -> u8 {
         for heard in [&mut self.printed, &mut self.said] {
             heard.got.extend(heard.lines.iter());
         }
@@ -83,19 +87,19 @@ impl Drop for Following {
 }
 
 /// The log files of nodes.
-struct Logs(TempDir);
+pub(super) struct Logs(TempDir);
 
 impl Logs {
-    fn new() -> Logs {
+    pub(super) fn new() -> Logs {
         Logs(tempfile::tempdir().expect("a folder"))
     }
 
-    fn folder(&self, node: &str) -> PathBuf {
+    pub(super) fn folder(&self, node: &str) -> PathBuf {
         self.0.path().join(node)
     }
 
     /// An entry of now, or of so many seconds ago.
-    fn write(&self, node: &str, words: &str, ago: u64) {
+    pub(super) fn write(&self, node: &str, words: &str, ago: u64) {
         let folder = self.folder(node);
         std::fs::create_dir_all(&folder).expect("a folder");
         let at = Clock::System.now().saturating_sub(Duration::from_secs(ago));
@@ -111,18 +115,18 @@ impl Logs {
     }
 
     /// A node whose log begins with an entry of an hour ago.
-    fn node(&self, name: &str) -> Node {
+    pub(super) fn node(&self, name: &str) -> Node {
         self.write(name, "old", 3600);
         Node::new(name, Mode::QUERY_OFF).files(&self.folder(name))
     }
 
-    fn start(&self, names: &[&str]) -> Cluster {
+    pub(super) fn start(&self, names: &[&str]) -> Cluster {
         Setup::new(names.iter().map(|name| self.node(name).label("pool", "a")).collect()).start()
     }
 }
 
 /// Waits until the run watches, so that what happens next is an event for it.
-fn watched(cluster: &Cluster, times: usize) {
+pub(super) fn watched(cluster: &Cluster, times: usize) {
     cluster.wait_for(times, |request| request.target.contains("watch=true"));
 }
 

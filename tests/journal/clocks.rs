@@ -1,10 +1,8 @@
 //! Clocks that are set back while a journal is written: windows and boots as journalctl has them.
 
-use std::path::Path;
-
 use kubelet_logs::journal::{AnyOf, Matches, Query};
 
-use super::driver::{Files, read, values};
+use super::driver::{files_of, read, values};
 use super::oracle::{assert_text, journalctl};
 use crate::cluster::journal::growing::Growing;
 
@@ -59,12 +57,6 @@ fn journals() -> Vec<(&'static str, Writes)> {
     ]
 }
 
-fn files(directory: &Path) -> Files {
-    let files = directory.read_dir().expect("a folder").map(|file| file.expect("a file").path());
-    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
-    files.map(|path| (name(&path), std::fs::read(&path).expect("a file").into())).collect()
-}
-
 #[test]
 fn windows_begin_where_journalctl_begins_them() {
     for (what, write) in journals() {
@@ -72,7 +64,7 @@ fn windows_begin_where_journalctl_begins_them() {
         let mut journal = Growing::new(root.path(), START);
         journal.unsteady = false;
         write(&mut journal);
-        let files = files(journal.directory());
+        let files = files_of(journal.directory());
         for (unit, matches) in [(None, Matches::all()), (Some("kubelet"), Matches::all().and(AnyOf::unit("kubelet")))] {
             for second in (-700..1000).step_by(150).chain([-30 * 86_400, -30 * 86_400 + 205]) {
                 let since = START + second * SECOND;
@@ -103,7 +95,7 @@ fn boots_come_in_the_order_of_their_numbers() {
         let mut journal = Growing::new(root.path(), START);
         journal.unsteady = false;
         write(&mut journal);
-        let boots = values(&files(journal.directory()), |journal| journal.list_boots());
+        let boots = values(&files_of(journal.directory()), |journal| journal.list_boots());
         let ids: Vec<String> = boots.iter().map(|boot| boot.id().expect("an id").to_string()).collect();
         let expected: Vec<String> = (1..=journal.boot).map(|boot| format!("{boot:032x}")).collect();
         assert_eq!(ids, expected, "{what}");

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
-use kubelet_logs::journal::{Corrupt, Entry, Journal, Limits, Need, Notice, Query, Step, Value, short_precise};
+use kubelet_logs::journal::{
+    Corrupt, Entry, Found, Id, Instances, Journal, Limits, Need, Notice, Query, Step, Value, short_precise,
+};
 
 /// A journal directory: file names and contents.
 pub(crate) type Files = Vec<(String, Arc<Vec<u8>>)>;
@@ -118,6 +120,30 @@ pub(crate) fn values_of(journal: &mut Journal, files: &Files) -> Vec<Value> {
     }
 }
 
+/// The runs of a unit, oldest first, and after how many rounds the newest two were known.
+pub(crate) fn runs(files: &Files, unit: &str, boot: Option<Id>) -> (Vec<Id>, usize) {
+    let journal = Journal::new(files.iter().map(|(name, _)| name.clone()), Limits::default());
+    let mut instances = Instances::new(journal, unit, boot);
+    let (mut found, mut rounds, mut of_two) = (Vec::new(), 0, 0);
+    loop {
+        match instances.step().expect("an end") {
+            Found::Step(Step::Need(needs)) => {
+                rounds += 1;
+                needs.iter().for_each(|need| answer(instances.journal_mut(), files, need));
+            }
+            Found::Step(other) => panic!("{other:?}"),
+            Found::Instance(instance) => {
+                assert!(instance.first.compare(&instance.last).is_le());
+                found.insert(0, instance.id);
+                if found.len() == 2 {
+                    of_two = rounds;
+                }
+            }
+            Found::End => return (found, of_two),
+        }
+    }
+}
+
 /// Adds what a need costs over HTTP.
 fn count(run: &mut Run, need: &Need) {
     let mut parts: Vec<std::ops::Range<u64>> = Vec::new();
@@ -139,6 +165,13 @@ fn count(run: &mut Run, need: &Need) {
         bytes += len;
         run.bytes += len + 154;
     }
+}
+
+/// The files of a folder.
+pub(crate) fn files_of(folder: &Path) -> Files {
+    let paths = folder.read_dir().expect("a folder").map(|file| file.expect("a file").path());
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    paths.map(|path| (name(&path), std::fs::read(&path).expect("a file").into())).collect()
 }
 
 /// A folder of the fixtures' journals, or one of its files.

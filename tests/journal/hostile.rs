@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Need, Query, Step, short_precise};
+use kubelet_logs::journal::{AnyOf, Journal, Limits, Matches, Need, Notice, Query, Step, short_precise};
 
-use super::driver::{Files, answer, drive, fixtures};
+use super::driver::{Files, answer, drive, fixtures, read, read_with};
 use super::mutate::{Random, mutate, objects};
 
 /// Reads in several ways with tight limits; how many entries there were.
@@ -100,5 +100,26 @@ fn loops_and_lies_come_to_an_end() {
         let mut bytes = original.clone();
         bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
         println!("{what}: {} entries", read_all_ways(&vec![("system.journal".to_owned(), Arc::new(bytes))]));
+    }
+}
+
+#[test]
+fn of_too_many_files_the_oldest_are_left_out() {
+    let files = fixtures("rotated");
+    let whole = read(&files, Query::default()).entries;
+    let limits = Limits { files: 2, ..Limits::default() };
+    // Not as a server lists them: the newest in front.
+    let listed: Files = files.iter().rev().cloned().collect();
+    for files in [&files, &listed] {
+        let run = read_with(files, Query::default(), limits, |_, journal, files, need| {
+            let name = journal.name(need.file).expect("a name").to_owned();
+            let (_, bytes) = files.iter().find(|(known, _)| *known == name).expect("a file");
+            let piece = |range: &std::ops::Range<u64>| {
+                (range.start, &bytes[range.start as usize..bytes.len().min(range.end as usize)])
+            };
+            journal.provide(need.file, bytes.len() as u64, need.ranges.iter().map(piece));
+        });
+        assert_eq!(run.notices, [Notice::TooManyFiles { left_out: files.len() - 2 }]);
+        assert!(run.entries.len() > 500 && whole.ends_with(&run.entries), "{} entries", run.entries.len());
     }
 }

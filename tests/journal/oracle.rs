@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::driver::{Files, Run, fixtures, read};
 
-const VARIANTS: [&str; 6] =
+pub(crate) const VARIANTS: [&str; 6] =
     ["c0k00.journal", "c0k0LZ4.journal", "c0k0XZ.journal", "c0k1ZSTD.journal", "c1k0LZ4.journal", "c1k1ZSTD.journal"];
 
 /// The same entries, written by systemd 247, 252 and 257; one file set aside after a crash, one journal in two files.
@@ -185,51 +185,4 @@ pub(crate) fn journalctl(folder: &Path, args: &[String]) -> Option<String> {
         .output()
         .ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-#[test]
-fn queries_give_what_journalctl_prints() {
-    let args = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>();
-    let all = Matches::all;
-    let mut cases: Vec<(Vec<String>, Matches)> = vec![
-        (args(&[]), all()),
-        (args(&["-u", "kubelet"]), kubelet()),
-        (args(&["-u", "kubelet", "-p", "warning"]), kubelet().and(AnyOf::priority(4))),
-        (args(&["-t", "kubelet"]), all().and(AnyOf::identifier("kubelet"))),
-        (
-            args(&["-t", "kubelet", "-t", "sshd", "-p", "3"]),
-            all().and(AnyOf::identifier("kubelet").or(AnyOf::identifier("sshd"))).and(AnyOf::priority(3)),
-        ),
-        (args(&["_TRANSPORT=kernel"]), all().and(AnyOf::kernel())),
-        (args(&["-u", "no-such-unit"]), all().and(AnyOf::unit("no-such-unit"))),
-        (args(&["-u", "system.slice"]), all().and(AnyOf::unit("system.slice"))),
-    ];
-    let invocations = expected("expected-restarts.invocations.txt");
-    for id in invocations.lines().filter_map(|line| line.split(' ').next()) {
-        let matches = all().and(AnyOf::invocation(id.parse().unwrap()));
-        let (its, of) = (format!("_SYSTEMD_INVOCATION_ID={id}"), format!("INVOCATION_ID={id}"));
-        cases.push((args(&[&its, "+", "_PID=1", &of]), matches));
-    }
-    let mut sets = restarts();
-    sets.push(("rotated", fixtures("rotated")));
-    sets.extend(VARIANTS.iter().map(|name| (*name, fixtures(name))));
-    for (set, files) in sets {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, bytes) in &files {
-            std::fs::write(folder.path().join(name), &bytes[..]).unwrap();
-        }
-        for (args, matches) in &cases {
-            let Some(printed) = journalctl(folder.path(), args) else {
-                println!("skipped: no journalctl on this machine");
-                return;
-            };
-            assert_text(&read(&files, Query::new(matches.clone())), &printed, &format!("{set}: {args:?}"));
-            for count in ["1", "10", "100"] {
-                let args = [&args[..], &["-n".to_owned(), count.to_owned()]].concat();
-                let printed = journalctl(folder.path(), &args).unwrap();
-                let tail = Query::tail(matches.clone(), count.parse().unwrap());
-                assert_text(&read(&files, tail), &printed, &format!("{set}: {args:?}"));
-            }
-        }
-    }
 }

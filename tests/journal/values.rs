@@ -1,8 +1,8 @@
 //! Boots, units and the runs of a unit.
 
-use kubelet_logs::journal::{Found, Id, Instances, Journal, Limits, Step, Value};
+use kubelet_logs::journal::{Id, Journal, Limits, Value};
 
-use super::driver::{Files, fixtures, values_of as values};
+use super::driver::{Files, fixtures, runs, values_of as values};
 use super::oracle::{Recording, expected, restarts};
 
 fn journal(files: &Files) -> Journal {
@@ -69,41 +69,14 @@ fn the_runs_of_a_unit_are_found_newest_first() {
         .map(|line| line.split(' ').next().unwrap().parse().unwrap())
         .collect();
     for (name, files) in restarts() {
-        let runs = |boot| {
-            let mut instances = Instances::new(journal(&files), "kubelet.service", boot);
-            let mut found = Vec::new();
-            let mut rounds = 0;
-            loop {
-                match instances.step().expect("an end") {
-                    Found::Step(Step::Need(needs)) => {
-                        rounds += 1;
-                        for need in needs {
-                            let bytes = &files[need.file.0].1;
-                            let pieces: Vec<(u64, &[u8])> = need
-                                .ranges
-                                .iter()
-                                .map(|r| (r.start, &bytes[r.start as usize..(r.end as usize).min(bytes.len())]))
-                                .collect();
-                            instances.provide(need.file, bytes.len() as u64, pieces);
-                        }
-                    }
-                    Found::Step(other) => panic!("{other:?}"),
-                    Found::Instance(instance) => {
-                        assert!(instance.first.compare(&instance.last).is_le());
-                        found.insert(0, instance.id);
-                        if found.len() == 2 {
-                            println!("{name}: {rounds} rounds for the previous run");
-                        }
-                    }
-                    Found::End => return found,
-                }
-            }
-        };
-        assert_eq!(runs(None), known, "{name}");
+        let runs = |boot| runs(&files, "kubelet.service", boot);
+        let (all, rounds) = runs(None);
+        println!("{name}: {rounds} rounds for the previous run");
+        assert_eq!(all, known, "{name}");
         let mut boots = journal(&files);
         boots.list_boots();
         let mut of_boots: Vec<Id> =
-            values(&mut boots, &files).iter().flat_map(|boot| runs(Some(boot.id().unwrap()))).collect();
+            values(&mut boots, &files).iter().flat_map(|boot| runs(Some(boot.id().unwrap())).0).collect();
         // The last lines about a run may come in the next boot.
         of_boots.dedup();
         assert_eq!(of_boots, known, "{name}, boot by boot");

@@ -1,8 +1,8 @@
 //! Windows over sets whose files' names tell little of each other.
 
-use kubelet_logs::journal::{Matches, Query};
+use kubelet_logs::journal::{Limits, Matches, Query};
 
-use super::driver::{Files, fixtures, read};
+use super::driver::{Files, answer, fixtures, read, read_with};
 
 /// What is read of a window is what lies in it, whichever files there are.
 #[test]
@@ -35,4 +35,27 @@ fn files_without_a_known_successor_hide_nothing_before_them() {
             }
         }
     }
+}
+
+/// A lane among many has a small share of the memory: it asks for less at a time, and gives the same.
+#[test]
+fn with_less_memory_less_is_asked_for_at_a_time() {
+    let files = fixtures("rotated");
+    let run = |cache: usize| {
+        let mut most = 0;
+        let limits = Limits { cache, ..Limits::default() };
+        let mut provided = std::collections::HashMap::new();
+        let run = read_with(&files, Query::new(Matches::all()), limits, |round, journal, files, need| {
+            let bytes: u64 = need.ranges.iter().map(|range| range.end - range.start).sum();
+            let sum = provided.entry(round).or_insert(0);
+            *sum += bytes;
+            most = most.max(*sum);
+            answer(journal, files, need);
+        });
+        (run.text(), most)
+    };
+    let (whole, large) = run(16 << 20);
+    let (same, small) = run(256 << 10);
+    assert_eq!(same, whole);
+    assert!(small <= 512 << 10 && small < large, "{small} and {large} bytes");
 }

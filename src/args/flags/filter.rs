@@ -173,6 +173,9 @@ static FOR: Flag = Flag {
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
+        if options.about.is_some() {
+            return Err(Error::usage("one pod at a time").hint("run it once for each pod, or give names with --grep"));
+        }
         options.about = Some(PodName::parse(given.text()?)?);
         Ok(())
     }),
@@ -188,6 +191,9 @@ fn for_pod() {
     for bad in ["web-0", "pod/", "pod//x", "pod/a/b/c", "pod/a/../b", "pod/A", "deploy/web", "pod/x.y/z"] {
         assert!(refused(&["n", "--for", bad]).contains("pod/NAMESPACE/NAME"), "{bad}");
     }
+    assert!(refused(&["n", "--for", "web/web-0"]).contains("did you mean pod/web/web-0"));
+    assert!(!refused(&["n", "--for", "node/web-0"]).contains("did you mean"));
+    assert!(refused(&["n", "--for", "pod/a", "--for", "pod/b"]).contains("one pod at a time"));
 }
 
 static TAIL: Flag = Flag {
@@ -228,14 +234,15 @@ static LIMIT_BYTES: Flag = Flag {
     value: Value::Text("N"),
     commands: LOGS,
     group: Group::Filter,
-    brief: "Stop after so many bytes, at the end of a line",
-    help: &["Prints at most so many bytes, ends at the end of a line, and says so on stderr."],
+    brief: "Stop after so many bytes of a node, at the end of a line",
+    help: &["Prints at most so many bytes of each node, ends at the end of a line, and says so on stderr."],
     excludes: &[],
     set: Set::Option(|options, given| {
-        options.limit_bytes = match given.number()? {
-            0 => return Err(Error::usage("must be at least 1")),
-            limit => Some(limit),
-        };
+        options.limit_bytes =
+            match given.number().map_err(|e: Error| e.hint("give a number of bytes, as in 1000000"))? {
+                0 => return Err(Error::usage("must be at least 1")),
+                limit => Some(limit),
+            };
         Ok(())
     }),
 };

@@ -98,7 +98,7 @@ static NO_MERGE: Flag = Flag {
     brief: "Node after node under ==> NODE <==, not merged by time",
     help: &[
         "Prints several nodes one after another, each under a line ==> NODE <==. Otherwise their lines are merged by time, each with its \
-         node's name in front. --unify=false is another name for it.",
+         node's name in front. With -f the lines are printed as they come, with their nodes' names. --unify=false is another name for it.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
@@ -130,11 +130,15 @@ static PREFIX: Flag = Flag {
             // kubectl's is a switch.
             "always" | "true" => Some(true),
             "never" | "false" => Some(false),
-            other => return Err(Error::usage(format!("neither auto nor always nor never: {other:?}"))),
+            other => return Err(no_such(other)),
         };
         Ok(())
     }),
 };
+
+fn no_such(choice: &str) -> Error {
+    Error::usage(format!("neither auto nor always nor never: {choice:?}")).hint("give auto, always or never")
+}
 
 #[test]
 fn prefix() {
@@ -160,7 +164,7 @@ static COLOR: Flag = Flag {
             "auto" => Color::Auto,
             "always" => Color::Always,
             "never" => Color::Never,
-            other => return Err(Error::usage(format!("neither auto nor always nor never: {other:?}"))),
+            other => return Err(no_such(other)),
         };
         Ok(())
     }),
@@ -179,7 +183,9 @@ static TIMESTAMPS: Flag = Flag {
     commands: LOGS,
     group: Group::Output,
     brief: "Put an RFC 3339 time with microseconds before each line",
-    help: &["Puts the time of each line before it, as 2026-11-21T03:07:12.123456Z, or with the offset of --timezone."],
+    help: &[
+        "Puts the time of each line before it, as 2026-11-21T03:07:12.123456Z, or with the offset of --timezone; in json and yaml, too.",
+    ],
     excludes: &[],
     set: Set::Option(|options, given| {
         options.timestamps = given.switch()?;
@@ -201,7 +207,8 @@ static TIMEOUT: Flag = Flag {
     group: Group::Output,
     brief: "End the whole run after this long: 90, 30s, 5m; 0 for never",
     help: &[
-        "Ends the whole run after this long, with an error: seconds as a number, or 30s, 5m, 1h30m. 0 means never, the default.",
+        "Ends the whole run after this long: seconds as a number, or 30s, 5m, 1h30m. 0 means never, the default. What was not read to \
+         its end by then is named, and the exit code is 3. With -f it is a normal end, but for nodes that can't be read at that time.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {

@@ -62,7 +62,7 @@ static FOLLOW: Flag = Flag {
     brief: "Go on with new lines as they are written",
     help: &[
         "Prints the log's end, ten entries unless --tail or --since says more, and then new lines as they are written, across rotations, \
-         restarts of the kubelet and of the API server, and lost connections. --until ends it. Lines of several nodes are merged by time; a \
+         restarts of the kubelet and of the API server, and lost connections. --until or --timeout ends it. Lines of several nodes are merged by time; a \
          line waits for others for a second at most. Where nodes are chosen by other than their names, those that come meanwhile are \
          followed from their appearance on, and those that go are let go.",
     ],
@@ -323,8 +323,8 @@ static FROM: Flag = Flag {
          with its rotations. May be given several times: what is named is printed one after another, and --tail counts in each.",
         "Of a journal the kubelet's entries are shown, unless -u or -t asks for others; of a text log all lines, and -u and -t select \
          by the program that a line names. The rotations of a FILE are not read with it, and boots, runs and the kernel are told \
-         by a journal alone. Times that name no zone are in that of the \
-         file's last line, as far as the time of its last change tells it; else in --timezone.",
+         by a journal alone. Times that name no zone are in --timezone; without it \
+         in the zone that the time of the file's last change beside its last line tells, if it does, which a note names; else in UTC.",
     ],
     excludes: &["follow", "path", "source", "all-nodes", "selector", "role", "field-selector", "shard"],
     set: Set::Option(|options, given| {

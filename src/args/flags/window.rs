@@ -31,7 +31,7 @@ static SINCE: Flag = Flag {
     brief: "Lines from then on: 5m, 1h30m, 2d, or a time",
     help: &[
         "Prints lines written at this time or later: 30s, 5m, 2h, 1h30m, 3d or 1w before now, or a time.",
-        "Times are written 2026-11-21T03:07:12Z, \"2026-11-21 03:07\", with :SS and a fraction if wanted, 2026-11-21, today, yesterday, \
+        "Times are written 2026-11-21T03:07:12Z, 2026-11-21T03:07:12+01:00, \"2026-11-21 03:07\", with :SS, a fraction and UTC if wanted, 2026-11-21, today, yesterday, \
          now, or pasted from a log: \"I1121 03:07:12.123456\", \"Nov 21 03:07:12\" (the latest year that fits). Without a zone of their \
          own they are in that of --timezone.",
         "Three moments are each node's own: boot, the beginning of its last boot or of that of --boot; kubelet-start, when its kubelet \
@@ -167,19 +167,20 @@ static TIMEZONE: Flag = Flag {
     group: Group::Window,
     brief: "Zone of times given and printed (default UTC)",
     help: &[
-        "The zone of times given without one, and of those printed by --timestamps: UTC, local, an offset such as +05:30, or a name \
-         such as Europe/Berlin, which needs the system's zone database. The text of a log stays as the node wrote it.",
+        "The zone of times given without one, of those printed by --timestamps, and with --from of those in a text log that name none: \
+         UTC, local, an offset such as +05:30, or a name such as Europe/Berlin, which needs the system's zone database. The text of a log \
+         stays as it was written.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
-        options.timezone = Zone::parse(given.text()?)?;
+        options.timezone = Some(Zone::parse(given.text()?)?);
         Ok(())
     }),
 };
 
 #[test]
 fn timezone() {
-    assert_eq!(said(&["n"]).timezone, Zone::Utc);
-    assert_eq!(said(&["n", "--timezone", "+05:30"]).timezone, Zone::Fixed(19_800));
+    assert_eq!((said(&["n"]).timezone.as_ref(), said(&["n"]).zone()), (None, &Zone::Utc));
+    assert_eq!(said(&["n", "--timezone", "+05:30"]).zone(), &Zone::Fixed(19_800));
     refused(&["n", "--timezone", "../etc/passwd"]);
 }

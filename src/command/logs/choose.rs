@@ -55,7 +55,9 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
             nodes
         }
     };
-    let few = plan.last.is_none() && options.tail.is_none() && !plan.has_window();
+    // Where a following ends does not say how much there is before it.
+    let has_window = if options.follow { plan.has_beginning() } else { plan.has_window() };
+    let few = plan.last.is_none() && options.tail.is_none() && !has_window;
     if !said.needs_list() {
         if options.follow && few {
             plan.last = Some(FEW);
@@ -67,10 +69,11 @@ async fn prepare(options: &Options, cluster: &Cluster, plan: &mut Plan, context:
     let nodes = of_shard(nodes);
     if few {
         plan.last = Some(FEW);
-        context.notices.note(format_args!(
-            "the last {FEW} entries of each of {} nodes; --tail or --since asks for more",
-            nodes.len()
-        ));
+        let whose = match nodes.len() {
+            1 => "1 node".to_owned(),
+            count => format!("each of {count} nodes"),
+        };
+        context.notices.note(format_args!("the last {FEW} entries of {whose}; --tail or --since asks for more"));
     }
     let mut nodes = check_followed(nodes, options)?;
     let roster = options.follow.then(|| {
@@ -114,7 +117,7 @@ async fn open(options: &Options, plan: &mut Plan, context: &Context) -> (Vec<Str
     let unpack = if options.decompress { Unpack::Gzip } else { Unpack::Nothing };
     let (mut names, mut locals) = (Vec::new(), Vec::new());
     for input in &options.from {
-        let local = Local::open(input, &options.timezone, unpack, &context.notices, context.clock).await;
+        let local = Local::open(input, options.timezone.as_ref(), unpack, &context.notices, context.clock).await;
         names.push(local.as_ref().map_or_else(|_| local::name(input), |local| local.name.clone()));
         locals.push(Mutex::new(Some(local)));
     }
@@ -162,7 +165,9 @@ async fn pod_lines(client: &Client, name: &PodName, namespace: &str, context: &C
         Ok(pod) => std::iter::once(pod.metadata.uid.clone()).chain(pod.container_ids().map(str::to_owned)).collect(),
         Err(error) if error.kind() == Kind::NotFound => {
             let name = &name.name;
-            context.notices.note(format_args!("there is no pod {namespace}/{name} now; it is known by its name alone"));
+            context.notices.note(format_args!(
+                "there is no pod {namespace}/{name} now; it is known by its name alone (-n names another namespace)"
+            ));
             Vec::new()
         }
         Err(error) if error.kind() == Kind::Denied => {

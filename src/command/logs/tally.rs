@@ -79,8 +79,9 @@ impl Tally {
         let mut kinds = self.failures.iter().map(|(_, error)| error.kind());
         let exit = match kinds.next() {
             None => return Ok(Outcome::DONE),
-            Some(first) if all && kinds.all(|kind| kind == first) => first,
-            Some(_) if all => Kind::Failed,
+            Some(first) if all && kinds.clone().all(|kind| kind == first) => first,
+            // Of one that failed in part something was printed.
+            Some(first) if all && first != Kind::Partial && kinds.all(|kind| kind != Kind::Partial) => Kind::Failed,
             Some(_) => Kind::Partial,
         };
         Ok(Outcome { exit: exit.exit_code() })
@@ -96,11 +97,15 @@ impl Tally {
     ) -> Result<Outcome> {
         if self.unfinished.is_empty() && options.follow {
             // What is followed has no other end.
+            notices.note(format_args!("--timeout {} is over", go_duration(options.timeout.unwrap_or_default())));
             return self.outcome(single, notices, took);
         }
         let error = out_of_time(options.timeout.unwrap_or_default());
         let unread = if single { String::new() } else { self.unread() };
         let mut error = Error::new(error.kind(), format!("{error}{unread}"));
+        if let ([name], true) = (&*self.nodes, single) {
+            error = error.within(name);
+        }
         if self.bytes > 0 {
             error = error.hint("what was printed is incomplete");
         }
@@ -176,7 +181,12 @@ impl Tally {
             }
             0 => notices.note(format_args!("{all} {of} gave {bytes} in {took}")),
             1 if all == 1 => notices.note(format_args!("1 {of} failed in {took}")),
-            failed if failed == all => notices.note(format_args!("{failed} of {all} {of} failed in {took}")),
+            failed if failed == all && self.bytes == 0 => {
+                notices.note(format_args!("{failed} of {all} {of} failed in {took}"));
+            }
+            failed if failed == all => {
+                notices.note(format_args!("{failed} of {all} {of} failed, some after a part: {bytes} in {took}"));
+            }
             failed => {
                 notices.note(format_args!("{failed} of {all} {of} failed, the others gave {bytes} in {took}"));
             }

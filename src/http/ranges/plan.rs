@@ -39,11 +39,13 @@ pub(super) fn batches(missing: Vec<Range<u64>>, lead: Option<&Range<u64>>, size:
 }
 
 /// Sorted and disjoint, those close to each other as one.
-fn merge(mut ranges: Vec<Range<u64>>, size: Size) -> Vec<Range<u64>> {
-    ranges.retain(|range| !range.is_empty());
-    ranges.sort_unstable_by_key(|range| (range.start, range.end));
-    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
-    for mut range in ranges {
+fn merge(ranges: Vec<Range<u64>>, size: Size) -> Vec<Range<u64>> {
+    let mut sorted: Vec<(u64, u64)> =
+        ranges.into_iter().filter(|range| !range.is_empty()).map(|range| (range.start, range.end)).collect();
+    sorted.sort_unstable();
+    let mut merged: Vec<Range<u64>> = Vec::with_capacity(sorted.len());
+    for (start, end) in sorted {
+        let mut range = start..end;
         if let Some(last) = merged.last_mut() {
             let end = last.end.max(range.end);
             if range.start <= last.end.saturating_add(size.gap) && end - last.start <= size.bytes {

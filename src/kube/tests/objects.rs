@@ -8,7 +8,7 @@ async fn a_recorded_node_is_read() {
         let server = saying(recording).await;
         let node = node::get(&anonymous(&server), "node-a").await.unwrap();
         assert_eq!(node.name(), "node-a");
-        assert_eq!(node.metadata.labels["kubernetes.io/os"], "linux");
+        assert_eq!(node.metadata.labels.get("kubernetes.io/os").unwrap(), "linux");
         let info = &node.status.node_info;
         assert!(info.kubelet_version.starts_with("v1."), "{info:?}");
         assert_eq!((info.boot_id.len(), info.machine_id.len(), node.is_windows()), (36, 32, false));

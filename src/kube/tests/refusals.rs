@@ -142,11 +142,11 @@ async fn the_missing_permission_can_be_pasted() {
         "the verb get on nodes/proxy is missing; an administrator can grant it with\n\
          apiVersion: rbac.authorization.k8s.io/v1\n\
          kind: ClusterRole\n\
-         metadata: {name: kubelet-logs}\n\
+         metadata: {name: kubelet-logs-get-nodes-proxy}\n\
          rules:\n\
          - {apiGroups: [\"\"], resources: [\"nodes/proxy\"], verbs: [\"get\"]}\n\
          and\n\
-         kubectl create clusterrolebinding kubelet-logs --clusterrole=kubelet-logs --user=viewer\n\
+         kubectl create clusterrolebinding kubelet-logs-get-nodes-proxy --clusterrole=kubelet-logs-get-nodes-proxy --user=viewer\n\
          careful: get on nodes/proxy opens all of the kubelet's API, with it running commands in any pod of the node"
     );
     let told = |user: &str, resource: &str| {

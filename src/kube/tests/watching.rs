@@ -68,6 +68,18 @@ async fn events_are_told_and_a_watch_goes_on_from_the_last_of_them() {
 }
 
 #[tokio::test]
+async fn names_that_no_object_can_have_are_left_out() {
+    let odd = [r"a\u001b[2J", r"a\nb", "", "A", "a/b", "-a", "a."];
+    let events: Vec<String> =
+        odd.iter().map(|name| event("ADDED", name, 11)).chain([event("ADDED", "b", 12)]).collect();
+    let names: Vec<&str> = odd.into_iter().chain(["c.example"]).collect();
+    let gone = answer("410 Gone", "{}");
+    let answers = vec![answer("200 OK", &events.concat()), gone, listed(&names, 30)];
+    let (mut watch, _, _, _server) = watching(answers).await;
+    assert_eq!([told(watch.next().await.unwrap()), told(watch.next().await.unwrap())], ["here b", "all c.example"]);
+}
+
+#[tokio::test]
 async fn what_the_server_has_forgotten_is_listed_again() {
     let error = "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"message\":\"too old\"}}\n";
     let gone = answer("410 Gone", "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}");

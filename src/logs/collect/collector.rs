@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::{Down, Lanes, Means, Order, Progress, Step, Then, Use};
 use crate::error::Error;
-use crate::logs::lane::{Reading, is_gone};
+use crate::logs::lane::{Reading, is_gone, midway};
 use crate::logs::line::Line;
 use crate::logs::merge::{Merge, Next, Patience};
 use crate::logs::outlet::{Credit, Event, Outlet, Told};
@@ -33,6 +33,9 @@ const PLACES: usize = 300;
 
 /// How long lines of one node wait for another that is followed and has nothing to say.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How much older than its last look a line of a node may be: what its clock is behind, and what it takes to be stored.
+const BEHIND: Duration = Duration::from_secs(2);
+
 /// All lanes of a run, and what has come of them and was not given yet.
 pub(super) struct Collector<'a> {
     plan: &'a Arc<Plan>,
@@ -100,6 +103,12 @@ struct Lane {
     spoke: bool,
     /// Whether it has come to the present.
     is_live: bool,
+    /// All that was written before this was read: when it began, or its last look that went well.
+    looked: Option<Timestamp>,
+    /// Why it can't be read at the moment.
+    fails: Option<Error>,
+    /// Of when the newest line is that came, where that is known.
+    newest: Option<Timestamp>,
     /// Whether it has ended, told or not.
     is_over: bool,
     task: Option<AbortHandle>,
@@ -118,6 +127,9 @@ impl Lane {
             begun: false,
             spoke: false,
             is_live: false,
+            looked: None,
+            fails: None,
+            newest: None,
             is_over: false,
             task: None,
             from,
@@ -213,7 +225,7 @@ impl<'a> Collector<'a> {
             from: lane.from,
             down: self.down,
             want,
-            pace: self.pace.clone(),
+            pace: self.pace.as_ref().map(|pace| Arc::new(pace.of(outlet.teller()))),
             contact: Contact::new(open),
         };
         lane.task = Some(self.tasks.spawn(reading.run(outlet)));
@@ -343,20 +355,26 @@ impl<'a> Collector<'a> {
 
     pub(super) fn take(&mut self, number: usize, told: Told) {
         let Some(lane) = self.lanes.get_mut(number).filter(|lane| !lane.is_over) else { return };
+        let mut is_first = false;
         if let Told::Event(event) = &told {
             self.progress.bytes += event.bytes();
+            is_first = !std::mem::replace(&mut lane.spoke, true);
+            lane.fails = None;
+            if let Event::Lines(lines) = event {
+                lane.newest = lines.iter().filter_map(|line| line.at).next_back().max(lane.newest);
+            }
         }
         match (told, self.usage.order) {
             (Told::Begun, _) => {
                 lane.begun = true;
+                lane.looked = Some(self.means.clock.now());
                 self.progress.begun += 1;
                 self.start_next();
             }
             (Told::Event(Event::Lines(mut lines)), Order::Merged) => {
                 // journalctl's own lines between boots belong to one node's text.
                 lines.retain(|line| !line.is_marker());
-                let is_first = !std::mem::replace(&mut lane.spoke, true) && self.plan.follow.is_some();
-                let first = lines.first().filter(|_| is_first).and_then(|line| line.at);
+                let first = lines.first().filter(|_| is_first && self.plan.follow.is_some()).and_then(|line| line.at);
                 self.merge.push(number, lines, self.means.clock.instant());
                 self.tell_if_late(number, first);
             }
@@ -367,13 +385,32 @@ impl<'a> Collector<'a> {
                     self.spoke.push_back(number);
                 }
             }
-            (Told::Live, _) => lane.is_live = true,
+            (Told::Presses, _) => self.merge.press(number),
+            (Told::Live, _) => {
+                (lane.is_live, lane.fails) = (true, None);
+                // What was written while it was read comes with the first look.
+                let began = lane.looked;
+                began.into_iter().for_each(|began| self.merge.pass(number, began.saturating_sub(BEHIND)));
+            }
+            (Told::Looked(at), _) => {
+                (lane.looked, lane.fails) = (Some(at), None);
+                self.merge.pass(number, at.saturating_sub(BEHIND));
+            }
+            (Told::Fails(error), _) => {
+                lane.fails = Some(error);
+                self.merge.leave(number);
+            }
             // The server may say so before it tells of the change.
             (Told::Ended(Err(error)), _)
                 if self.roster.is_some()
                     && (number < self.listed || lane.from.is_some())
                     && is_gone(&error, self.nodes.get(number)) =>
             {
+                let after = lane.newest.map(|newest| newest.saturating_add(Duration::from_micros(1)));
+                let read_to = lane.from.filter(|_| !lane.spoke).or(after).or(lane.looked);
+                if let (Some(roster), Some(node)) = (&self.roster, self.nodes.get(number)) {
+                    roster.forget(node, read_to.unwrap_or_else(|| self.means.clock.now()));
+                }
                 self.went(number);
             }
             (Told::Ended(how), _) => self.close(number, how),
@@ -465,8 +502,12 @@ impl<'a> Collector<'a> {
         let is_whole = self.pace.as_ref().is_some_and(|pace| !pace.has_lost());
         for number in 0..self.lanes.len() {
             self.merge.close(number);
-            if is_whole && self.lanes.get(number).is_some_and(|lane| lane.is_live) {
-                self.close(number, Ok(true));
+            let Some(lane) = self.lanes.get_mut(number) else { continue };
+            match lane.fails.take() {
+                Some(error) if lane.spoke => self.close(number, Err(midway(error))),
+                Some(error) => self.close(number, Err(error)),
+                None if is_whole && lane.is_live => self.close(number, Ok(true)),
+                None => {}
             }
         }
         // One after another, a lane is at its end before the next begins.

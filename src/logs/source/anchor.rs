@@ -45,10 +45,32 @@ pub fn show_window(notices: &Notices, node: &str, since: Option<Timestamp>, unti
         return;
     }
     notices.verbose(4, || {
-        let shown = |at: Option<Timestamp>, open: &str| at.map_or(open.to_owned(), |at| at.rfc3339().to_string());
         let whose = if node.is_empty() { String::new() } else { format!("{node}: ") };
-        format!("{whose}window: {} to {}, both included", shown(since, "the log's beginning"), shown(until, "its end"))
+        format!("{whose}window: {}", window(since, until))
     });
+}
+
+/// What a log that was read tells of the window that was its own, where nothing in it matched, and of lines that were left out
+/// for what they don't show.
+pub(super) fn tell(machine: Machine<'_>, anchors: Anchors, filter: &Filter, read: &Flow<bool>) {
+    let name = machine.name;
+    match read {
+        Ok(anything) if filter.dropped_unmarked => machine.notices.note(format_args!(
+            "{name}: lines without a klog header show no severity here, so --priority leaves {} out",
+            if *anything { "them" } else { "all of them" }
+        )),
+        _ => {}
+    }
+    if let (Ok(false), false) = (read, anchors.is_empty())
+        && filter.has_window()
+    {
+        machine.notices.note(format_args!("{name}: the window was {}", window(filter.since, filter.until)));
+    }
+}
+
+fn window(since: Option<Timestamp>, until: Option<Timestamp>) -> String {
+    let shown = |at: Option<Timestamp>, open: &str| at.map_or(open.to_owned(), |at| at.rfc3339().to_string());
+    format!("{} to {}, both included", shown(since, "the log's beginning"), shown(until, "its end"))
 }
 
 /// Asks the node for its anchors and puts them into the filter; gives the journal back that was looked into for it. The inner
@@ -171,7 +193,8 @@ async fn not_ready(node: &Node<'_>) -> Flow<Result<Timestamp, Error>> {
     if ready.status == "True" {
         let since = at.map_or_else(String::new, |at| format!(" since {at}"));
         let words = format!("the node is ready{since}, so there is no time not-ready");
-        return Ok(Err(Error::new(Kind::Failed, words).hint("kubelet-start and boot are told by every node")));
+        return Ok(Err(Error::new(Kind::Failed, words)
+            .hint("a node that keeps a journal on its disk tells kubelet-start and boot")));
     }
     at.and_then(Timestamp::parse_rfc3339)
         .map(Ok)

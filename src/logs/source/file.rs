@@ -26,12 +26,16 @@ mod tail;
 
 pub(in crate::logs::source) use follow::Followed;
 pub(in crate::logs::source) use stream::Stream;
-pub(super) use tail::Held;
+pub(super) use tail::{Held, Tail};
 
 /// The first part read from a file's end; what is needed mostly lies in it.
 const FIRST_END: u64 = 64 << 10;
-/// In which a last line with a time mostly lies.
+/// In which a last line with a time mostly lies, and a first one.
 const LAST_LINES: u64 = 8 << 10;
+/// How much more each further part of a file's end has.
+const GROWTH: u64 = 8;
+/// So far back a line with a time is looked for by parts of the file's end: an entry may be a dump of all goroutines.
+const MOST_UNTIMED: u64 = 4 << 20;
 /// How often a broken body is continued without having brought anything.
 const MOST_FRUITLESS: u32 = 4;
 /// By so many bytes a file that was replaced is recognised.
@@ -63,7 +67,7 @@ pub struct File<'a> {
     packing: Packing,
     /// What is known of its lines' times from elsewhere.
     calendar: Option<Calendar>,
-    /// Only so many of its first bytes, where what follows is read by somebody else.
+    /// Only so many of its first bytes, unpacked, where what follows is read by somebody else.
     end: Option<u64>,
 }
 
@@ -76,13 +80,26 @@ struct Ending {
     modified: Option<Timestamp>,
     /// The time of the file's last line that has one, if that names no zone: also where that line is not to be read.
     last: Option<Civil>,
+    times: Times,
     /// Whether it was changed in the second of the answer.
     is_fresh: bool,
 }
 
-/// The last time in a text, if that names no zone.
-fn last_local(text: &[u8]) -> Option<Civil> {
-    match text.split(|b| *b == b'\n').rev().find_map(Head::of)? {
+/// Where the lines of a file have times, as its end shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Times {
+    /// In what was read of it.
+    Here,
+    /// Before that: a long entry goes on to the file's end.
+    Before,
+    /// Neither there nor in its first lines: each line is an entry.
+    #[default]
+    Nowhere,
+}
+
+/// The time of an entry, if that names no zone.
+fn local(head: Head) -> Option<Civil> {
+    match head {
         Head { stamp: Stamp::Yearless(civil), layout, .. } if layout != (Layout::Short { precise: true }) => {
             Some(civil)
         }
@@ -143,10 +160,16 @@ impl<'a> File<'a> {
 
     /// Its first bytes and the time of its last change, by one small request.
     pub(super) async fn look(&self) -> Flow<Look> {
-        let length = match self.packing {
+        let look = self.look_at_first(match self.packing {
             Packing::Plain => BEGINNING,
             Packing::Gzip => PACKED_BEGINNING,
-        };
+        });
+        let look = look.await?;
+        Ok(Look { beginning: self.first_bytes(look.beginning), ..look })
+    }
+
+    /// So many of its first bytes, as they are.
+    async fn look_at_first(&self, length: u64) -> Flow<Look> {
         let mut answer = self.ask(Some(ByteRange::Span(0, length - 1))).await?;
         let (modified, size) = (modified(&answer), size(&answer));
         let first = match answer.status {
@@ -157,23 +180,14 @@ impl<'a> File<'a> {
         if range_length(&answer).is_some_and(|length| (first.len() as u64) < length) {
             return Err(Error::new(Kind::Partial, format!("reading {}: the answer broke off", self.name)).into());
         }
-        let first = self.first_bytes(first);
         Ok(Look { beginning: first, modified, size })
     }
 
     /// What its end tells of the times in it; `None` if no line there has one.
     pub(super) async fn clock(&self) -> Flow<Option<Calendar>> {
         // A file that is followed is asked often, and its last line is mostly short.
-        for size in [LAST_LINES, FIRST_END] {
-            let ending = self.dated_ending(size).await?;
-            if ending.last.is_some() || ending.bytes.split(|b| *b == b'\n').any(|line| Head::of(line).is_some()) {
-                return Ok(Some(self.calendar(&ending)));
-            }
-            if ending.from == 0 {
-                break;
-            }
-        }
-        Ok(None)
+        let ending = self.dated_ending(LAST_LINES).await?;
+        Ok((ending.times == Times::Here).then(|| self.calendar(&ending)))
     }
 
     /// All of it, as it comes.
@@ -212,9 +226,35 @@ impl<'a> File<'a> {
         if is_sure || !ending.is_fresh { Ok(ending) } else { self.ending(size).await }
     }
 
+    /// The last `size` bytes, or all if it has fewer; more, if none of their lines has a time but the file's first lines do.
+    async fn ending(&self, mut size: u64) -> Flow<Ending> {
+        let mut begins_with_times = None;
+        loop {
+            let mut ending = self.last_bytes(size).await?;
+            if ending.times == Times::Here {
+                return Ok(ending);
+            }
+            if ending.from == 0 {
+                ending.times = Times::Nowhere;
+                return Ok(ending);
+            }
+            if size >= FIRST_END && begins_with_times.is_none() {
+                let first = self.look_at_first(LAST_LINES).await?.beginning;
+                begins_with_times = Some(has_time(&first));
+            }
+            if begins_with_times == Some(false) {
+                ending.times = Times::Nowhere;
+            }
+            if begins_with_times == Some(false) || size >= MOST_UNTIMED {
+                return Ok(ending);
+            }
+            size = size.saturating_mul(GROWTH);
+        }
+    }
+
     /// The last `size` bytes, or all if it has fewer. Of a part they are read to the file's end and cut: the time of the
     /// last change belongs to the last line there is.
-    async fn ending(&self, size: u64) -> Flow<Ending> {
+    async fn last_bytes(&self, size: u64) -> Flow<Ending> {
         let mut fruitless = 0;
         loop {
             let answer = self.ask(Some(ByteRange::Last(size))).await?;
@@ -234,14 +274,15 @@ impl<'a> File<'a> {
             let whole = |bytes: &Bytes| length.is_none_or(|length| length == bytes.len() as u64);
             match answer.body.collect(usize::try_from(size).unwrap_or(usize::MAX).max(256 << 20)).await {
                 Ok(mut bytes) if whole(&bytes) => {
-                    let last = last_local(&bytes);
+                    let head = bytes.split(|b| *b == b'\n').rev().find_map(Head::of);
+                    let (last, times) = (head.and_then(local), head.map_or(Times::Before, |_| Times::Here));
                     if let Some(end) = self.end {
                         // One that is shorter than it was is another file.
                         let is_shorter = from + (bytes.len() as u64) < end;
                         let part = if is_shorter { 0 } else { end.saturating_sub(from) };
                         bytes.truncate(usize::try_from(part).unwrap_or(usize::MAX));
                     }
-                    return Ok(Ending { bytes, from, modified, last, is_fresh });
+                    return Ok(Ending { bytes, from, modified, last, times, is_fresh });
                 }
                 Ok(_) if fruitless < MOST_FRUITLESS => fruitless += 1,
                 Ok(_) => {
@@ -256,7 +297,9 @@ impl<'a> File<'a> {
 
     /// The node's zone and the years, from the file's last line with a time and the time of its last change.
     fn calendar(&self, ending: &Ending) -> Calendar {
-        let Some(modified) = ending.modified else { return self.calendar_without_zone(None) };
+        let Some(modified) = ending.modified.filter(|_| ending.times != Times::Before) else {
+            return self.calendar_without_zone(ending.modified);
+        };
         // Lines with a zone of their own need none.
         let Some(last) = ending.last else { return Calendar::new(0, Anchor::NotAfter(modified)) };
         let offset = offset_of_file(last, modified);
@@ -383,14 +426,20 @@ fn begun_before(first: Option<Timestamp>, filter: &Filter) -> bool {
     matches!((first, filter.since), (Some(first), Some(since)) if first < since)
 }
 
-/// What of a file's end begins with a whole entry: from its first line with a time, or its second line if none has one.
-pub(super) fn from_first_entry(bytes: Bytes) -> Bytes {
-    let starts = || memchr::memchr_iter(b'\n', &bytes).map(|n| n + 1);
-    let entry = starts().find(|start| bytes.get(*start..).is_some_and(|line| Head::of(line).is_some()));
-    match entry.or_else(|| starts().next()) {
-        Some(start) => bytes.slice(start..),
-        None => bytes,
-    }
+/// Whether any line has a time.
+pub(super) fn has_time(text: &[u8]) -> bool {
+    text.split(|b| *b == b'\n').any(|line| Head::of(line).is_some())
+}
+
+/// Where in a part of a file, which may begin inside a line, the first line begins that has a time.
+pub(super) fn first_entry(part: &[u8]) -> Option<usize> {
+    let mut starts = memchr::memchr_iter(b'\n', part).map(|end| end + 1);
+    starts.find(|start| part.get(*start..).is_some_and(|line| Head::of(line).is_some()))
+}
+
+/// Where the second line begins of a part of a file that has no times; a piece of a long line is all there is.
+pub(super) fn second_line(part: &[u8]) -> usize {
+    memchr::memchr(b'\n', part).map_or(0, |end| end + 1)
 }
 
 #[cfg(test)]
@@ -408,12 +457,12 @@ mod tests {
 
     #[test]
     fn a_part_is_read_from_its_first_whole_entry() {
-        for (part, expected) in [
-            ("t of a line\n\tmain.go\nI1114 22:13:20.000001 1 a.go:1] x\n", "I1114 22:13:20.000001 1 a.go:1] x\n"),
-            ("I1114 22:13:20.000001 1 a.go:1] perhaps cut\nno time\n", "no time\n"),
-            ("one piece of a long line", "one piece of a long line"),
+        for (part, entry, line) in [
+            ("t of a line\n\tmain.go\nI1114 22:13:20.000001 1 a.go:1] x\n", Some(21), 12),
+            ("I1114 22:13:20.000001 1 a.go:1] perhaps cut\nno time\n", None, 44),
+            ("one piece of a long line", None, 0),
         ] {
-            assert_eq!(from_first_entry(Bytes::from_static(part.as_bytes())), expected);
+            assert_eq!((first_entry(part.as_bytes()), second_line(part.as_bytes())), (entry, line));
         }
     }
 }

@@ -36,7 +36,8 @@ pub enum Taken {
 
 /// Reads the kubelet through the query, wherever in the journal it logs.
 ///
-/// In one boot, so many before the last, it is the unit `kubelet` alone: when another wrote there is not to be asked.
+/// In one boot, so many before the last, it is the unit `kubelet`, or where that is unknown the one at work: when another wrote
+/// there is not to be asked.
 pub async fn read(
     node: &Node<'_>,
     texts: Texts,
@@ -48,7 +49,14 @@ pub async fn read(
     let units = [KUBELET.to_owned()];
     let mut query = Query::new(node, &units).texts(texts).boot(boot);
     if boot.is_some_and(|back| back > 0) {
-        return query.read(want, filter, out).await.map(Taken::Found);
+        let found = query.read(want, filter, out).await?;
+        // Where another unit runs it now, that tells what there is of the boot.
+        if let Found::Absent(_) = found
+            && let Some((home, _)) = at_work(node, None).await?
+        {
+            return take(node, home, boot, want, filter, out).await;
+        }
+        return Ok(Taken::Found(found));
     }
     if let (None, Some(since)) = (want.last, filter.since) {
         // What a window needs to know of the node anyway tells whether its kubelet is at work, before anything is printed.
@@ -56,7 +64,7 @@ pub async fn read(
         if query.newest().is_some_and(|newest| newest < since && is_old(node, newest, filter))
             && let Some(home) = newer(node, query.newest()).await
         {
-            return take(node, home, want, filter, out).await;
+            return take(node, home, boot, want, filter, out).await;
         }
     }
     let (held, found) = query.gather(want, filter, out).await?;
@@ -64,7 +72,7 @@ pub async fn read(
     match &found {
         Ok(Found::Absent(_)) => {
             if let Some((home, _)) = at_work(node, None).await? {
-                return take(node, home, want, filter, out).await;
+                return take(node, home, boot, want, filter, out).await;
             }
         }
         // Lines without the journal's time are none of a journal's: a Windows node's.
@@ -72,7 +80,7 @@ pub async fn read(
         Ok(Found::Log { .. }) if want.last != Some(0) && newest.is_none_or(|newest| is_old(node, newest, filter)) => {
             match newer(node, newest).await {
                 Some(home) if out.has_spoken() => return go_on(node, home, newest, want, filter, out).await,
-                Some(home) => return take(node, home, want, filter, out).await,
+                Some(home) => return take(node, home, boot, want, filter, out).await,
                 None => {}
             }
         }
@@ -181,14 +189,21 @@ pub(super) fn out_of_reach(node: Machine<'_>, home: &Home) -> Error {
 }
 
 /// Reads the unit of a distribution.
-async fn take(node: &Node<'_>, home: &'static Home, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<Taken> {
+async fn take(
+    node: &Node<'_>,
+    home: &'static Home,
+    boot: Option<u32>,
+    want: Want,
+    filter: &mut Filter,
+    out: &mut Outlet,
+) -> Flow<Taken> {
     if home.holds == Holds::Supervisor {
         return Ok(Taken::Supervised(home));
     }
     choose(node.machine(), home, &format!("unit {}", home.unit), filter);
     filter.past = 0;
     let units = [home.unit.to_owned()];
-    Query::new(node, &units).read(want, filter, out).await.map(Taken::Found)
+    Query::new(node, &units).boot(boot).read(want, filter, out).await.map(Taken::Found)
 }
 
 /// The log of the unit `kubelet`, which was printed, has ended long ago: that of a distribution follows it.
@@ -204,7 +219,7 @@ async fn go_on(
     node.notices.note(format_args!("{}: the log of unit {KUBELET} ended{ended}; what follows is newer", node.name));
     let from = newest.map(|at| at.saturating_add(Duration::from_micros(1)));
     filter.since = filter.since.max(from);
-    match take(node, home, want, filter, out).await? {
+    match take(node, home, None, want, filter, out).await? {
         Taken::Supervised(home) => Err(Error::new(Kind::Partial, "what was printed is of a kubelet that runs no more")
             .because(out_of_reach(node.machine(), home))
             .into()),

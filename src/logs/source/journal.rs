@@ -29,12 +29,14 @@ pub use boots::{Span, table};
 pub use find::{Missing, find};
 pub use place::{Files, unreadable};
 pub use read::{Found, LISTED, Part, read, read_from};
-pub use units::Unit;
+pub use units::{Unit, by_name};
 
 use place::{Answer, Place, is_active};
 
 /// Losses that are kept to be told.
 const MOST_LOSSES: usize = 1000;
+/// Of many nodes each has its share of the memory, but at least so many bytes: with less, values are fetched one by one.
+const LEAST_CACHE: usize = 256 << 10;
 
 /// A machine's journal, of which as much is fetched as is asked for.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ impl<'a> Remote<'a> {
     }
 
     fn of(node: Machine<'a>, place: Place<'a>, names: Vec<String>) -> Self {
-        let journal = Journal::new(names, Limits::default());
+        let journal = Journal::new(names, limits(node));
         let (damaged, fetched) = (Vec::new(), VecDeque::new());
         Remote { node, place, boot: None, start: None, journal, damaged, corrupt: false, refused: None, fetched }
     }
@@ -220,8 +222,11 @@ impl<'a> Remote<'a> {
             false if self.is_readable() => "not all of the journal could be read, lines may be missing",
             false => "the journal can't be read",
         };
-        let refused = self.refused.as_ref().and_then(Error::remedy);
-        let hint = if self.corrupt { self.place.examination() } else { refused.unwrap_or(self.place.remedy()) };
+        let hint = match &self.refused {
+            _ if self.corrupt => self.place.examination(),
+            Some(refused) => refused.remedy().unwrap_or("ls -l shows what it is"),
+            None => self.place.remedy(),
+        };
         Error::new(Kind::Partial, format!("{what}: {words}")).hint(hint)
     }
 
@@ -235,9 +240,11 @@ impl<'a> Remote<'a> {
     /// Puts the journal aside and another one in its place that knows the same files: what was read is not asked about again.
     fn put_aside(&mut self) -> Journal {
         let names = (0..self.journal.files()).filter_map(|file| self.journal.name(FileId(file)).map(str::to_owned));
-        let names: std::collections::BTreeSet<String> = names.collect();
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names.dedup();
         self.fetched.clear();
-        std::mem::replace(&mut self.journal, Journal::new(names, Limits::default()))
+        std::mem::replace(&mut self.journal, Journal::new(names, limits(self.node)))
     }
 
     async fn values(&mut self) -> Flow<Vec<Value>> {
@@ -357,6 +364,12 @@ impl<'a> Remote<'a> {
         let headers = (0..self.journal.files()).filter_map(|file| self.journal.header(FileId(file)));
         headers.map(|header| header.tail_realtime).max().map(timestamp)
     }
+}
+
+/// What reading a machine's journal may cost.
+fn limits(node: Machine<'_>) -> Limits {
+    let most = Limits::default();
+    Limits { cache: node.room.clamp(LEAST_CACHE, most.cache), ..most }
 }
 
 fn timestamp(micros: u64) -> Timestamp {

@@ -18,7 +18,7 @@ use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::source::anchor;
 use crate::logs::source::file::Packing;
 use crate::logs::source::journal::{Files, Found, LISTED, Met, Part as Portion, Remote, read_from, unreadable};
-use crate::logs::source::pick::{self, Instead, What};
+use crate::logs::source::pick::{self, Instead, JOURNAL, What};
 use crate::logs::source::text::Wanted;
 use crate::logs::source::{Machine, Want, check_severity_was_seen, check_time_was_seen};
 use crate::logs::unit::RKE2_LOGS;
@@ -37,8 +37,6 @@ use text::{Part, Text};
 const MOST_HELD: usize = 256 << 20;
 /// By so many bytes it is told what something is.
 const BEGINNING: usize = 4096;
-/// How journal files begin.
-const JOURNAL: &[u8] = b"LPKSHHRH";
 
 /// Something to read, opened.
 #[derive(Debug)]
@@ -46,7 +44,8 @@ pub struct Local {
     /// The machine's name, where the log tells it; else the file's.
     pub name: String,
     kind: Kept,
-    zone: Zone,
+    /// Of times that name none, where that was said.
+    zone: Option<Zone>,
     packing: Unpack,
 }
 
@@ -98,20 +97,39 @@ pub fn name(input: &Input) -> String {
 
 impl Local {
     /// Looks at what was named, and reads from a journal whose it is.
-    pub async fn open(input: &Input, zone: &Zone, packing: Unpack, notices: &Notices, clock: Clock) -> Result<Local> {
+    pub async fn open(
+        input: &Input,
+        zone: Option<&Zone>,
+        packing: Unpack,
+        notices: &Notices,
+        clock: Clock,
+    ) -> Result<Local> {
         let kind = kind(input)?;
         let mut name = name(input);
         if let Kept::Journal { files, names, .. } = &kind {
-            let machine = Machine { name: &name, notices, clock };
+            let machine = Machine { name: &name, notices, clock, room: 0 };
             if let Some(told) = hostname(Remote::here(machine, files.clone(), names.clone())).await {
                 name = told;
             }
         }
-        Ok(Local { name, kind, zone: zone.clone(), packing })
+        Ok(Local { name, kind, zone: zone.cloned(), packing })
     }
 
     /// Reads what is wanted and hands it on; tells whether there was anything.
     pub async fn read(
+        self,
+        machine: Machine<'_>,
+        what: What<'_>,
+        want: Want,
+        filter: &mut Filter,
+        out: &mut Outlet,
+    ) -> Flow<bool> {
+        let read = self.read_what(machine, what, want, filter, out).await;
+        anchor::tell(machine, what.anchors, filter, &read);
+        read.map_err(|halt| pick::in_part(halt, out))
+    }
+
+    async fn read_what(
         self,
         machine: Machine<'_>,
         what: What<'_>,
@@ -133,7 +151,7 @@ impl Local {
             Kept::Folder(folder) => {
                 check_is_for_texts(&folder.shown(), what)?;
                 let text = folder.text(machine, wanted, filter, self.packing).await?;
-                return read_text(text, machine, wanted, &self.zone, want, filter, out).await;
+                return read_text(text, machine, wanted, self.zone.as_ref(), want, filter, out).await;
             }
             Kept::File { path, modified } => {
                 let shown = path.display().to_string();
@@ -173,7 +191,7 @@ impl Local {
         }
         let end = end.filter(|_| packing == Packing::Plain);
         let text = Text { shown, parts: vec![Part { stream, end, modified }], is_shared: true };
-        read_text(text, machine, wanted, &self.zone, want, filter, out).await
+        read_text(text, machine, wanted, self.zone.as_ref(), want, filter, out).await
     }
 }
 
@@ -184,7 +202,11 @@ fn kind(input: &Input) -> Result<Kept> {
     let Input::Path(path) = input else { return Ok(Kept::Stdin) };
     let shown = path.display().to_string();
     let path: Arc<Path> = path.as_path().into();
-    let about = fs::metadata(&path).map_err(|error| unreadable(&shown, error))?;
+    let about = fs::metadata(&path).map_err(|error| {
+        let is_list = error.kind() == io::ErrorKind::NotFound && shown.contains(',');
+        let error = unreadable(&shown, error);
+        if is_list { error.hint("each file takes a --from of its own") } else { error }
+    })?;
     if about.is_dir() {
         return folder::kind(&path);
     }
@@ -257,7 +279,7 @@ async fn read_text(
     text: Text,
     machine: Machine<'_>,
     wanted: Wanted<'_>,
-    zone: &Zone,
+    zone: Option<&Zone>,
     want: Want,
     filter: &mut Filter,
     out: &mut Outlet,
@@ -275,18 +297,21 @@ async fn read_text(
     {
         machine.notices.note(format_args!("{shown}: its last line with a time is of {}", newest.rfc3339()));
     }
-    if !said && filter.saw_entry && !filter.identifiers.is_empty() {
+    // Whatever runs the kubelet is one of several.
+    let units = said && filter.kubelet.is_none() || matches!(wanted, Wanted::Units(_));
+    if (units || !said) && filter.saw_entry && !filter.identifiers.is_empty() {
         // What was read from its end, or up to the window's, tells nothing of the others.
         let whole = want.last.is_none() && filter.until.is_none();
         let unseen = |place: usize| filter.seen_identifiers & 1 << (place % 64) == 0;
         let names = filter.identifiers.iter().enumerate();
         let names: Vec<&str> = names.filter(|(place, _)| unseen(*place)).map(|(_, name)| name.as_str()).collect();
         let rest = if filter.saw_identifier() { "; the others were printed" } else { "" };
-        // Whatever runs the kubelet is one of several.
-        let units = matches!(wanted, Wanted::Units(_));
         if !names.is_empty() && (!anything && !filter.saw_identifier() || whole && units) {
             let words = format!("no line of {shown} is of {}{rest}", names.join(", "));
-            let hint = "a text names programs, not units; without -u all of it is printed";
+            let hint = match said {
+                true => "that is the name before a line's process number; without -t all of it is printed",
+                false => "a text names programs, not units; without -u all of it is printed",
+            };
             return Err(Error::new(Kind::NotFound, words).hint(hint).into());
         }
     }

@@ -45,6 +45,8 @@ pub struct Node<'a> {
     pub follow: Option<&'a Pace>,
     /// What its answers are, and what they have told.
     pub contact: &'a Contact,
+    /// Bytes of its log that may be held at a time.
+    pub room: usize,
 }
 
 /// A machine whose log is read, as far as it takes to speak of it.
@@ -56,6 +58,8 @@ pub struct Machine<'a> {
     pub notices: &'a Notices,
     /// The clock.
     pub clock: Clock,
+    /// Bytes of its log that may be held at a time.
+    pub room: usize,
 }
 
 /// How much of the wanted log is wanted, and how it will be used.
@@ -74,7 +78,7 @@ pub struct Want {
 impl<'a> Node<'a> {
     /// The same, without the way to it.
     pub fn machine(&self) -> Machine<'a> {
-        Machine { name: self.name, notices: self.notices, clock: self.clock }
+        Machine { name: self.name, notices: self.notices, clock: self.clock, room: self.room }
     }
 
     /// Asks the node. Its answer may pause for as long as a query may last, and half as long again: then it is broken.

@@ -13,7 +13,7 @@ use crate::logs::filter::Filter;
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::source::anchor::{self, Anchors};
-use crate::logs::source::file::Packing;
+use crate::logs::source::file::{File, Packing};
 use crate::logs::source::home::{self, Taken};
 use crate::logs::source::journal::{self, Part, Remote};
 use crate::logs::source::listing;
@@ -89,6 +89,22 @@ impl What<'_> {
 
 /// Reads what is wanted from where it is; tells whether there was anything.
 pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
+    let read = read_from(node, what, want, filter, out).await;
+    anchor::tell(node.machine(), what.anchors, filter, &read);
+    if node.follow.is_some() { read } else { read.map_err(|halt| in_part(halt, out)) }
+}
+
+/// What is not there, where something else was printed, is missing from it.
+pub(super) fn in_part(halt: Halt, out: &Outlet) -> Halt {
+    match halt {
+        Halt::Failed(error) if error.kind() == Kind::NotFound && out.has_spoken() => {
+            Halt::Failed(Error::new(Kind::Partial, "not all of it is there").because(error))
+        }
+        halt => halt,
+    }
+}
+
+async fn read_from(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
     let mut remote = None;
     if !what.anchors.is_empty() {
         match anchor::resolve(node, what.anchors, what.boot, filter).await? {
@@ -97,18 +113,47 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         }
     }
     if !what.paths.is_empty() {
-        let mut logs = Vec::new();
+        let (mut logs, mut missing) = (Vec::new(), None);
         for path in what.paths {
             let path = match what.instance {
                 Instance::Current => path.clone(),
                 Instance::Previous => previous(node, path).await?,
             };
             let packing = if what.decompress { Packing::of(&path) } else { Packing::Plain };
+            // What is not there hides none of the others.
+            if what.paths.len() > 1 || is_journals(&path) {
+                match File::new(node, &path, Packing::Plain).look().await {
+                    Ok(look) if look.beginning.starts_with(JOURNAL) => node.notices.note(format_args!(
+                        "{}: /var/log/{path} is a journal: its bytes are printed; -u UNIT, or --source journal, reads what \
+                         is in it",
+                        node.name
+                    )),
+                    Ok(_) => {}
+                    Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => {
+                        missing.get_or_insert(error);
+                        continue;
+                    }
+                    Err(halt) => return Err(halt),
+                }
+            }
             logs.push(Log::alone(&path, packing));
         }
-        let anything = text::read_logs(node, &logs, want, filter, out).await?;
-        check_severity_was_seen(filter)?;
-        return Ok(anything);
+        if !logs.is_empty() {
+            let anything = text::read_logs(node, &logs, want, filter, out).await?;
+            check_severity_was_seen(filter)?;
+            if !anything && want.last != Some(0) {
+                for log in &logs {
+                    let look = File::new(node, log.path(), Packing::Plain).look().await?;
+                    if look.beginning.is_empty() {
+                        node.notices.note(format_args!("{}: /var/log/{} is empty", node.name, log.path()));
+                    }
+                }
+            }
+            if missing.is_none() {
+                return Ok(anything);
+            }
+        }
+        return missing.map_or(Ok(false), |error| Err(error.into()));
     }
     let wanted = match what.instead {
         Some(Instead::Boots) => return list_boots(node, out).await,
@@ -229,6 +274,14 @@ pub async fn read(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Filt
         (halt, _) => halt,
     })
 }
+
+/// Whether a file is called as journals are.
+fn is_journals(path: &str) -> bool {
+    path.ends_with(".journal") || path.ends_with(".journal~")
+}
+
+/// How they begin.
+pub(super) const JOURNAL: &[u8] = b"LPKSHHRH";
 
 /// Where to go on where the journal does not have what is wanted: to text files, or to any other source, and why.
 fn next_source(none: NotThere, journal: Journal, what: What<'_>, filter: &Filter) -> Result<Option<Error>> {

@@ -12,7 +12,7 @@ use crate::logs::filter::Filter;
 use crate::logs::layout::Head;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::file::{File, Held, Look, Packing, Stream};
+use crate::logs::source::file::{File, Held, Look, Packing, Stream, Tail};
 use crate::logs::source::listing::{Entry, list};
 use crate::logs::source::rotation::{Rotation, Rotations, rotations};
 use crate::logs::source::{Node, Want, check_time_was_seen};
@@ -32,8 +32,16 @@ pub struct Log {
     path: String,
     packing: Packing,
     rotated: bool,
-    /// Only so many bytes of the current file: what follows is read by somebody else.
-    end: Option<u64>,
+    end: Option<End>,
+}
+
+/// Where a log ends: what follows is read by somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    /// Behind so many bytes, unpacked,
+    offset: u64,
+    /// of the file that begins like this, which was the current one. It may have another name by now.
+    beginning: Bytes,
 }
 
 /// One file of a log.
@@ -97,9 +105,9 @@ impl Log {
         Ok(newest.map(|(rotation, _)| log.sibling(&rotation.name)))
     }
 
-    /// Only so many bytes of the current file.
-    pub(super) fn up_to(self, end: u64) -> Log {
-        Log { end: Some(end), ..self }
+    /// Only so many bytes of the current file, which begins like this, and nothing that comes after it.
+    pub(super) fn up_to(self, offset: u64, beginning: &Bytes) -> Log {
+        Log { end: Some(End { offset, beginning: beginning.clone() }), ..self }
     }
 
     /// Whether it is to be unpacked.
@@ -114,10 +122,31 @@ impl Log {
 
     /// Reads all that is wanted and hands it on; tells whether there was anything.
     pub async fn read(&self, node: &Node<'_>, want: Want, filter: &mut Filter, out: &mut Outlet) -> Flow<bool> {
-        if !self.rotated {
-            return File::new(node, &self.path, self.packing).up_to(self.end).read(want, filter, out).await;
+        if !self.rotated && self.end.is_none() {
+            return File::new(node, &self.path, self.packing).read(want, filter, out).await;
         }
-        let mut parts = self.parts(node, filter.since).await?;
+        let mut shifts = 0;
+        loop {
+            let parts = self.wanted_parts(node, filter.since).await?;
+            if let Some(anything) = self.read_parts(node, parts, &mut shifts, want, filter, out).await? {
+                return Ok(anything);
+            }
+        }
+    }
+
+    /// Reads these parts; `None` if the first of them has another name now.
+    async fn read_parts(
+        &self,
+        node: &Node<'_>,
+        mut parts: Vec<Part>,
+        shifts: &mut u32,
+        want: Want,
+        filter: &mut Filter,
+        out: &mut Outlet,
+    ) -> Flow<Option<bool>> {
+        if parts.is_empty() {
+            return Ok(Some(out.has_spoken()));
+        }
         let calendar = match (want.dated || filter.has_window(), parts.first()) {
             (true, Some(oldest)) => {
                 let anchor = Anchor::NotAfter(oldest.modified.unwrap_or_else(|| node.clock.now()));
@@ -130,10 +159,13 @@ impl Log {
         // One for all parts: an entry may go on in the next.
         let mut sieve = (!raw).then(|| Sieve::new(Continuation::Timeless, calendar, filter, None));
         let mut lost = None;
-        let (mut at, mut shifts) = (0, 0);
+        let (mut at, mut begun) = (0, false);
         while let Some(part) = parts.get(at) {
             let is_last = at + 1 == parts.len();
-            match self.pass(node, part, sieve.as_mut(), out).await {
+            let passed = self.pass(node, part, sieve.as_mut(), out).await;
+            let had_begun = begun;
+            begun |= !matches!(passed, Ok(Passed::Replaced));
+            match passed {
                 Ok(Passed::Whole) => {
                     at += 1;
                     if !is_last {
@@ -141,12 +173,15 @@ impl Log {
                     }
                 }
                 Ok(Passed::Enough) => break,
-                Ok(Passed::Replaced) if shifts < MOST_SHIFTS => {
-                    shifts += 1;
+                Ok(Passed::Replaced) if *shifts < MOST_SHIFTS => {
+                    *shifts += 1;
                     node.notices.verbose(4, || format!("{}: {} was rotated meanwhile", node.name, self.path));
+                    if !had_begun {
+                        return Ok(None);
+                    }
                     let wanted = part.beginning.clone();
                     let before = at.checked_sub(1).and_then(|n| parts.get(n)).map(|part| part.beginning.clone());
-                    parts = self.parts(node, since).await?;
+                    parts = self.wanted_parts(node, since).await?;
                     let found = |beginning: &Bytes| parts.iter().position(|part| same(&part.beginning, beginning));
                     at = match (found(&wanted), before.as_ref().and_then(found)) {
                         (Some(at), _) => at,
@@ -181,7 +216,7 @@ impl Log {
         check_time_was_seen(filter, &self.path)?;
         match lost {
             Some(error) => Err(self.incomplete(error).into()),
-            None => Ok(out.has_spoken()),
+            None => Ok(Some(out.has_spoken())),
         }
     }
 
@@ -194,13 +229,17 @@ impl Log {
         filter: &mut Filter,
         room: usize,
     ) -> Flow<Last> {
-        let file = File::new(node, &self.path, self.packing).up_to(self.end);
-        let current = file.last(last, want, filter, room).await?;
+        let (current, path) = self.last_of_current(node, last, want, filter, room).await?;
         let mut left = Left { entries: last, room }.without(&current.held);
         let mut parts = vec![current.held];
         let mut lost = None;
         if let (true, true, Some(beginning)) = (self.rotated, left.entries > 0, current.beginning) {
-            self.look_back(node, beginning, want, filter, |tail, error| {
+            // Listed only now: what was rotated since the current file was read is among them.
+            let names = match path == self.path {
+                true => self.predecessors(node).await?,
+                false => self.before(node, &beginning).await?,
+            };
+            self.look_back(node, names, beginning, want, filter, |tail, error| {
                 if let Some(tail) = tail {
                     left = left.without(&tail);
                     parts.push(tail);
@@ -214,17 +253,67 @@ impl Log {
         Ok(Last { parts, lost: lost.map(|error| self.incomplete(error)) })
     }
 
+    /// Those of the current file, and where that is; up to its end it is read wherever that is by now.
+    async fn last_of_current(
+        &self,
+        node: &Node<'_>,
+        last: u64,
+        want: Want,
+        filter: &mut Filter,
+        room: usize,
+    ) -> Flow<(Tail, String)> {
+        let (mut path, mut packing, mut calendar) = (self.path.clone(), self.packing, None);
+        let before = self.end.as_ref().map(|_| filter.clone());
+        for _ in 0..=MOST_SHIFTS {
+            let file = File::new(node, &path, packing).with(calendar.clone());
+            let file = file.up_to(self.end.as_ref().map(|end| end.offset));
+            let read = file.last(last, want, filter, room).await;
+            let (Some(end), Some(before)) = (self.end.as_ref().filter(|end| !end.beginning.is_empty()), &before) else {
+                return Ok((read?, path));
+            };
+            if !matches!(read, Err(Halt::Stopped)) && !file.is_still(read.as_ref().ok(), &end.beginning).await {
+                filter.clone_from(before);
+                (path, packing) = self.find(node, &end.beginning).await?.unwrap_or((self.path.clone(), self.packing));
+                if packing == Packing::Gzip && (want.dated || filter.has_window()) {
+                    calendar = File::new(node, &self.path, Packing::Plain).clock().await.ok().flatten();
+                }
+                continue;
+            }
+            return Ok((read?, path));
+        }
+        // It is gone; who goes on from its end tells that.
+        Ok((Tail { held: Held::Lines(Vec::new()), beginning: Some(Bytes::new()) }, path))
+    }
+
+    /// Where the file is now that begins like this, if it was rotated.
+    async fn find(&self, node: &Node<'_>, beginning: &Bytes) -> Flow<Option<(String, Packing)>> {
+        let mut names = self.predecessors(node).await?;
+        while let Some((rotation, look)) = names.pop() {
+            let look = match look {
+                Some(look) => Ok(look),
+                None => self.look(node, &rotation).await,
+            };
+            match (look, rotation.packing) {
+                (Ok(look), Some(packing)) if same(&look.beginning, beginning) => {
+                    return Ok(Some((self.sibling(&rotation.name), packing)));
+                }
+                (Err(Halt::Failed(error)), _) if error.kind() != Kind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the ends of predecessors, the newest first, until `take` wants no more entries.
     async fn look_back(
         &self,
         node: &Node<'_>,
+        mut names: Vec<(Rotation, Option<Look>)>,
         current: Bytes,
         want: Want,
         filter: &mut Filter,
         mut take: impl FnMut(Option<Held>, Option<Error>) -> Left,
     ) -> Flow<()> {
-        // Listed only now: what was rotated since the current file was read is among them.
-        let mut names = self.predecessors(node).await?;
         let mut calendar = None;
         let (mut read, mut left, mut shifts) = (current, take(None, None), 0);
         let mut moved = false;
@@ -273,11 +362,7 @@ impl Log {
             let file = file.with(calendar.clone());
             match file.last(left.entries, want, filter, left.room).await {
                 Ok(tail) => {
-                    // Of what was read only the end is known, mostly: was it still the file that was looked at?
-                    let still = match tail.beginning.as_ref().filter(|beginning| !beginning.is_empty()) {
-                        Some(beginning) => same(beginning, &look.beginning),
-                        None => file.look().await.is_ok_and(|again| same(&again.beginning, &look.beginning)),
-                    };
+                    let still = file.is_still(Some(&tail), &look.beginning).await;
                     if !still && !look.beginning.is_empty() && shifts < MOST_SHIFTS {
                         moved = true;
                         continue;
@@ -318,22 +403,57 @@ impl Log {
         Ok(names)
     }
 
+    /// The parts that are to be read, oldest first, the current file last; or the one that was the current file, and up to
+    /// whose end the log is to be read.
+    async fn wanted_parts(&self, node: &Node<'_>, since: Option<Timestamp>) -> Flow<Vec<Part>> {
+        let Some(end) = &self.end else { return self.parts(node, since).await };
+        if !self.rotated {
+            match File::new(node, &self.path, self.packing).look().await {
+                Ok(look) if end.beginning.is_empty() || same(&look.beginning, &end.beginning) => {
+                    return Ok(vec![part(self.path.clone(), Some(self.packing), look)]);
+                }
+                Err(Halt::Failed(error)) if error.kind() != Kind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let mut parts = self.parts(node, since).await?;
+        match parts.iter().rposition(|part| self.is_end(part)) {
+            Some(last) => parts.truncate(last + 1),
+            // It is gone; who goes on from its end tells that.
+            None => parts.retain(|part| part.path != self.path),
+        }
+        if !self.rotated {
+            parts.retain(|part| self.is_end(part));
+        }
+        Ok(parts)
+    }
+
+    /// Whether the log is to be read up to somewhere in this file.
+    fn is_end(&self, part: &Part) -> bool {
+        match &self.end {
+            Some(end) if !end.beginning.is_empty() => same(&end.beginning, &part.beginning),
+            _ => part.path == self.path,
+        }
+    }
+
     /// The parts that may hold lines of the window, oldest first, the current file last.
     async fn parts(&self, node: &Node<'_>, since: Option<Timestamp>) -> Flow<Vec<Part>> {
-        let part = |path: String, packing, look: Look| Part {
-            path,
-            packing,
-            beginning: look.beginning,
-            modified: look.modified,
-        };
         let mut shifts = 0;
         'again: loop {
-            let current = File::new(node, &self.path, Packing::Plain).look().await?;
-            if begins_before(&current, since) {
-                return Ok(vec![part(self.path.clone(), Some(Packing::Plain), current)]);
+            let mut parts = Vec::new();
+            match File::new(node, &self.path, Packing::Plain).look().await {
+                Ok(current) => {
+                    let is_enough = begins_before(&current, since);
+                    parts.push(part(self.path.clone(), Some(Packing::Plain), current));
+                    if is_enough {
+                        return Ok(parts);
+                    }
+                }
+                // Between its renaming and the first line of its successor there is no file of the name.
+                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && self.end.is_some() => {}
+                Err(halt) => return Err(halt),
             }
             let mut names = self.predecessors(node).await?;
-            let mut parts = vec![part(self.path.clone(), Some(Packing::Plain), current)];
             while let Some((rotation, look)) = names.pop() {
                 let look = match look {
                     Some(look) => look,
@@ -390,14 +510,18 @@ impl Log {
         out: &mut Outlet,
     ) -> Flow<Passed> {
         let Some(packing) = part.packing else { return Err(foreign(&part.path).into()) };
-        let file = File::new(node, &part.path, packing);
-        let file = if part.path == self.path { file.up_to(self.end) } else { file };
+        let mut file = File::new(node, &part.path, packing);
+        let mut beginning = part.beginning.clone();
+        if let Some(end) = self.end.as_ref().filter(|_| self.is_end(part)) {
+            file = file.up_to(Some(end.offset));
+            beginning.truncate(usize::try_from(end.offset).unwrap_or(usize::MAX));
+        }
         let mut stream = match Stream::open(&file).await {
             Ok(stream) => stream,
             Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => return Ok(Passed::Replaced),
             Err(halt) => return Err(halt),
         };
-        if !stream.begins_with(&part.beginning).await? {
+        if !stream.begins_with(&beginning).await? {
             return Ok(Passed::Replaced);
         }
         while let Some(piece) = stream.next().await? {
@@ -443,6 +567,20 @@ impl Log {
             format!("not all of {} and what it was before its rotations could be read; lines are missing", self.path);
         Error::new(Kind::Partial, words).because(error)
     }
+}
+
+impl File<'_> {
+    /// Whether what was read begins like this. Of most only the end is known: then whether what has the name now does.
+    async fn is_still(&self, read: Option<&Tail>, beginning: &Bytes) -> bool {
+        match read.and_then(|tail| tail.beginning.as_ref()).filter(|beginning| !beginning.is_empty()) {
+            Some(read) => same(read, beginning),
+            None => self.look().await.is_ok_and(|look| same(&look.beginning, beginning)),
+        }
+    }
+}
+
+fn part(path: String, packing: Option<Packing>, look: Look) -> Part {
+    Part { path, packing, beginning: look.beginning, modified: look.modified }
 }
 
 /// What the parts tell of the times in them: the newest that shows it.

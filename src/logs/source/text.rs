@@ -252,7 +252,7 @@ async fn follow_logs(
             return Err(Error::usage(words).hint("leave --follow out").into());
         }
         let file = Followed::to_its_end(node, log.path()).await?;
-        up_to.push(log.clone().up_to(file.offset()));
+        up_to.push(log.clone().up_to(file.offset(), file.beginning()));
         followed.push(file);
     }
     let until = filter.until;
@@ -343,12 +343,13 @@ impl Folder<'_> {
 }
 
 pub(super) fn no_unit(node: &str, unit: &str) -> Error {
+    let homes = if unit == KUBELET { "without -u the kubelet is found wherever a distribution runs it; " } else { "" };
     Error::new(
         Kind::NotFound,
         format!("no log of unit {unit}: the node's journal does not know it, and /var/log has no file of that name"),
     )
     .hint(format!(
-        "unit names are those of `systemctl list-units`, and one with a LogNamespace= has a journal of its own, which is not \
+        "{homes}unit names are those of `systemctl list-units`, and one with a LogNamespace= has a journal of its own, which is not \
          read; see what there is: kubectl kubelet-logs ls {node}"
     ))
 }

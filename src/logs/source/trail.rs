@@ -9,6 +9,48 @@ use crate::logs::split::{Continuation, Splitter};
 /// An entry longer than this is not remembered whole: going on after it is not possible.
 const LONGEST: usize = 1 << 20;
 
+/// What was handed on up to its last entry, which may go on.
+#[derive(Debug, Default)]
+pub struct Complete {
+    trail: Trail,
+    /// That last entry, as far as it has come, and what stands behind it.
+    last: BytesMut,
+}
+
+impl Complete {
+    /// Nothing yet, behind this place.
+    pub fn behind(trail: &Trail) -> Complete {
+        Complete { trail: trail.clone(), last: BytesMut::new() }
+    }
+
+    /// The next piece was handed on.
+    pub fn note(&mut self, piece: &[u8]) {
+        let mut end = piece.len();
+        let begins_line = self.last.is_empty() || self.last.ends_with(b"\n");
+        while end > 0 {
+            let start = memchr::memrchr(b'\n', piece.get(..end - 1).unwrap_or_default()).map_or(0, |n| n + 1);
+            let line = piece.get(start..end).unwrap_or_default();
+            if (start > 0 || begins_line) && line.first() != Some(&b' ') && !is_marker(line) {
+                self.trail.note(&self.last);
+                self.trail.note(piece.get(..start).unwrap_or_default());
+                self.last.clear();
+                return self.last.extend_from_slice(piece.get(start..).unwrap_or_default());
+            }
+            end = start;
+        }
+        self.last.extend_from_slice(piece);
+        if self.last.len() > LONGEST {
+            // Of one that is not remembered whole it does not matter where it ends.
+            self.trail.note(&self.last.split());
+        }
+    }
+
+    /// The place behind the last entry that is complete.
+    pub fn into_trail(self) -> Trail {
+        self.trail
+    }
+}
+
 /// The last entry that was handed on.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
@@ -207,6 +249,34 @@ Nov 14 22:13:21.000001 n k[1]: three
                     assert!(skip.found());
                     assert_eq!(String::from_utf8(rest).unwrap(), LOG[cut..], "cut at {cut}, noted at {middle}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_complete_when_the_next_one_begins() {
+        let log = LOG.as_bytes();
+        for cut in 0..=log.len() {
+            for size in [1, 13, 10_000] {
+                let mut complete = Complete::behind(&Trail::default());
+                log[..cut].chunks(size).for_each(|piece| complete.note(piece));
+                let trail = complete.into_trail();
+                let Some(mut skip) = trail.skip() else {
+                    assert!(cut <= "Nov 14 22:13:20.000001 n k[1]: one\n".len(), "cut at {cut}");
+                    continue;
+                };
+                let rest = [skip.push(Bytes::from_static(log)), skip.finish()].concat().concat();
+                assert!(skip.found());
+                // It goes on with the last entry that had begun, or with a marker behind that.
+                let rest = String::from_utf8(rest).unwrap();
+                let from = LOG.len() - rest.len();
+                let begins = |at: &usize| !LOG[*at..].starts_with(' ') && *at < cut;
+                let last = LOG.match_indices('\n').map(|(end, _)| end + 1).rfind(begins).unwrap();
+                let is_marker = LOG[last..].starts_with("--");
+                assert!(
+                    LOG.ends_with(&rest) && (from == last || is_marker && LOG[from..last].lines().count() == 1),
+                    "{cut}"
+                );
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind};
 use crate::logs::outlet::{Flow, Halt};
-use crate::logs::pace::{Pace, Waits};
+use crate::logs::pace::{Pace, Waits, stays};
 use crate::logs::source::Machine;
 use crate::time::Timestamp;
 
@@ -32,7 +32,8 @@ pub(super) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// At the pace of the run.
     pub(super) fn new(node: Machine<'a>, pace: &'a Pace, until: Option<Timestamp>) -> Self {
-        Watch { node, waits: pace.waits(), until, last: false, gap: None, refusals: 0 }
+        let waits = pace.waits().by(until.map(|until| until.saturating_add(GRACE)));
+        Watch { node, waits, until, last: false, gap: None, refusals: 0 }
     }
 
     /// Never looks more often than this.
@@ -53,7 +54,7 @@ impl<'a> Watch<'a> {
     /// What a look has come to: whether it brought anything, or why it failed. What passes is waited for.
     pub(super) fn heard(&mut self, looked: Flow<bool>) -> Flow<()> {
         let name = self.node.name;
-        let is_refusal = matches!(&looked, Err(Halt::Failed(error)) if error.kind() == Kind::Denied);
+        let is_refusal = matches!(&looked, Err(Halt::Failed(error)) if error.kind() == Kind::Denied || stays(error));
         self.refusals = if is_refusal { self.refusals + 1 } else { 0 };
         match looked {
             Ok(anything) => {
@@ -66,7 +67,7 @@ impl<'a> Watch<'a> {
                 Ok(())
             }
             Err(Halt::Failed(error)) if passes(&error, self.refusals) && !self.last => {
-                if self.waits.failed() {
+                if self.waits.failed(&error) {
                     self.node.notices.warning(format_args!("{name}: {}; trying again", error.chain()));
                 }
                 Ok(())
@@ -99,6 +100,7 @@ impl<'a> Watch<'a> {
 /// Whether waiting may help: not against a refusal that stays, a wrong question, or where there is nothing.
 fn passes(error: &Error, refusals: u32) -> bool {
     match error.kind() {
+        Kind::Failed if stays(error) => refusals < MOST_REFUSALS,
         Kind::Unreachable | Kind::Failed | Kind::Partial => true,
         Kind::Denied => refusals < MOST_REFUSALS,
         Kind::NotFound | Kind::Usage | Kind::Findings => false,

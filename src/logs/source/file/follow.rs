@@ -58,24 +58,30 @@ impl Followed {
 
     /// Everything up to its present end counts as taken.
     pub(in crate::logs::source) async fn to_its_end(node: &Node<'_>, path: &str) -> Flow<Self> {
-        let (ranges, mut followed) = (ranges(node), Followed::new(path));
-        let Behind::More(_, size) = followed.look(node, &ranges, 1).await? else { return Ok(followed) };
-        // Up to the end of a line: the rest of it is not written yet.
-        followed.offset = size.saturating_sub(LAST_LINE);
-        match followed.look(node, &ranges, LAST_LINE).await? {
-            Behind::More(end, _) => {
+        let ranges = ranges(node);
+        for _ in 0..=SEARCHES {
+            let mut followed = Followed::new(path);
+            let Behind::More(_, size) = followed.look(node, &ranges, 1).await? else { continue };
+            // Up to the end of a line: the rest of it is not written yet.
+            followed.offset = size.saturating_sub(LAST_LINE);
+            if let Behind::More(end, _) = followed.look(node, &ranges, LAST_LINE).await? {
                 let line_end = memchr::memrchr(b'\n', &end).map_or(0, |at| at as u64 + 1);
                 followed.offset += line_end;
                 followed.remember(end.get(..line_end as usize).unwrap_or_default());
-                Ok(followed)
+                return Ok(followed);
             }
-            Behind::Another => Ok(Followed::new(path)),
         }
+        Ok(Followed::new(path))
     }
 
     /// What was taken: reading up to there and following from there leaves nothing out.
     pub(in crate::logs::source) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Its first bytes.
+    pub(in crate::logs::source) fn beginning(&self) -> &Bytes {
+        &self.beginning
     }
 
     /// Whole lines were taken: keeps the entry that they end with.

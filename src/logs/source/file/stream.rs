@@ -22,6 +22,8 @@ pub(in crate::logs::source) struct Stream<'f> {
     unpack: Option<Gunzip>,
     /// Bytes not yet unpacked.
     packed: Bytes,
+    /// How much was unpacked.
+    unpacked: u64,
     /// Unpacked bytes that were looked at before they were asked for.
     ahead: Option<Bytes>,
     fruitless: u32,
@@ -51,6 +53,7 @@ impl<'f> Stream<'f> {
             beginning: beginning.to_vec(),
             unpack: (file.packing == Packing::Gzip).then(Gunzip::new),
             packed: Bytes::new(),
+            unpacked: 0,
             ahead: None,
             fruitless: 0,
         }
@@ -93,16 +96,24 @@ impl<'f> Stream<'f> {
         loop {
             if let Some(unpack) = &mut self.unpack {
                 while !self.packed.is_empty() {
-                    let plain = unpack.step(&mut self.packed).map_err(|_| {
+                    let mut plain = unpack.step(&mut self.packed).map_err(|_| {
                         Error::new(
                             Kind::Failed,
                             format!("unpacking {}: it is no gzip data, or damaged", self.file.name),
                         )
                         .hint("--no-decompress reads its bytes as they are")
                     })?;
-                    if !plain.is_empty() {
-                        return Ok(Some(plain));
+                    if plain.is_empty() {
+                        continue;
                     }
+                    let left = self.file.end.map_or(u64::MAX, |end| end - self.unpacked);
+                    plain.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                    self.unpacked += plain.len() as u64;
+                    if plain.is_empty() {
+                        (self.body, self.unpack) = (None, None);
+                        return Ok(None);
+                    }
+                    return Ok(Some(plain));
                 }
             }
             let Some(body) = &mut self.body else { break };
@@ -138,7 +149,7 @@ impl<'f> Stream<'f> {
 
     /// Asks for what follows, if the file is still the one that was begun.
     async fn go_on(&mut self) -> Flow<()> {
-        if self.file.end == Some(self.offset) {
+        if end_of(self.file) == Some(self.offset) {
             self.body = None;
         } else if self.offset > 0 {
             let mut first = self.file.ask(Some(ByteRange::Span(0, BEGINNING - 1))).await?;
@@ -173,9 +184,14 @@ impl<'f> Stream<'f> {
     }
 }
 
+/// Where a file is to be read to, by its bytes; of a packed one that is counted as it is unpacked.
+fn end_of(file: &File<'_>) -> Option<u64> {
+    file.end.filter(|_| file.packing == Packing::Plain)
+}
+
 /// The part from an offset to where it is to be read; `None` for all of it.
 fn rest(file: &File<'_>, offset: u64) -> Option<ByteRange> {
-    match (file.end, offset) {
+    match (end_of(file), offset) {
         (Some(end), _) => Some(ByteRange::Span(offset, end.saturating_sub(1).max(offset))),
         (None, 0) => None,
         (None, offset) => Some(ByteRange::From(offset)),

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{BEGINNING, FIRST_END, File, Packing, Stream, begun_before, from_first_entry};
+use super::{
+    BEGINNING, FIRST_END, File, GROWTH, LAST_LINES, Packing, Stream, Times, begun_before, first_entry, second_line,
+};
 use crate::error::{Error, Kind};
 use crate::logs::calendar::Calendar;
 use crate::logs::filter::Filter;
@@ -12,8 +14,6 @@ use crate::logs::sieve::Sieve;
 use crate::logs::source::{Node, Want};
 use crate::logs::split::Continuation;
 
-/// How much more each further part of a file's end has.
-const GROWTH: u64 = 8;
 /// The largest part that is fetched as a whole.
 const MOST_END: u64 = 8 << 20;
 /// What an entry takes, mostly no more.
@@ -43,7 +43,7 @@ pub(in crate::logs::source) enum Held {
 pub(in crate::logs::source) struct Stretch {
     path: String,
     packing: Packing,
-    /// The part in which they are, by its bytes, and how the file begins.
+    /// Where the counting began and where it ended, and how the file begins.
     from: u64,
     end: Option<u64>,
     beginning: Bytes,
@@ -89,15 +89,13 @@ impl Held {
 impl Stretch {
     async fn read(mut self, node: &Node<'_>, ends: Ends, out: &mut Outlet) -> Flow<()> {
         let file = File::new(node, &self.path, self.packing).up_to(self.end);
-        let (first, mut stream) = file.open_at(self.from, &self.beginning).await?;
+        let mut stream = file.open_at(self.from, &self.beginning).await?;
         let sieve = Sieve::new(Continuation::Timeless, self.calendar, &mut self.filter, None);
         let mut sieve = sieve.behind(self.before, self.entries);
-        let mut next = Some(first);
-        while let Some(piece) = next
+        while let Some(piece) = stream.next().await?
             && sieve.push(piece)
         {
             out.lines(sieve.ready()).await?;
-            next = stream.next().await?;
         }
         if ends == Ends::Whole {
             sieve.end_line();
@@ -122,7 +120,7 @@ impl File<'_> {
             Packing::Gzip => {
                 let (mut stream, calendar) = self.open(want, filter).await?;
                 count.calendar = calendar;
-                let counted = count.of(self, (0, None), Bytes::new(), Some(&mut stream), filter).await?;
+                let counted = count.of(self, (0, self.end), Bytes::new(), Some(&mut stream), filter).await?;
                 Ok(counted.tail(0, self.first_bytes(Bytes::copy_from_slice(stream.beginning()))))
             }
         }
@@ -133,25 +131,34 @@ impl File<'_> {
         let dated = want.dated || filter.has_window();
         let most = MOST_END.min(count.room as u64).max(FIRST_END);
         let mut size = FIRST_END.max(count.last.saturating_mul(ENTRY).min(most));
-        let (end, mut from, mut wanted) = loop {
+        let (end, mut from, mut wanted, times) = loop {
             let ending = if dated { self.dated_ending(size).await? } else { self.ending(size).await? };
             count.calendar = dated.then(|| self.calendar(&ending));
-            let from = ending.from;
-            let end = self.end.unwrap_or(from + ending.bytes.len() as u64);
+            let (from, read) = (ending.from, ending.bytes.len() as u64);
+            let end = self.end.unwrap_or(from + read);
             let beginning = ending.bytes.slice(..ending.bytes.len().min(BEGINNING as usize));
             // A part begins inside a line, and inside an entry: the first one with a time is the first whole one.
-            let part = if from == 0 { ending.bytes } else { from_first_entry(ending.bytes) };
-            let counted = count.of(self, (from, Some(end)), part, None, filter).await?;
-            if from == 0 {
-                return Ok(counted.tail(from, beginning));
+            let entry = match ending.times {
+                _ if from == 0 => Some(0),
+                Times::Nowhere => Some(second_line(&ending.bytes)),
+                Times::Here | Times::Before => first_entry(&ending.bytes),
+            };
+            let mut wanted = 0;
+            if let Some(entry) = entry {
+                let span = (from + entry as u64, Some(end));
+                let counted = count.of(self, span, ending.bytes.slice(entry..), None, filter).await?;
+                if from == 0 {
+                    return Ok(counted.tail(from, beginning));
+                }
+                if counted.is_enough() {
+                    let beginning = if counted.is_stretch() { self.beginning(end).await? } else { Bytes::new() };
+                    return Ok(counted.tail(from, beginning));
+                }
+                wanted = counted.wanted;
             }
-            if counted.is_enough() {
-                let beginning = if counted.is_stretch() { self.beginning(end).await? } else { Bytes::new() };
-                return Ok(counted.tail(from, beginning));
-            }
-            size = size.saturating_mul(GROWTH);
+            size = size.max(read).saturating_mul(GROWTH);
             if size > most {
-                break (end, from, counted.wanted);
+                break (end, from, wanted, ending.times);
             }
         };
         // Too much to be fetched as a whole: what is more is counted as it comes.
@@ -159,12 +166,19 @@ impl File<'_> {
         let file = File::new(self.node, self.name, Packing::Plain).up_to(Some(end));
         loop {
             from = start(end, end.saturating_sub(from), wanted, count.last);
-            let (first, mut stream) = file.open_at(from, &beginning).await?;
-            let counted = count.of(self, (from, Some(end)), first, Some(&mut stream), filter).await?;
-            if from == 0 || counted.is_enough() {
-                return Ok(counted.tail(from, beginning));
+            let mut stream = file.open_at(from, &beginning).await?;
+            let first = match from {
+                0 => Some((0, Bytes::new())),
+                _ => to_first_entry(&mut stream, times).await?,
+            };
+            if let Some((passed, first)) = first {
+                let span = (from + passed, Some(end));
+                let counted = count.of(self, span, first, Some(&mut stream), filter).await?;
+                if from == 0 || counted.is_enough() {
+                    return Ok(counted.tail(from, beginning));
+                }
+                wanted = counted.wanted;
             }
-            wanted = counted.wanted;
         }
     }
 
@@ -177,17 +191,14 @@ impl File<'_> {
         Ok(look.beginning)
     }
 
-    /// From one of its bytes on, if it begins like this; inside it, from the first whole entry behind that. What was looked at
-    /// for that, and what follows it.
-    async fn open_at(&self, from: u64, beginning: &Bytes) -> Flow<(Bytes, Stream<'_>)> {
+    /// From one of its bytes on, if it begins like this.
+    async fn open_at(&self, from: u64, beginning: &Bytes) -> Flow<Stream<'_>> {
         if from > 0 {
-            let mut stream = Stream::open_at(self, from, beginning).await?;
-            let first = stream.take(FIRST_END as usize).await?;
-            return Ok((from_first_entry(first), stream));
+            return Stream::open_at(self, from, beginning).await;
         }
         let mut stream = Stream::open(self).await?;
         match stream.begins_with(beginning).await? {
-            true => Ok((Bytes::new(), stream)),
+            true => Ok(stream),
             false => Err(self.replaced()),
         }
     }
@@ -196,6 +207,29 @@ impl File<'_> {
         let words =
             format!("reading {}: it was replaced while it was read; the rest of the old one is gone", self.name);
         Error::new(Kind::Partial, words).hint("run it again").into()
+    }
+}
+
+/// Passes over what does not begin with a whole entry: how much that is, and what was taken of what follows.
+async fn to_first_entry(stream: &mut Stream<'_>, times: Times) -> Flow<Option<(u64, Bytes)>> {
+    let (mut passed, mut part) = (0, Bytes::new());
+    loop {
+        let more = stream.take(FIRST_END as usize).await?;
+        if more.is_empty() {
+            return Ok(None);
+        }
+        part = if part.is_empty() { more } else { [part, more].concat().into() };
+        let entry = match times {
+            Times::Nowhere => Some(second_line(&part)),
+            Times::Here | Times::Before => first_entry(&part),
+        };
+        if let Some(entry) = entry {
+            return Ok(Some((passed + entry as u64, part.slice(entry..))));
+        }
+        // The last line may be cut inside its time.
+        let line = memchr::memrchr(b'\n', &part).filter(|end| ((part.len() - end) as u64) < LAST_LINES);
+        let rest = part.split_off(line.unwrap_or(part.len()));
+        passed += std::mem::replace(&mut part, rest).len() as u64;
     }
 }
 

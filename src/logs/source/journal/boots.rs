@@ -90,17 +90,17 @@ impl Remote<'_> {
                 self.node.notices.verbose(4, || format!("{node}: boot {named} is {}", found.id));
                 Ok(*found)
             }
-            None => Err(unknown(named, &boots).into()),
+            None => Err(unknown(&self.place.journal(), named, &boots).into()),
         }
     }
 }
 
-fn unknown(named: &Boot, boots: &[Span]) -> Error {
+fn unknown(journal: &str, named: &Boot, boots: &[Span]) -> Error {
     let Some(first) = boots.first() else {
-        return Error::new(Kind::NotFound, "the node's journal is empty: it knows no boot");
+        return Error::new(Kind::NotFound, format!("{journal} is empty: it knows no boot"));
     };
     let count = boots.len();
-    let mut words = format!("the node's journal knows no boot {named}; ");
+    let mut words = format!("{journal} knows no boot {named}; ");
     let _ = match count {
         1 => write!(words, "it knows one, 0, {}", first.id),
         _ => write!(words, "it knows {count}, 0 to -{} or +1 to +{count}", count - 1),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn an_unknown_boot_is_told_which_there_are() {
-        let words = |count| unknown(&Boot::Back(9), &boots(count)).chain();
+        let words = |count| unknown("it", &Boot::Back(9), &boots(count)).chain();
         assert!(words(0).contains("empty"));
         assert!(words(1).contains("it knows one, 0, 0000"), "{}", words(1));
         assert!(words(3).ends_with(

@@ -88,6 +88,14 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The journal, in words.
+    pub(super) fn journal(&self) -> String {
+        match self {
+            Place::Node { .. } => "the node's journal".to_owned(),
+            Place::Here(_) => format!("the journal in {}", self.shown()),
+        }
+    }
+
     /// What to do about a journal that can't be read.
     pub(super) fn remedy(&self) -> &'static str {
         match self {

@@ -1,7 +1,5 @@
 //! Which units wrote to a node's journal.
 
-use std::collections::BTreeMap;
-
 use super::{Remote, timestamp};
 use crate::journal::{Value, full_name};
 use crate::logs::outlet::Flow;
@@ -53,14 +51,20 @@ impl Remote<'_> {
 
 /// By name. Sessions and containers are scopes, which come and go.
 fn units(values: &[Value]) -> Vec<Unit> {
-    let mut found: BTreeMap<String, Unit> = BTreeMap::new();
+    let mut found = Vec::new();
     for value in values {
         let Ok(full) = std::str::from_utf8(value.value()) else { continue };
-        let name = full.strip_suffix(".service").unwrap_or(full).to_owned();
-        let unit = Unit { name: name.clone(), entries: value.entries, last: timestamp(value.last.realtime) };
         if !full.ends_with(".scope") {
-            found.insert(name, unit);
+            let name = full.strip_suffix(".service").unwrap_or(full).to_owned();
+            found.push(Unit { name, entries: value.entries, last: timestamp(value.last.realtime) });
         }
     }
-    found.into_values().collect()
+    by_name(found)
+}
+
+/// In the order of their names, each once.
+pub fn by_name(mut units: Vec<Unit>) -> Vec<Unit> {
+    units.sort_unstable_by(|a, b| (&a.name, b.last).cmp(&(&b.name, a.last)));
+    units.dedup_by(|later, one| later.name == one.name);
+    units
 }

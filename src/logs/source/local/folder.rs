@@ -89,8 +89,9 @@ impl Folder {
         filter: &mut Filter,
         unpack: Unpack,
     ) -> Result<Text> {
+        let programs = !filter.identifiers.is_empty();
         let (path, is_shared) = match wanted {
-            _ if !filter.identifiers.is_empty() => (self.common(), true),
+            _ if programs => (self.common(), true),
             Wanted::Kubelet => match self.kubelet() {
                 Some((home, own)) => {
                     if home.unit != KUBELET {
@@ -114,7 +115,11 @@ impl Folder {
             },
         };
         let Some(path) = path else {
-            let words = format!("{} holds neither a journal nor a text log of {}", self.path.display(), wanted.names());
+            let what = match programs {
+                false => format!("a text log of {}", wanted.names()),
+                true => format!("a file of many programs' lines ({})", COMMON.join(", ")),
+            };
+            let words = format!("{} holds neither a journal nor {what}", self.path.display());
             let mut hidden = hidden(&self.path, &self.entries);
             if self.entries.iter().any(|entry| entry.directory && entry.name == "journal") {
                 let below = self.path.join("journal");

@@ -73,10 +73,12 @@ impl Stream {
         Ok(Packing::Gzip)
     }
 
-    /// The first bytes of what comes, as many as these if there are, without taking them.
+    /// The first bytes of what comes, as many as these if there are, without taking them. A line of text is enough: more may
+    /// be long in coming.
     pub(super) async fn beginning(&mut self, length: usize) -> Result<Bytes> {
         let mut beginning = BytesMut::new();
-        while beginning.len() < length {
+        let is_line = |text: &[u8]| memchr::memchr(b'\n', text).is_some() && memchr::memchr(0, text).is_none();
+        while beginning.len() < length && !is_line(&beginning) {
             match self.next().await? {
                 Some(piece) => beginning.extend_from_slice(&piece),
                 None => break,
@@ -89,12 +91,12 @@ impl Stream {
         Ok(beginning)
     }
 
-    /// The next piece; `None` at the end.
+    /// The next piece; `None` at the end. Who ceases to wait for it loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         if let Some(ahead) = self.ahead.pop_front() {
             return Ok(Some(ahead));
         }
-        let Some(mut unpack) = self.unpack.take() else { return self.take().await };
+        let Some(unpack) = &mut self.unpack else { return take(&mut self.origin, &self.shown).await };
         let damaged = |kind, why: &str| Error::new(kind, format!("unpacking {}: {why}", self.shown));
         loop {
             while self.packed.has_remaining() {
@@ -102,14 +104,14 @@ impl Stream {
                     .step(&mut self.packed)
                     .map_err(|_| damaged(Kind::Partial, "its gzip data is damaged; what follows is lost"))?;
                 if !plain.is_empty() {
-                    self.unpack = Some(unpack);
                     return Ok(Some(plain));
                 }
             }
             match take(&mut self.origin, &self.shown).await? {
                 Some(piece) => self.packed = piece,
                 None => {
-                    unpack.finish().map_err(|_| damaged(Kind::Partial, "its gzip data ends early"))?;
+                    let ended = self.unpack.take().map_or(Ok(()), |unpack| unpack.finish());
+                    ended.map_err(|_| damaged(Kind::Partial, "its gzip data ends early"))?;
                     return Ok(None);
                 }
             }
@@ -126,10 +128,6 @@ impl Stream {
             all.extend_from_slice(&piece);
         }
         Ok(Some(all.freeze()))
-    }
-
-    async fn take(&mut self) -> Result<Option<Bytes>> {
-        take(&mut self.origin, &self.shown).await
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::stream::Stream;
 use crate::error::{Error, Kind, Result};
-use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
+use crate::logs::calendar::{Anchor, Calendar, offset_of_local_file};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout, Stamp};
 use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::file::from_first_entry;
+use crate::logs::source::file::{first_entry, has_time, second_line};
 use crate::logs::source::{Machine, Want};
 use crate::logs::split::Continuation;
 use crate::time::{Timestamp, Zone};
@@ -24,6 +25,11 @@ const FIRST_END: u64 = 64 << 10;
 const GROWTH: u64 = 8;
 /// The largest part read at once.
 const MOST_END: u64 = 8 << 20;
+/// In which a first line with a time mostly lies.
+const FIRST_LINES: u64 = 8 << 10;
+
+/// What comes on a pipe after so long is no part of the entry before it.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A text log: its rotations, and what it is now.
 #[derive(Debug)]
@@ -68,7 +74,7 @@ impl Text {
     pub(super) async fn read(
         mut self,
         machine: Machine<'_>,
-        zone: &Zone,
+        zone: Option<&Zone>,
         want: Want,
         filter: &mut Filter,
         out: &mut Outlet,
@@ -83,9 +89,9 @@ impl Text {
         let Passed { lines, guessed, newest } = match want.last {
             Some(last) => match self.end(last, calendar.as_ref(), filter, room(out))? {
                 Some(ended) => ended,
-                None => self.pass(Some(last), calendar, filter, out).await?,
+                None => self.pass(machine, Some(last), calendar, filter, out).await?,
             },
-            None => self.pass(None, calendar, filter, out).await?,
+            None => self.pass(machine, None, calendar, filter, out).await?,
         };
         if guessed {
             machine.notices.warning(format_args!(
@@ -116,6 +122,7 @@ impl Text {
     /// All of it, looked at.
     async fn pass(
         &mut self,
+        machine: Machine<'_>,
         last: Option<u64>,
         calendar: Option<Calendar>,
         filter: &mut Filter,
@@ -126,7 +133,17 @@ impl Text {
         let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep).within(room(out));
         'parts: for part in &mut self.parts {
             sieve.end_line();
-            while let Some(piece) = part.stream.next().await? {
+            loop {
+                let piece = match machine.clock.within(Some(PAUSE), part.stream.next()).await {
+                    Some(piece) => piece?,
+                    None => {
+                        // Who watches what is written sees the last entry, too.
+                        sieve.settle();
+                        out.lines(sieve.ready()).await?;
+                        part.stream.next().await?
+                    }
+                };
+                let Some(piece) = piece else { break };
                 if !sieve.push(piece) {
                     break 'parts;
                 }
@@ -154,28 +171,39 @@ impl Text {
             if from == 0 {
                 break;
             }
+            let mut begins_with_times =
+                || begins_with_times(file).map_err(|error| super::unreadable(&self.shown, error));
+            let entry = match first_entry(&bytes) {
+                Some(entry) => entry,
+                // Where the last entry begins shows only from the beginning on.
+                None if begins_with_times()? => break,
+                None => second_line(&bytes),
+            };
             filter.past = 0;
             let mut sieve = Sieve::new(Continuation::Timeless, calendar.cloned(), filter, Some(keep)).within(room);
-            sieve.push(from_first_entry(bytes));
+            sieve.push(bytes.slice(entry..));
             sieve.finish();
             if sieve.wanted() >= last && !sieve.has_overflowed() {
                 return Ok(Some(Passed::through(&mut sieve)));
             }
-            size = size.saturating_mul(GROWTH);
+            size = size.max(bytes.len() as u64).saturating_mul(GROWTH);
         }
         filter.past = 0;
         Ok(None)
     }
 
-    /// The zone and the years of its times: from the last line of a file beside the time of its last change, as far as they
-    /// agree; else as said.
-    async fn calendar(&mut self, machine: Machine<'_>, zone: &Zone) -> Result<Calendar> {
+    /// The zone and the years of its times: as said; else from the last line of a file beside the time of its last change, as
+    /// far as they agree; else UTC.
+    async fn calendar(&mut self, machine: Machine<'_>, said: Option<&Zone>) -> Result<Calendar> {
         let now = machine.clock.now();
         let bound = self.parts.last().and_then(|part| part.modified).unwrap_or(now);
-        let oldest = self.parts.first().and_then(|part| part.modified).unwrap_or(now);
-        let said = *zone != Zone::Utc;
-        let mut offset = None;
-        let mut needed = false;
+        let oldest = Anchor::NotAfter(self.parts.first().and_then(|part| part.modified).unwrap_or(now));
+        if let Some(zone) = said {
+            let offset = zone.offset_at(bound);
+            // journalctl writes the times of where it runs, unless told --utc.
+            return Ok(Calendar::new(offset, oldest).with_prefixes_of(offset).not_after(bound));
+        }
+        let mut offset = 0;
         for part in self.parts.iter_mut().rev() {
             let (lines, changed) = match &mut part.end {
                 Some(file) => {
@@ -187,21 +215,19 @@ impl Text {
             let mut heads = lines.split(|byte| *byte == b'\n').rev().filter_map(Head::of);
             let Some(head) = heads.next() else { continue };
             if let (Stamp::Yearless(civil), false) = (head.stamp, head.layout == (Layout::Short { precise: true })) {
-                needed = true;
-                offset = changed.and_then(|changed| offset_of_file(civil, changed));
+                let told = changed.and_then(|changed| offset_of_local_file(civil, changed));
+                offset = told.unwrap_or(0);
+                if told != Some(0) {
+                    let (shown, zone) = (&self.shown, if offset == 0 { Zone::Utc } else { Zone::Fixed(offset) });
+                    let why = if offset == 0 { "" } else { ", going by when it was last changed" };
+                    machine.notices.note(format_args!(
+                        "times in {shown} that name no zone are taken as {zone}{why}; --timezone tells of another"
+                    ));
+                }
             }
             break;
         }
-        if needed && offset.is_none() && !said {
-            let shown = &self.shown;
-            machine
-                .notices
-                .note(format_args!("times in {shown} that name no zone are taken as UTC; --timezone tells of another"));
-        }
-        let calendar = Calendar::new(offset.unwrap_or_else(|| zone.offset_at(bound)), Anchor::NotAfter(oldest));
-        // journalctl writes the times of where it runs, unless told --utc.
-        let calendar = if said { calendar.with_prefixes_of(zone.offset_at(bound)) } else { calendar };
-        Ok(calendar.not_after(bound))
+        Ok(Calendar::new(offset, oldest).not_after(bound))
     }
 }
 
@@ -218,11 +244,26 @@ fn check_room(sieve: &Sieve<'_>, out: &Outlet) -> Result<()> {
     Err(Error::new(Kind::Failed, words).hint("ask for fewer with --tail, or for a time with --since"))
 }
 
-/// The last `size` bytes of a file, and where they begin in it.
-fn ending(file: &mut File, size: u64) -> std::io::Result<(Bytes, u64)> {
-    let from = file.seek(SeekFrom::End(0))?.saturating_sub(size);
+/// The last `size` bytes of a file, and where they begin in it; more, if none of their lines has a time but the file's first
+/// lines do.
+fn ending(file: &mut File, mut size: u64) -> std::io::Result<(Bytes, u64)> {
+    loop {
+        let from = file.seek(SeekFrom::End(0))?.saturating_sub(size);
+        let bytes = read_at(file, from, size)?;
+        if from == 0 || size >= MOST_END || has_time(&bytes) || !begins_with_times(file)? {
+            return Ok((bytes, from));
+        }
+        size = size.saturating_mul(GROWTH);
+    }
+}
+
+fn begins_with_times(file: &mut File) -> std::io::Result<bool> {
+    Ok(has_time(&read_at(file, 0, FIRST_LINES)?))
+}
+
+fn read_at(file: &mut File, from: u64, most: u64) -> std::io::Result<Bytes> {
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
-    file.take(size).read_to_end(&mut bytes)?;
-    Ok((bytes.into(), from))
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }

@@ -13,7 +13,7 @@ use crate::logs::filter::Filter;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::pace::Pace;
 use crate::logs::sieve::Sieve;
-use crate::logs::source::trail::Trail;
+use crate::logs::source::trail::{Complete, Trail};
 use crate::logs::source::watch::Watch;
 use crate::logs::split::Continuation;
 use crate::logs::verdict::{End, Words};
@@ -77,39 +77,62 @@ impl Query<'_> {
         // Lines are dated from the entry before them: the zone and the year are known by then.
         let calendar = Calendar::new(0, Anchor::NotBefore(from));
         let mut sieve = Sieve::new(Continuation::Indented, Some(calendar), filter, None);
+        let mut complete = Complete::behind(&self.trail);
         let mut anything = false;
-        loop {
+        let ended = loop {
             match stream.next(self).await {
-                Ok(Some(piece)) if sieve.push(piece.clone()) => {}
-                Ok(_) => break,
-                Err(_) if stream.has_lost_its_place() => {
-                    // What is left of the log comes with the next look.
-                    let last = at.map_or_else(String::new, |at| format!(" of {}", at.rfc3339()));
-                    watch.lost(format!(
-                        "the entry{last} that was read last is not in the log any more; some that followed it may have been \
-                         deleted with it"
-                    ));
-                    self.trail = Trail::default();
-                    return Ok(true);
+                Ok(Some(piece)) => {
+                    let more = sieve.push(piece.clone());
+                    complete.note(&piece);
+                    let lines = sieve.ready();
+                    anything |= !lines.is_empty();
+                    out.lines(lines).await?;
+                    if !more {
+                        break Ok(());
+                    }
                 }
-                Err(halt) => return Err(halt),
+                Ok(None) => break Ok(()),
+                Err(halt) => break Err(halt),
             }
+        };
+        // An entry that the answer broke in comes with the next look, as a whole; but not one that is gone.
+        let is_whole = ended.is_ok() || stream.has_lost_its_place();
+        if is_whole {
+            sieve.pause()
+        } else {
+            sieve.break_off()
         }
-        sieve.pause();
         let lines = sieve.remainder();
-        let last = sieve.end().and_then(|head| Calendar::new(0, Anchor::NotBefore(from)).resolve(&head));
-        *at = last.or(*at);
         anything |= !lines.is_empty();
         out.lines(lines).await?;
-        match stream.end() {
-            End::Words(Words::Failed(words)) => return Err(Error::new(Kind::Failed, words).into()),
-            End::Words(Words::Deadline) => return Err(super::cut_short(self.node.server_limit).into()),
-            _ => {}
+        let last = sieve.end().and_then(|head| Calendar::new(0, Anchor::NotBefore(from)).resolve(&head));
+        *at = last.or(*at);
+        match ended {
+            Err(_) if stream.has_lost_its_place() => {
+                // What is left of the log comes with the next look.
+                let last = at.map_or_else(String::new, |at| format!(" of {}", at.rfc3339()));
+                watch.lost(format!(
+                    "the entry{last} that was read last is not in the log any more; some that followed it may have been \
+                     deleted with it"
+                ));
+                self.trail = Trail::default();
+                return Ok(true);
+            }
+            Err(halt) => {
+                self.trail = complete.into_trail();
+                return Err(halt);
+            }
+            Ok(()) => {}
         }
+        let end = stream.end();
         if let Some(trail) = stream.into_trail() {
             self.trail = trail;
         }
-        Ok(anything)
+        match end {
+            End::Words(Words::Failed(words)) => Err(Error::new(Kind::Failed, words).into()),
+            End::Words(Words::Deadline) => Err(super::cut_short(self.node.server_limit).into()),
+            _ => Ok(anything),
+        }
     }
 
     /// The node's boot where only that is followed, as far as the node's object tells it.

@@ -43,7 +43,7 @@ impl Reading<'_, '_, '_> {
     ) -> Flow<(Found, Option<Error>)> {
         let unseen = std::mem::take(&mut self.unseen).0;
         let told = match wanted {
-            _ if self.has_identifiers => true,
+            _ if self.has_identifiers => anything || followed || self.want.last == Some(0),
             Wanted::Units(_) => unseen.is_empty(),
             Wanted::Kubelet | Wanted::Kernel => anything || self.want.last == Some(0),
         };
@@ -78,20 +78,28 @@ impl Reading<'_, '_, '_> {
 impl Remote<'_> {
     /// What to say of units that the journal does not know.
     pub(super) fn unknown(&self, units: &str, rest: &str) -> Error {
-        let (whose, hint) = match &self.place {
-            Place::Node { .. } => (
-                "the node's journal".to_owned(),
-                "ask for it by itself: a single unit is looked for in the files under /var/log as well",
-            ),
-            Place::Here(_) => (format!("the journal in {}", self.place.shown()), LISTED),
+        let hint = match &self.place {
+            Place::Node { .. } => {
+                "ask for it by itself: a single unit is looked for in the files under /var/log as well"
+            }
+            Place::Here(_) => LISTED,
         };
-        Error::new(Kind::NotFound, format!("{whose} does not know {units}{rest}")).hint(hint)
+        let journal = self.place.journal();
+        Error::new(Kind::NotFound, format!("{journal} does not know {units}{rest}")).hint(hint)
     }
 
     /// Nothing was wanted: is there such a unit at all?
     pub(super) async fn absent(&mut self, wanted: Wanted<'_>, filter: &Filter) -> Flow<Found> {
         let units: Vec<String> = match wanted {
-            _ if !filter.identifiers.is_empty() => return Ok(Found::Log { anything: false }),
+            // A program that was never started here is no error of a node, as a unit that it does not have is.
+            _ if !filter.identifiers.is_empty() => {
+                let named = filter.identifiers.iter().map(|name| format!("SYSLOG_IDENTIFIER={name}").into_bytes());
+                if self.find(named.collect()).await?.is_empty() {
+                    let (name, identifiers) = (self.node.name, filter.identifiers.join(", "));
+                    self.node.notices.note(format_args!("{name}: nothing in its journal was logged as {identifiers}"));
+                }
+                return Ok(Found::Log { anything: false });
+            }
             Wanted::Kernel => return Ok(Found::Log { anything: false }),
             Wanted::Kubelet => vec![KUBELET.to_owned()],
             Wanted::Units(units) => units.to_vec(),

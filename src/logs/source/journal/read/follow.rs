@@ -1,6 +1,6 @@
 //! New entries of a journal: each file is read on from where it was left, whatever its name is by now.
 
-use super::{BATCH, BATCH_BYTES, Reading};
+use super::{BATCH, Reading, batch};
 use crate::error::Error;
 use crate::journal::Id;
 use crate::logs::kubelet::KubeletLines;
@@ -74,7 +74,7 @@ impl Reading<'_, '_, '_> {
                         bytes += line.weight();
                         lines.push(line);
                     }
-                    if lines.len() < BATCH && bytes < BATCH_BYTES {
+                    if lines.len() < BATCH && bytes < batch(out) {
                         continue;
                     }
                     None

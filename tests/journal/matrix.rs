@@ -1,0 +1,183 @@
+//! Every kind of question, of every fixture and of journals that are written here in each variant, beside journalctl.
+
+use std::path::PathBuf;
+
+use kubelet_logs::journal::{AnyOf, Matches, Query};
+
+use super::driver::{Files, files_of, fixtures, read, runs, values};
+use super::oracle::{VARIANTS, assert_text, journalctl, restarts};
+use crate::support::journals::{Day, GROWTH, Variant};
+use crate::support::{program, ran, skipped};
+
+/// Entries of a written journal: some files of 8 MiB.
+const ENTRIES: u64 = 10_000;
+
+/// A journal in a folder.
+struct Set {
+    name: String,
+    folder: PathBuf,
+    files: Files,
+    _kept: Option<tempfile::TempDir>,
+}
+
+impl Set {
+    fn of_fixture(name: &str, files: Files) -> Set {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, bytes) in &files {
+            std::fs::write(folder.path().join(name), &bytes[..]).expect("written");
+        }
+        Set { name: name.to_owned(), folder: folder.path().to_owned(), files, _kept: Some(folder) }
+    }
+
+    fn written(variant: Variant, entries: u64) -> Option<Set> {
+        for seed in 3..9 {
+            let day = Day { seed, entries, variant, file_size: GROWTH };
+            let folder = day.directory("the questions to written journals")?;
+            let files = files_of(&folder);
+            assert!(files.len() > 1, "{variant:?}: {} files", files.len());
+            // An entry for which a file has no more room may be in that one as well, known to some of its values: journalctl
+            // then finds it by these.
+            if read(&files, Query::default()).entries.len() as u64 == entries {
+                return Some(Set { name: format!("{variant:?}"), folder, files, _kept: None });
+            }
+        }
+        panic!("{variant:?}: in every set of files an entry is in two");
+    }
+
+    /// What is asked for, by journalctl's options.
+    fn matches(&self) -> Vec<(Vec<String>, Matches)> {
+        let args = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>();
+        let all = Matches::all;
+        let kubelet = || AnyOf::unit("kubelet");
+        let units = values(&self.files, |journal| journal.list("_SYSTEMD_UNIT", 4096));
+        let rare = units.iter().min_by_key(|unit| unit.entries).expect("a unit").value();
+        let rare = std::str::from_utf8(rare).expect("a name");
+        let mut cases = vec![
+            (args(&[]), all()),
+            (args(&["-u", "kubelet"]), all().and(kubelet())),
+            (args(&["-u", rare]), all().and(AnyOf::unit(rare))),
+            (args(&["-u", "kubelet", "-u", "containerd"]), all().and(kubelet().or(AnyOf::unit("containerd")))),
+            (args(&["-p", "err"]), all().and(AnyOf::priority(3))),
+            (args(&["-u", "kubelet", "-p", "warning"]), all().and(kubelet()).and(AnyOf::priority(4))),
+            (args(&["-t", "kubelet"]), all().and(AnyOf::identifier("kubelet"))),
+            (
+                args(&["-t", "kubelet", "-t", "sshd", "-p", "3"]),
+                all().and(AnyOf::identifier("kubelet").or(AnyOf::identifier("sshd"))).and(AnyOf::priority(3)),
+            ),
+            (args(&["_TRANSPORT=kernel"]), all().and(AnyOf::kernel())),
+            (args(&["-u", "system.slice"]), all().and(AnyOf::unit("system.slice"))),
+            (args(&["-u", "no-such-unit"]), all().and(AnyOf::unit("no-such-unit"))),
+        ];
+        for boot in values(&self.files, |journal| journal.list_boots()) {
+            let id = boot.id().expect("an id");
+            cases.push((args(&[&format!("_BOOT_ID={id}")]), all().and(AnyOf::boot(id))));
+            let own = all().and(kubelet()).and(AnyOf::boot(id));
+            cases.push((args(&["-u", "kubelet", "-b", &id.to_string()]), own));
+        }
+        for id in runs(&self.files, "kubelet.service", None).0 {
+            let (its, of) = (format!("_SYSTEMD_INVOCATION_ID={id}"), format!("INVOCATION_ID={id}"));
+            cases.push((args(&[&its, "+", "_PID=1", &of]), all().and(AnyOf::invocation(id))));
+        }
+        cases
+    }
+
+    /// Asks everything; how many questions that were. `None` without journalctl.
+    fn ask(&self) -> Option<usize> {
+        let times: Vec<u64> =
+            read(&self.files, Query::default()).entries.iter().map(|entry| entry.position.realtime).collect();
+        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+        let shown = |micros: u64| format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        let windows = [(None, None), (Some(at(30)), None), (None, Some(at(60))), (Some(at(40)), Some(at(55)))];
+        let mut asked = 0;
+        for (args, matches) in self.matches() {
+            for (since, until) in windows {
+                let bounds = since.map(|at| ["--since".to_owned(), shown(at)]).into_iter();
+                let bounds = bounds.chain(until.map(|at| ["--until".to_owned(), shown(at)]));
+                let args = [args.clone(), bounds.flatten().collect()].concat();
+                let what = format!("{}: {args:?}", self.name);
+                let whole = read(&self.files, Query { since, until, ..Query::new(matches.clone()) });
+                assert_text(&whole, &journalctl(&self.folder, &args)?, &what);
+                asked += 1;
+                let counts = if (since, until) == (None, None) { &[1, 10, 100, 1000][..] } else { &[10] };
+                for count in counts.iter().copied() {
+                    let what = format!("{what}, the last {count}");
+                    let tail = read(&self.files, Query { since, until, ..Query::tail(matches.clone(), count) });
+                    let last = &whole.entries[whole.entries.len().saturating_sub(count)..];
+                    assert!(tail.entries == last, "{what}: {} entries, not {}", tail.entries.len(), last.len());
+                    // With a window 252 gives other entries than later versions do.
+                    if (since, until) == (None, None) {
+                        let args = [&args[..], &["-n".to_owned(), count.to_string()]].concat();
+                        assert_text(&tail, &journalctl(&self.folder, &args)?, &what);
+                    }
+                    asked += 1;
+                }
+            }
+        }
+        Some(asked)
+    }
+
+    /// What the program alone knows of: patterns, and the table of boots.
+    fn ask_the_program(&self) -> Option<usize> {
+        let ours = |args: &[&str]| {
+            let from = ["--from".as_ref(), self.folder.as_os_str()];
+            let mut command = program();
+            command.env("KUBECONFIG", "/no/such/kubeconfig").args(from).args(args);
+            let ran = ran(command.output().expect("the binary runs"));
+            assert_eq!(ran.code, 0, "{} {args:?}: {}", self.name, ran.stderr);
+            let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+            // journalctl -q leaves those out.
+            text.split_inclusive('\n').filter(|line| !line.starts_with("-- Boot ")).collect::<String>()
+        };
+        let theirs =
+            |args: &[&str]| journalctl(&self.folder, &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
+        // With -q journalctl leaves the table's head out.
+        let cells = |text: &str| {
+            let rows = text.lines().filter(|line| !line.starts_with("IDX"));
+            rows.map(|row| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        assert_eq!(cells(&ours(&["--list-boots"])), cells(&theirs(&["--list-boots"])?), "{}", self.name);
+        let patterns = ["pod", "SyncLoop|started", "err(or)?[ :]", "^[IWEF][0-9]{4} ", "nowhere"];
+        for pattern in patterns {
+            let printed = theirs(&["-u", "kubelet", "-g", pattern])?;
+            let found = ours(&["-u", "kubelet", "-g", pattern]);
+            assert!(found == printed, "{} -g {pattern}: {} bytes, not {}", self.name, found.len(), printed.len());
+            let tail = ours(&["-u", "kubelet", "-g", pattern, "--tail", "7"]);
+            assert!(found.ends_with(&tail) && tail.is_empty() == found.is_empty(), "{} -g {pattern}", self.name);
+        }
+        let mut asked = 1 + 2 * patterns.len();
+        for (nth, _) in values(&self.files, |journal| journal.list_boots()).iter().enumerate() {
+            for boot in [format!("-{nth}"), format!("+{}", nth + 1)] {
+                // To journalctl -b -0 is the last one, too.
+                let printed = theirs(&["-u", "kubelet", "-b", &boot])?;
+                assert!(ours(&["-u", "kubelet", "-b", &boot]) == printed, "{} -b {boot}", self.name);
+                asked += 1;
+            }
+        }
+        Some(asked)
+    }
+}
+
+fn tell(name: &str, sets: impl Iterator<Item = Set>) {
+    for set in sets {
+        let (Some(asked), Some(more)) = (set.ask(), set.ask_the_program()) else {
+            return skipped("no journalctl on this machine");
+        };
+        let entries = read(&set.files, Query::default()).entries.len();
+        println!("{name} {}: {} files, {entries} entries, {asked} + {more} questions", set.name, set.files.len());
+    }
+}
+
+#[test]
+fn fixtures_answer_every_question_as_journalctl_does() {
+    let variants = VARIANTS.iter().map(|name| (*name, fixtures(name)));
+    let sets = variants.chain(restarts()).chain([("rotated", fixtures("rotated"))]);
+    tell("fixture", sets.map(|(name, files)| Set::of_fixture(name, files)));
+}
+
+/// JOURNAL_MATRIX=27000 asks eight journals of so many entries, in all variants that can be written here.
+#[test]
+fn journals_written_here_answer_every_question_as_journalctl_does() {
+    let entries = std::env::var("JOURNAL_MATRIX").ok().map(|n| n.parse().expect("a number"));
+    let variants = if entries.is_some() { Variant::all().to_vec() } else { vec![Variant::NEW, Variant::OLD] };
+    tell("written", variants.into_iter().map_while(|variant| Set::written(variant, entries.unwrap_or(ENTRIES))));
+}
