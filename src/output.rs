@@ -80,6 +80,7 @@ impl Output {
     /// What comes from here on stands between quotation marks, as JSON and YAML want it.
     pub fn begin_quotes(&mut self) {
         self.quotes = true;
+        self.at_line_start = true;
     }
 
     /// The quoted text is at its end.

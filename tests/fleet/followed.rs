@@ -102,7 +102,7 @@ fn a_refusal_that_stays_is_told_with_its_remedy() {
     let off = What::Text { status: StatusCode::METHOD_NOT_ALLOWED, content_type: "text/plain", body };
     cluster.inject(Fault::new(off).node("w1"));
     run.said.wait_for("error: w1: the rest could not be read: 405 Method Not Allowed");
-    assert_eq!(run.end(), 1, "{:#?}", run.said.got);
+    assert_eq!(run.end(), 3, "{:#?}", run.said.got);
 }
 
 #[test]
