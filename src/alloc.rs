@@ -18,9 +18,10 @@ static ALLOCATOR: Keeping = Keeping::new();
 const SMALLEST: usize = 128;
 /// 128 bytes to 128 KiB: what keys, messages, TLS records and HTTP bodies are held in.
 const CLASSES: usize = 11;
-/// Blocks kept of each size: a mebibyte's worth, but not fewer than the first of these nor more than the last. Where lines of a
-/// hundred nodes are merged, frames of each wait, and with twelve kept that takes a tenth longer.
-const KEPT: (usize, usize) = (12, 64);
+/// Blocks kept of each size: so many, or as many bytes of them. Where lines of a hundred nodes are merged, frames of each wait,
+/// and with a dozen kept that takes a tenth longer.
+const KEPT: usize = 64;
+const KEPT_BYTES: usize = 4 << 20;
 /// What the system's allocator gives without being asked on every target.
 const ALIGNMENT: usize = 2 * size_of::<usize>();
 
@@ -34,7 +35,7 @@ pub struct Keeping {
 /// Free blocks of one size class, each allocated with [`layout_of`] that class and owned by the shelf.
 #[derive(Clone, Copy)]
 struct Shelf {
-    blocks: [*mut u8; KEPT.1],
+    blocks: [*mut u8; KEPT],
     /// How many of `blocks` are there, the first ones.
     count: usize,
 }
@@ -45,7 +46,7 @@ unsafe impl Sync for Keeping {}
 impl Keeping {
     /// With nothing kept yet.
     pub const fn new() -> Self {
-        let empty = Shelf { blocks: [ptr::null_mut(); KEPT.1], count: 0 };
+        let empty = Shelf { blocks: [ptr::null_mut(); KEPT], count: 0 };
         Keeping { shelves: UnsafeCell::new([empty; CLASSES]), busy: AtomicBool::new(false) }
     }
 
@@ -85,7 +86,7 @@ impl Default for Keeping {
 
 /// How many blocks of a class are kept.
 fn most(class: usize) -> usize {
-    ((1 << 20) / (SMALLEST << class)).clamp(KEPT.0, KEPT.1)
+    (KEPT_BYTES / (SMALLEST << class)).min(KEPT)
 }
 
 /// Of which class a block for this layout is; `None` for those that are the system's alone. Depends on nothing but the
@@ -192,12 +193,12 @@ mod tests {
             let first = keeping.alloc(layout(16_000));
             keeping.dealloc(first, layout(16_000));
             assert_eq!(keeping.alloc(layout(9_000)), first);
-            let blocks: Vec<_> = (0..2 * KEPT.1).map(|_| keeping.alloc(layout(16_384))).collect();
+            let blocks: Vec<_> = (0..2 * KEPT).map(|_| keeping.alloc(layout(16_384))).collect();
             assert!(!blocks.contains(&first));
             blocks.into_iter().for_each(|block| keeping.dealloc(block, layout(16_384)));
-            assert_eq!((count(16_384), count(8_192)), (KEPT.1, 0));
+            assert_eq!((count(16_384), count(8_192)), (KEPT, 0));
             keeping.dealloc(first, layout(9_000));
-            assert_eq!(count(16_384), KEPT.1);
+            assert_eq!(count(16_384), KEPT);
         }
     }
 
