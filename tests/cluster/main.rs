@@ -131,7 +131,7 @@ fn run(options: &Options) -> std::io::Result<()> {
         (User::LogsOnly, Credential::Token),
         (User::Direct, Credential::Token),
         (User::Nobody, Credential::Token),
-        (User::Limited, Credential::Certificate(Key::RsaPkcs1)),
+        (User::Limited, Credential::Certificate(Key::Ed25519)),
         (User::Anonymous, Credential::None),
         (User::BadToken, Credential::Token),
     ];
