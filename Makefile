@@ -31,6 +31,7 @@ $(REPLACED): .ci/small.c Cargo.lock
 	$(CARGO) fetch --locked --quiet
 	ring=$$($(CARGO) metadata --locked --offline --format-version 1 | tr , '\n' | sed -n 's#.*"manifest_path":"\(.*/ring-[0-9.]*\)/Cargo.toml".*#\1#p' | head -1); \
 	$(CC) -Os -ffunction-sections -fdata-sections -c -o $@ -DPREFIX=$(RING) -I"$$ring/include" -I"$$ring" -I$(@D) $<
+	@rm -f $(TARGET)/static/target/*/release/deps/kubectl_kubelet_logs-* # cargo does not know what else is linked
 
 SMALL := -C target-feature=+crt-static -C relocation-model=static -C llvm-args=-enable-machine-outliner=always \
 	-C llvm-args=-min-jump-table-entries=24 -C link-arg=-Wl,--build-id=none,--no-eh-frame-hdr,-T,$(NO_UNWIND) -C link-arg=$(REPLACED) \

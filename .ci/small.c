@@ -1,9 +1,8 @@
 // Three things that the static binaries have smaller than what their libraries bring. The linker puts these in place (--wrap).
 //
-// Multiples of P-256's base point without ring's table for them, which is 151,552 bytes of the static binaries. Where the
-// factor is a secret (signing), the point is multiplied as any other, by ring's own code for that, constant in time, as ring
-// itself does for P-384 and on smaller processors: some ten microseconds more, once a connection. Where it is not (verifying),
-// a table of 960 bytes makes up for most of it.
+// Multiples of P-256's base point without ring's table for them, which is 151,552 bytes of the static binaries: with one of
+// 1,024. That takes some ten microseconds more, twice or four times a connection. Points are added by ring's code; which
+// entries are taken, and when, depends on no secret, as in ring's own.
 //
 // Multiples of Curve25519's base point by the code that ring itself has for smaller processors, whose table is of 960 bytes
 // in place of 24,576: its file is compiled once more, for these two functions alone.
@@ -30,7 +29,6 @@ typedef uint64_t limb;
 // In Jacobian coordinates, X, Y and Z; infinity has a Z of 0.
 typedef limb point[3][4];
 
-void RING(p256_point_mul)(point product, const limb scalar[4], const limb x[4], const limb y[4]);
 void RING(p256_point_double)(point twice, const point p);
 void RING(p256_point_add)(point sum, const point p, const point q);
 
@@ -71,25 +69,33 @@ static const limb sums[16][2][4] = {
 };
 static const limb one[4] = {0x0000000000000001, 0xffffffff00000000, 0xffffffffffffffff, 0x00000000fffffffe};
 
+// A comb of four teeth (Lim and Lee, CRYPTO '94): the four limbs' bits of the same weight are taken at once. All entries are
+// read each time, and one is kept; that of place 0 is infinity.
 void WRAP(p256_point_mul_base)(point product, const limb scalar[4]) {
-    RING(p256_point_mul)(product, scalar, sums[1][0], sums[1][1]);
-}
-
-// A comb of four teeth (Lim and Lee, CRYPTO '94): the four limbs' bits of the same weight are taken at once.
-void WRAP(p256_point_mul_base_vartime)(point product, const limb scalar[4]) {
     memset(product, 0, sizeof(point));
     for (int bit = 63; bit >= 0; bit--) {
-        unsigned place = 0;
+        limb place = 0;
         for (int tooth = 0; tooth < 4; tooth++)
             place |= (scalar[tooth] >> bit & 1) << tooth;
-        point next;
+        point next = {{0}};
+        for (limb entry = 1; entry < 16; entry++) {
+            // All ones where it is this one; the compiler is not to make a branch of it.
+            limb mask = (((place ^ entry) - 1) & ~(place ^ entry)) >> 63;
+            mask = 0 - mask;
+            __asm__("" : "+r"(mask));
+            for (int n = 0; n < 4; n++) {
+                next[0][n] |= sums[entry][0][n] & mask;
+                next[1][n] |= sums[entry][1][n] & mask;
+                next[2][n] |= one[n] & mask;
+            }
+        }
         RING(p256_point_double)(product, product);
-        if (place == 0)
-            continue;
-        memcpy(next, sums[place], sizeof sums[place]);
-        memcpy(next[2], one, sizeof one);
         RING(p256_point_add)(product, product, next);
     }
+}
+
+void WRAP(p256_point_mul_base_vartime)(point product, const limb scalar[4]) {
+    WRAP(p256_point_mul_base)(product, scalar);
 }
 
 // A thread's name, which threads here give themselves alone. musl's own function can name others by way of a file, for whose
