@@ -1,13 +1,14 @@
 //! The kubelet of distributions that run it in a unit of another name, through the real binary.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use hyper::StatusCode;
 use kubelet_logs::clock::Clock;
 use kubelet_logs::time::Timestamp;
 
 use crate::cluster::distro::Written;
-use crate::cluster::{Cluster, Distribution, Fault, Mode, Node, Setup, User, What};
+use crate::cluster::{Cluster, Distribution, Fault, Mode, Node, Reader, Setup, Step, User, What};
 use crate::support::{Ran, run};
 
 /// Fixed offsets: the logs are of today.
@@ -427,4 +428,34 @@ fn of_several_files_the_one_written_last_is_read() {
     let ran = run(&kubeconfig, ["node-a"]);
     ran.expect(0, &["node-a runs k3s: showing the lines of its kubelet from /var/log/k3s.log; -u k3s shows all"]);
     assert!(ran.text().contains("Successfully registered node") && !ran.text().contains("replica_set.go"));
+}
+
+/// What journalctl says of a kubelet that has written a line every half a minute up to now.
+fn at_work(args: &[String]) -> Vec<Step> {
+    if args.iter().any(|arg| arg == "--field") {
+        return vec![Step::Print("kubelet.service\n".into())];
+    }
+    vec![Step::Print(AT_WORK.clone().into())]
+}
+
+static AT_WORK: LazyLock<String> = LazyLock::new(|| {
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let line = |nth: i64| {
+        let at = Timestamp::from_micros(ago(0) - nth * 30_000_000).civil_utc();
+        let (month, hour, minute, second) = (month[usize::from(at.month) - 1], at.hour, at.minute, at.second);
+        format!("{month} {:02} {hour:02}:{minute:02}:{second:02}.{:06} n kubelet[7]: {nth}\n", at.day, at.micros)
+    };
+    (0..8).rev().map(line).collect()
+});
+
+#[test]
+fn a_kubelet_that_has_been_at_work_in_its_unit_up_to_now_is_not_asked_whether_it_left() {
+    let cluster = Setup::new(vec![Node::new("busy", Mode::QUERY_ON).reader(Reader::Script(at_work))]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let args = ["busy", "-u", "kubelet", "--source=query", "--timestamps", "--tail=10"];
+    assert_eq!(run(&kubeconfig, args).expect(0, &[]).text().lines().count(), 8);
+    assert_eq!(cluster.traffic("/busy/proxy/configz").requests, 0);
+    // Undated lines tell nothing.
+    run(&kubeconfig, ["busy", "-u", "kubelet", "--source=query"]).expect(0, &[]);
+    assert_eq!(cluster.traffic("/busy/proxy/configz").requests, 1);
 }

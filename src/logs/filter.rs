@@ -61,12 +61,38 @@ pub struct Filter {
     pub saw_time: bool,
     /// Whether there was any entry.
     pub saw_entry: bool,
+    /// The kubelet's process that wrote last, as far as the lines name it.
+    pub process: Option<Process>,
     /// By which of `identifiers` any entry was written: a bit each, in their order.
     pub seen_identifiers: u64,
     /// Whether any entry was a supervisor's whose kubelet logs elsewhere.
     pub saw_supervisor: bool,
     /// How many entries in a row lay past the window's end.
     pub past: u32,
+}
+
+/// A process of the kubelet's, and from when to when its lines were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    pid: u32,
+    /// The time of the first of them.
+    pub first: Timestamp,
+    /// The time of the last of them.
+    pub last: Timestamp,
+}
+
+impl Process {
+    /// Of `… kubelet[974]: …`.
+    fn of(line: &Line) -> Option<Process> {
+        let head = line.head?;
+        let (from, to) = head.identifier;
+        if line.text.get(from..to) != Some(b"kubelet") {
+            return None;
+        }
+        let pid = line.text.get(to..head.message)?.strip_prefix(b"[")?.strip_suffix(b"]: ")?;
+        let pid = std::str::from_utf8(pid).ok()?.parse().ok()?;
+        Some(Process { pid, first: line.at?, last: line.at? })
+    }
 }
 
 impl Filter {
@@ -99,6 +125,12 @@ impl Filter {
     pub fn judge(&mut self, line: &Line) -> Verdict {
         self.saw_time |= line.head.is_some();
         self.saw_entry = true;
+        if let Some(process) = Process::of(line) {
+            self.process = Some(match self.process {
+                Some(known) if known.pid == process.pid => Process { last: process.last, ..known },
+                _ => process,
+            });
+        }
         if !self.identifiers.is_empty() {
             let (from, to) = line.head.map_or((0, 0), |head| head.identifier);
             let identifier = line.text.get(from..to).unwrap_or_default();

@@ -122,7 +122,9 @@ fn writer(line: &[u8], from: usize) -> ((usize, usize), usize) {
     let rest = line.get(from..).unwrap_or_default();
     let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
     let rest = rest.get(..end).unwrap_or_default();
-    let Some(colon) = memchr::memmem::find(rest, b": ") else { return ((from, from), from) };
+    let Some(colon) = memchr::memchr_iter(b':', rest).find(|at| rest.get(at + 1) == Some(&b' ')) else {
+        return ((from, from), from);
+    };
     let head = rest.get(..colon).unwrap_or_default();
     let start = memchr::memchr(b' ', head).map_or(0, |space| space + 1);
     let length = memchr::memchr(b'[', head.get(start..).unwrap_or_default()).unwrap_or(colon - start);

@@ -36,6 +36,8 @@ struct Lane {
     /// How many lines wait in all.
     lines: usize,
     open: bool,
+    /// Where among the open ones it stands, as long as it is one.
+    place: usize,
     patience: Patience,
     /// What it will bring is not older than this.
     passed: Option<Timestamp>,
@@ -119,6 +121,7 @@ impl Merge {
             waiting: VecDeque::new(),
             lines: 0,
             open: true,
+            place: self.open.len(),
             patience,
             passed: None,
             away: false,
@@ -172,7 +175,11 @@ impl Merge {
         {
             self.empty -= usize::from(lane.waiting.is_empty());
             self.pressing -= usize::from(std::mem::take(&mut lane.presses));
-            self.open.retain(|open| *open != number);
+            let place = lane.place;
+            self.open.swap_remove(place);
+            if let Some(lane) = self.open.get(place).and_then(|moved| self.lanes.get_mut(*moved)) {
+                lane.place = place;
+            }
         }
     }
 

@@ -85,12 +85,14 @@ fn canned(args: &[String]) -> Vec<Step> {
     vec![Step::Print(CANNED.clone())]
 }
 
-/// A kubelet at work wrote it a moment ago.
+/// A kubelet at work wrote it, a line every half a minute up to now.
 static CANNED: LazyLock<Bytes> = LazyLock::new(|| {
-    let Civil { month, day, hour, minute, second, .. } = Clock::System.now().civil_utc();
-    let name = MONTHS[usize::from(month) - 1];
-    let lines = (0..TAIL).map(|nth| {
-        let time = format!("{hour:02}:{minute:02}:{second:02}.{nth:06}");
+    let now = Clock::System.now();
+    let lines = (0..TAIL).rev().map(|nth| {
+        let at = now.saturating_sub(Duration::from_secs(30) * nth as u32).civil_utc();
+        let Civil { month, day, hour, minute, second, micros, .. } = at;
+        let name = MONTHS[usize::from(month) - 1];
+        let time = format!("{hour:02}:{minute:02}:{second:02}.{micros:06}");
         format!(
             "{name} {day:02} {time} node-7 kubelet[1203]: I{month:02}{day:02} {time}    1203 kubelet.go:2457] \"SyncLoop UPDATE\" source=\"api\" pods=[\"kube-system/proxy\"]\n"
         )

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::http::Request;
 use crate::kube::path;
-use crate::logs::filter::Filter;
+use crate::logs::filter::{Filter, Process};
 use crate::logs::kubelet::Among;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::source::query::{Found, Query, Texts};
@@ -21,6 +21,9 @@ use crate::time::Timestamp;
 const CONFIG_LIMIT: Duration = Duration::from_secs(5);
 /// A configuration is shorter.
 const LONGEST_CONFIG: usize = 1 << 20;
+
+/// After so long a kubelet that was to leave its unit has left it.
+const SETTLED: Duration = Duration::from_secs(120);
 
 /// A kubelet at work is rarely silent for so long.
 const QUIET: Duration = Duration::from_secs(3 * 3600);
@@ -130,8 +133,16 @@ pub(super) async fn now(node: &Node<'_>, filter: &Filter) -> Flow<&'static Home>
 }
 
 /// Warns where a kubelet has left its unit (`kubeletCgroups`): its later lines are not the unit's, which is all that the
-/// query selects by. Its configuration tells, where that may be read; where not, nothing is said.
-pub(super) async fn warn_of_cgroup(node: &Node<'_>) {
+/// query selects by. Its configuration tells, where that may be read; where not, nothing is said. It leaves soon after its
+/// start: one that has been at work in its unit up to now is not asked, which of many nodes spares each a request.
+pub(super) async fn warn_of_cgroup(node: &Node<'_>, filter: &Filter) {
+    let settled = |process: &Process| {
+        process.last >= process.first.saturating_add(SETTLED)
+            && process.last >= node.clock.now().saturating_sub(SETTLED)
+    };
+    if filter.process.as_ref().is_some_and(settled) {
+        return;
+    }
     let configuration = async {
         let answer = node.get(Request::get(path::kubelet(node.name, "configz"))).await.ok()?;
         if answer.status != 200 { None } else { answer.body.collect(LONGEST_CONFIG).await.ok() }

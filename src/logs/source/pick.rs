@@ -243,7 +243,7 @@ async fn read_from(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Fil
                         Wanted::Kernel => false,
                     };
                     if of_kubelet && want.last != Some(0) {
-                        home::warn_of_cgroup(node).await;
+                        home::warn_of_cgroup(node, filter).await;
                     }
                     check_time_was_seen(filter, &wanted.names())?;
                     check_severity_was_seen(filter)?;
