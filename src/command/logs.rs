@@ -73,7 +73,7 @@ fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
         })?;
         name = name.replace(SHARD, &index.to_string());
     }
-    if let Some(unknown) = find_placeholder(&name) {
+    if let Some(unknown) = find_braced(&name) {
         return Err(Error::usage(format!("{unknown} in the name of --write stands for nothing"))
             .hint(format!("{SHARD} is the number of a --shard; there is no other")));
     }
@@ -84,12 +84,12 @@ fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
 }
 
 /// What looks like the name of something, in braces.
-fn find_placeholder(name: &str) -> Option<&str> {
+fn find_braced(name: &str) -> Option<&str> {
     let from = name.find('{')?;
     let rest = name.get(from..)?;
     let inside = rest.get(1..rest.find('}')?)?;
     let is_word = !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_lowercase());
-    if is_word { rest.get(..inside.len() + 2) } else { find_placeholder(rest.get(1..)?) }
+    if is_word { rest.get(..inside.len() + 2) } else { find_braced(rest.get(1..)?) }
 }
 
 /// What stands for the shard's number in the name of a file.
