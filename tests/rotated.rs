@@ -186,7 +186,8 @@ fn a_window_within_the_current_file_costs_little() {
     let root = tempfile::tempdir().expect("a directory");
     fill(root.path(), ["kubelet.log.3.gz", "kubelet.log.2.gz", "kubelet.log.1", "kubelet.log"], 0);
     // Begun four days before its end.
-    write(root.path(), "messages", "Nov 16 00:00:01 n kubelet[1]: first\nNov 20 00:00:00 n kubelet[1]: last\n", 576);
+    let first = (1..20).map(|n| format!("Nov 16 00:00:{n:02} n kubelet[1]: one of the first\n")).collect::<String>();
+    write(root.path(), "messages", first + "Nov 20 00:00:00 n kubelet[1]: last\n", 576);
     write(root.path(), "messages-20261116", "Nov 15 00:00:01 n kubelet[1]: before\n", 0);
     let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
@@ -205,6 +206,32 @@ fn a_window_within_the_current_file_costs_little() {
         run(&kubeconfig, ["node-a"].iter().chain(args)).expect(0, &[]);
         let asked: Vec<String> = cluster.requests().split_off(before).into_iter().map(|asked| asked.target).collect();
         assert_eq!(asked.len(), most, "{args:?}: {asked:#?}");
+    }
+}
+
+#[test]
+fn one_wrong_clock_does_not_end_the_search_for_a_window() {
+    let names = ["kubelet.log.3.gz", "kubelet.log.2.gz", "kubelet.log.1", "kubelet.log"];
+    for odd in ["time=\"0001-01-01T00:00:00Z\" level=info msg=x\n", "I0101 00:00:07.000000     974 a.go:1] x\n"] {
+        // In front of the current file, of the one before it, and of both.
+        for places in [&[3][..], &[2], &[2, 3]] {
+            let root = tempfile::tempdir().expect("a directory");
+            fill(root.path(), names, 0);
+            for part in places {
+                let (from, to) = (*part * LINES, if *part < 3 { (*part + 1) * LINES } else { ALL });
+                let text = odd.to_owned() + &lines(from, to, 0);
+                write(root.path(), names[*part as usize], text, to - 1);
+            }
+            let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
+            let kubeconfig = cluster.kubeconfig(User::Admin);
+            for since in [LINES - 2, 2 * LINES - 2, 3 * LINES - 2] {
+                for tail in [&[][..], &["--tail=1000"]] {
+                    let args = ["node-a", "--source=file", "--since-time", &time(since)];
+                    let ran = run(&kubeconfig, args.iter().chain(tail));
+                    same(&ran, &lines(since, ALL, 0), &format!("{odd:?} in {places:?} {since} {tail:?}"));
+                }
+            }
+        }
     }
 }
 

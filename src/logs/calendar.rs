@@ -22,6 +22,9 @@ const NEAR: u64 = 366 * 86_400_000_000;
 /// The first of June 2014: no node is older than Kubernetes. Go's zero time is, and a clock that was never set.
 const OLDEST: i64 = 1_401_580_800_000_000;
 
+/// So many times tell when a stream begins: the first alone may be of a clock that was not set yet.
+const FIRST_TIMES: u8 = 16;
+
 /// What is known about the year of the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
@@ -47,17 +50,30 @@ pub struct Calendar {
     doubted: Option<Timestamp>,
     /// Month and day of the time that became the anchor, its offset, and when that day began.
     before: Option<(u8, u8, i32, i64)>,
+    /// The latest of the first times that were believed, and how many of them are still to come.
+    begun: (Option<Timestamp>, u8),
 }
 
 impl Calendar {
     /// `offset` is the node's zone in seconds east of UTC.
     pub fn new(offset: i32, anchor: Anchor) -> Self {
-        Calendar { offset, prefix: 0, anchor, slack: SLACK, ceiling: None, guessed: false, doubted: None, before: None }
+        let begun = (None, FIRST_TIMES);
+        Calendar {
+            offset,
+            prefix: 0,
+            anchor,
+            slack: SLACK,
+            ceiling: None,
+            guessed: false,
+            doubted: None,
+            before: None,
+            begun,
+        }
     }
 
     /// The same zone and bound for a stream whose first line is placed by this.
     pub fn anchored(self, anchor: Anchor) -> Self {
-        Calendar { anchor, slack: SLACK, doubted: None, before: None, ..self }
+        Calendar { anchor, slack: SLACK, doubted: None, before: None, begun: (None, FIRST_TIMES), ..self }
     }
 
     /// For journalctl's own times in another zone than UTC, which the kubelet asks it for.
@@ -74,6 +90,11 @@ impl Calendar {
     /// Whether some year was a guess: a line would have been newer than the bound, or followed a time not to be believed.
     pub fn has_guessed(&self) -> bool {
         self.guessed
+    }
+
+    /// By when the stream has certainly begun: what was written before it is older than that.
+    pub fn begun(&self) -> Option<Timestamp> {
+        self.begun.0
     }
 
     /// The instant of a line, remembered as the fixed point of the next.
@@ -99,6 +120,9 @@ impl Calendar {
         };
         self.anchor = Anchor::NotBefore(at);
         self.slack = BACKSTEP;
+        if let (latest, left @ 1..) = self.begun {
+            self.begun = (latest.max(Some(at)), left - 1);
+        }
         Some(at)
     }
 
@@ -302,6 +326,27 @@ mod tests {
         let mut calendar = copied;
         resolved(&mut calendar, "time=\"2019-03-01T00:00:00Z\" level=info msg=x");
         assert!(!calendar.has_guessed(), "whole times are no guesses");
+    }
+
+    #[test]
+    fn one_wrong_clock_does_not_tell_when_a_stream_begins() {
+        let point = at("2026-11-21T09:00:00Z");
+        for odd in
+            ["time=\"0001-01-01T00:00:00Z\" level=info msg=x", "I0101 00:00:07.000000 1 a.go:1] x", "no time at all"]
+        {
+            let mut calendar = Calendar::new(0, Anchor::NotAfter(point)).not_after(point);
+            let mut push = |line: &str| {
+                Head::of(line.as_bytes()).and_then(|head| calendar.resolve(&head));
+                calendar.begun().map(|at| at.rfc3339().to_string().split_off(5))
+            };
+            push(odd);
+            let begun = Some("11-21T08:00:00.000000Z".to_owned());
+            assert_eq!(push("I1121 08:00:00.000000 1 a.go:1] x"), begun, "{odd}");
+            assert_eq!(push(odd), begun, "{odd}");
+            // The rest is no beginning any more.
+            (0..FIRST_TIMES).for_each(|_| drop(push("I1121 08:00:00.000000 1 a.go:1] x")));
+            assert_eq!(push("I1121 08:00:01.000000 1 a.go:1] x"), begun, "{odd}");
+        }
     }
 
     #[test]

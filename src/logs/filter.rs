@@ -106,6 +106,11 @@ impl Filter {
         self.since.is_some() || self.until.is_some()
     }
 
+    /// Whether a log that has begun by this time begins before the window, so that nothing wanted precedes it.
+    pub fn begins_after(&self, begun: Option<Timestamp>) -> bool {
+        matches!((begun, self.since), (Some(begun), Some(since)) if begun < since)
+    }
+
     /// Whether any entry was written by one of `identifiers`.
     pub fn saw_identifier(&self) -> bool {
         self.seen_identifiers != 0

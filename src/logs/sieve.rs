@@ -200,6 +200,11 @@ impl<'f> Sieve<'f> {
         self.first
     }
 
+    /// By when what was read has certainly begun.
+    pub fn begun(&self) -> Option<Timestamp> {
+        self.calendar.as_ref().and_then(Calendar::begun)
+    }
+
     /// What is wanted of the entries stays, in place: mostly that is all of them.
     fn sift(&mut self, entries: &mut Vec<Line>) -> bool {
         let mut more = true;

@@ -43,6 +43,9 @@ const BEGINNING: u64 = 64;
 /// So much of a gzip file unpacks to at least as many.
 const PACKED_BEGINNING: u64 = 1024;
 
+/// Seconds from the westernmost zone to UTC: no local time is later.
+const WESTERNMOST: i32 = -12 * 3600;
+
 /// How a file is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
@@ -170,6 +173,20 @@ impl<'a> File<'a> {
 
     /// So many of its first bytes, as they are.
     async fn look_at_first(&self, length: u64) -> Flow<Look> {
+    /// The same, and whether it has begun by then as its first lines show it, in whatever zone they were written.
+    pub(super) async fn look_at_begin(&self, since: Option<Timestamp>) -> Flow<(Look, bool)> {
+        let Some(since) = since.filter(|_| self.packing == Packing::Plain) else {
+            return Ok((self.look().await?, false));
+        };
+        let mut look = self.look_at_first(LAST_LINES).await?;
+        let mut calendar = Calendar::new(WESTERNMOST, Anchor::NotAfter(self.modified_or_now(look.modified)));
+        for head in look.beginning.split(|b| *b == b'\n').filter_map(Head::of) {
+            calendar.resolve(&head);
+        }
+        look.beginning = self.first_bytes(look.beginning);
+        Ok((look, calendar.begun().is_some_and(|begun| begun < since)))
+    }
+
         let mut answer = self.ask(Some(ByteRange::Span(0, length - 1))).await?;
         let (modified, size) = (modified(&answer), size(&answer));
         let first = match answer.status {
@@ -419,11 +436,6 @@ pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let month = MONTHS.find(month).filter(|at| at % 3 == 0 && month.len() == 3)? / 3 + 1;
     Timestamp::parse_rfc3339(&format!("{year}-{month:02}-{day}T{clock}Z"))
-}
-
-/// Whether what begins like this begins before the window does, so that nothing wanted lies before it.
-fn begun_before(first: Option<Timestamp>, filter: &Filter) -> bool {
-    matches!((first, filter.since), (Some(first), Some(since)) if first < since)
 }
 
 /// Whether any line has a time.

@@ -144,6 +144,8 @@ struct Pass {
     foreign: bool,
     wanted: u64,
     first: Option<Timestamp>,
+    /// By when what was read has certainly begun.
+    begun: Option<Timestamp>,
     /// With `last`: the entries to hand on.
     held: Held,
 }
@@ -306,7 +308,7 @@ impl<'a> Query<'a> {
             Passed::Log(pass) => pass,
             listing => return Ok(listing),
         };
-        let all = pass.read >= last || begun_before(&pass, filter) || self.boot.is_some() || pass.foreign;
+        let all = pass.read >= last || filter.begins_after(pass.begun) || self.boot.is_some() || pass.foreign;
         if all || !matches!(pass.end, End::Whole | End::Empty) {
             return Ok(Passed::Log(pass));
         }
@@ -335,7 +337,7 @@ impl<'a> Query<'a> {
                 break;
             }
             missing = missing.saturating_sub(pass.read);
-            if begun_before(&pass, filter) {
+            if filter.begins_after(pass.begun) {
                 break;
             }
             if missing == 0 {
@@ -358,7 +360,7 @@ impl<'a> Query<'a> {
                 Passed::Log(pass) => pass,
                 listing => return Ok(listing),
             };
-            let is_enough = pass.wanted >= last || begun_before(&pass, filter);
+            let is_enough = pass.wanted >= last || filter.begins_after(pass.begun);
             if is_enough && matches!(pass.held, Held::Again { .. }) {
                 // What is asked for a second time has to begin where it did, whatever was written meanwhile.
                 since = since.max(pass.first);
@@ -441,7 +443,7 @@ impl<'a> Query<'a> {
             let end = stream.end();
             self.trail = stream.into_trail().unwrap_or_default();
             let (read, wanted) = (anything, anything);
-            return Ok(Passed::Log(Pass { end, read, foreign, wanted, first: None, held: Held::none() }));
+            return Ok(Passed::Log(Pass { end, read, foreign, wanted, first: None, begun: None, held: Held::none() }));
         }
         let calendar = match &first {
             Some(piece) if dated => Some(self.calendar(parameters, piece).await?),
@@ -492,6 +494,7 @@ impl<'a> Query<'a> {
         }
         let overflowed = sieve.has_overflowed();
         let (read, wanted, first, newest) = (sieve.read(), sieve.wanted(), sieve.first(), sieve.end());
+        let begun = sieve.begun();
         self.note(newest);
         let held = match keep {
             Keep::Last(last, _) if overflowed => Held::Again {
@@ -502,7 +505,7 @@ impl<'a> Query<'a> {
             },
             _ => Held::Lines(lines),
         };
-        Ok(Passed::Log(Pass { end, read, foreign, wanted, first, held }))
+        Ok(Passed::Log(Pass { end, read, foreign, wanted, first, begun, held }))
     }
 
     /// What settles the years and zones of an answer that begins with `piece`.
@@ -681,11 +684,6 @@ impl<'a> Query<'a> {
         }
         Ok(Asked::Answer(Box::new(answer.body)))
     }
-}
-
-/// Whether what was read begins before the window does, so that nothing wanted lies before it.
-fn begun_before(pass: &Pass, filter: &Filter) -> bool {
-    matches!((pass.first, filter.since), (Some(first), Some(since)) if first < since)
 }
 
 /// `sinceTime` as the kubelet must get it: it drops the zone, and journalctl reads the rest in the node's local time.

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use crate::error::{Error, Kind};
 use crate::logs::calendar::{Anchor, Calendar};
 use crate::logs::filter::Filter;
-use crate::logs::layout::Head;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::file::{File, Held, Look, Packing, Stream, Tail};
@@ -21,9 +20,6 @@ use crate::time::Timestamp;
 
 /// How often a log may be rotated while it is read.
 const MOST_SHIFTS: u32 = 4;
-
-/// Seconds from the westernmost zone to UTC: no local time is later.
-const WESTERNMOST: i32 = -12 * 3600;
 
 /// A log file, and whether it has predecessors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -441,9 +437,8 @@ impl Log {
         let mut shifts = 0;
         'again: loop {
             let mut parts = Vec::new();
-            match File::new(node, &self.path, Packing::Plain).look().await {
-                Ok(current) => {
-                    let is_enough = begins_before(&current, since);
+            match File::new(node, &self.path, Packing::Plain).look_at_begin(since).await {
+                Ok((current, is_enough)) => {
                     parts.push(part(self.path.clone(), Some(Packing::Plain), current));
                     if is_enough {
                         return Ok(parts);
@@ -598,14 +593,6 @@ async fn clock(node: &Node<'_>, parts: &[Part]) -> Flow<Calendar> {
 /// Whether two files are one by their first bytes, of which it may have had fewer at first.
 fn same(one: &Bytes, other: &Bytes) -> bool {
     !one.is_empty() && !other.is_empty() && (one.starts_with(other) || other.starts_with(one))
-}
-
-/// Whether a file's first line is older than the window, in whatever zone it was written.
-fn begins_before(look: &Look, since: Option<Timestamp>) -> bool {
-    let (Some(since), Some(modified), Some(head)) = (since, look.modified, Head::of(&look.beginning)) else {
-        return false;
-    };
-    Calendar::new(WESTERNMOST, Anchor::NotAfter(modified)).resolve(&head).is_some_and(|at| at < since)
 }
 
 /// Whether a file was last changed before the window.

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    BEGINNING, FIRST_END, File, GROWTH, LAST_LINES, Packing, Stream, Times, begun_before, first_entry, second_line,
-};
+use super::{BEGINNING, FIRST_END, File, GROWTH, LAST_LINES, Packing, Stream, Times, first_entry, second_line};
 use crate::error::{Error, Kind};
 use crate::logs::calendar::Calendar;
 use crate::logs::filter::Filter;
@@ -282,7 +280,7 @@ impl Count {
             more = sieve.push(piece);
         }
         sieve.finish();
-        let (wanted, first) = (sieve.wanted(), sieve.first());
+        let (wanted, begun) = (sieve.wanted(), sieve.begun());
         let entries = wanted.min(self.last);
         let is_full = wanted >= self.last;
         if sieve.has_guessed() && (is_full || from == 0) {
@@ -302,7 +300,7 @@ impl Count {
                 entries,
             })),
         };
-        Ok(Counted { held, wanted, is_full, begun_before: begun_before(first, filter) })
+        Ok(Counted { held, wanted, is_full, begun_before: filter.begins_after(begun) })
     }
 }
 
