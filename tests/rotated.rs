@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use kubelet_logs::time::Timestamp;
 
-use crate::cluster::{Cluster, Fault, Mode, Node, Setup, User, What};
+use crate::cluster::{Cluster, Fault, Habit, Mode, Node, Setup, User, What};
 use crate::support::{Ran, run};
 
 /// Fixed offsets.
@@ -232,6 +232,44 @@ fn one_wrong_clock_does_not_end_the_search_for_a_window() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn who_ignores_ranges_costs_bytes_and_nothing_else() {
+    let root = tempfile::tempdir().expect("a directory");
+    // More than is fetched as a whole from its end.
+    let number = 120_000;
+    let at = |n: i64| Timestamp::from_micros(START + n * 1_000_000).rfc3339().to_string();
+    let text = |from: i64| {
+        let line = |n: i64| {
+            format!(
+                "I{}{} {}     974 a.go:1] \"A line\" number={n} {:.<60}\n",
+                &at(n)[5..7],
+                &at(n)[8..10],
+                &at(n)[11..26],
+                ""
+            )
+        };
+        (from..number).map(line).collect::<String>()
+    };
+    write(root.path(), "kubelet.log", text(0), number / 600);
+    let cluster = Setup::new(vec![Node::new("node-a", Mode::QUERY_OFF).files(root.path())]).start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    cluster.inject(Fault::new(What::Ranges(Habit::Ignores)).path("kubelet.log"));
+    for (args, first, requests) in [
+        (&["--tail=2"][..], number - 2, 1),
+        (&["--tail=3", "-g", "number=11999"], number - 3, 1),
+        (&["--tail=80000", "--buffer=100000000"], number - 80_000, 3),
+        // Read once more, since it may not be held.
+        (&["--tail=80000", "--buffer=60000"], number - 80_000, 4),
+        (&["--since-time", &at(number - 5)], number - 5, 2),
+        (&["--since-time", &at(number - 5), "--tail=9"], number - 5, 1),
+    ] {
+        let before = cluster.traffic("kubelet.log").requests;
+        let ran = run(&kubeconfig, ["node-a", "--path=kubelet.log"].iter().chain(args));
+        same(&ran, &text(first), &format!("{args:?}"));
+        assert_eq!(cluster.traffic("kubelet.log").requests - before, requests, "{args:?}");
     }
 }
 

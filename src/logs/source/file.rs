@@ -4,11 +4,11 @@
 //! last entries are wanted; and twice where a window needs the node's zone, which shows in the file's last line beside
 //! its time of modification.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::{Error, Kind};
 use crate::http::gzip::Gunzip;
-use crate::http::{ByteRange, Encoding, Request, Response};
+use crate::http::{Body, BodyError, ByteRange, Encoding, Request, Response};
 use crate::kube::{path, status};
 use crate::logs::calendar::{Anchor, Calendar, offset_of_file};
 use crate::logs::filter::Filter;
@@ -80,6 +80,8 @@ struct Ending {
     bytes: Bytes,
     /// Where it begins in the file.
     from: u64,
+    /// Whether all of the file had to be sent for it.
+    is_all: bool,
     modified: Option<Timestamp>,
     /// The time of the file's last line that has one, if that names no zone: also where that line is not to be read.
     last: Option<Civil>,
@@ -171,8 +173,6 @@ impl<'a> File<'a> {
         Ok(Look { beginning: self.first_bytes(look.beginning), ..look })
     }
 
-    /// So many of its first bytes, as they are.
-    async fn look_at_first(&self, length: u64) -> Flow<Look> {
     /// The same, and whether it has begun by then as its first lines show it, in whatever zone they were written.
     pub(super) async fn look_at_begin(&self, since: Option<Timestamp>) -> Flow<(Look, bool)> {
         let Some(since) = since.filter(|_| self.packing == Packing::Plain) else {
@@ -187,6 +187,8 @@ impl<'a> File<'a> {
         Ok((look, calendar.begun().is_some_and(|begun| begun < since)))
     }
 
+    /// So many of its first bytes, as they are.
+    async fn look_at_first(&self, length: u64) -> Flow<Look> {
         let mut answer = self.ask(Some(ByteRange::Span(0, length - 1))).await?;
         let (modified, size) = (modified(&answer), size(&answer));
         let first = match answer.status {
@@ -284,13 +286,12 @@ impl<'a> File<'a> {
                 answer.header("date").and_then(http_date).is_some_and(|now| now.as_seconds() <= at.as_seconds() + 1)
             });
             // 200 means all of it: of an empty file, or from a proxy that does not know ranges.
-            let (from, length) = match answer.status {
-                206 => (range_start(&answer), range_length(&answer)),
-                _ => (0, None),
-            };
-            let whole = |bytes: &Bytes| length.is_none_or(|length| length == bytes.len() as u64);
-            match answer.body.collect(usize::try_from(size).unwrap_or(usize::MAX).max(256 << 20)).await {
-                Ok(mut bytes) if whole(&bytes) => {
+            let is_all = answer.status != 206;
+            let (start, length) = if is_all { (0, None) } else { (range_start(&answer), range_length(&answer)) };
+            let whole = |all| length.is_none_or(|length| length == all);
+            match last_of(answer.body, usize::try_from(size).unwrap_or(usize::MAX)).await {
+                Ok((before, bytes)) if whole(before + bytes.len() as u64) => {
+                    let (from, mut bytes) = (start + before, bytes.freeze());
                     let head = bytes.split(|b| *b == b'\n').rev().find_map(Head::of);
                     let (last, times) = (head.and_then(local), head.map_or(Times::Before, |_| Times::Here));
                     if let Some(end) = self.end {
@@ -299,7 +300,7 @@ impl<'a> File<'a> {
                         let part = if is_shorter { 0 } else { end.saturating_sub(from) };
                         bytes.truncate(usize::try_from(part).unwrap_or(usize::MAX));
                     }
-                    return Ok(Ending { bytes, from, modified, last, times, is_fresh });
+                    return Ok(Ending { bytes, from, is_all, modified, last, times, is_fresh });
                 }
                 Ok(_) if fruitless < MOST_FRUITLESS => fruitless += 1,
                 Ok(_) => {
@@ -407,6 +408,27 @@ impl<'a> File<'a> {
     }
 }
 
+/// The last so many bytes of a body, and how many come before them. Never many more are held: a proxy that does not know
+/// ranges sends a file of any size.
+async fn last_of(mut body: Body, most: usize) -> Result<(u64, BytesMut), BodyError> {
+    let (mut before, mut bytes) = (0, BytesMut::new());
+    while let Some(frame) = body.frame().await.transpose()? {
+        bytes.extend_from_slice(&frame);
+        if bytes.len() > most.saturating_mul(2) {
+            before += leave_last(&mut bytes, most);
+        }
+    }
+    before += leave_last(&mut bytes, most);
+    Ok((before, bytes))
+}
+
+/// Drops all but the last so many bytes; gives how many those were.
+fn leave_last(bytes: &mut BytesMut, most: usize) -> u64 {
+    let before = bytes.len().saturating_sub(most);
+    bytes.advance(before);
+    before as u64
+}
+
 /// The start in `Content-Range: bytes START-END/TOTAL`.
 fn range_start(answer: &Response) -> u64 {
     let range = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
@@ -464,6 +486,19 @@ mod tests {
         assert_eq!(at.rfc3339().to_string(), "2026-11-21T02:42:59.000000Z");
         for bad in ["", "Sat", "Sat, 21", "Sat, 21 anF 2026 02:42:59 GMT", "Sat, 99 Nov 2026 02:42:59 GMT"] {
             assert_eq!(http_date(bad), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_body_that_is_larger_than_what_is_wanted_only_the_end_is_held() {
+        let all: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+        for most in [0, 1, 700, 5_000, 999_999, 1_000_000, 2_000_000] {
+            let mut body = Body::of("");
+            all.chunks(977).rev().for_each(|frame| body.unread(Bytes::copy_from_slice(frame)));
+            let (before, bytes) = last_of(body, most).await.unwrap();
+            let from = all.len().saturating_sub(most);
+            assert!(before == from as u64 && bytes[..] == all[from..], "{most}");
+            assert!(bytes.capacity() <= most * 4 + 4096, "{most}: {}", bytes.capacity());
         }
     }
 

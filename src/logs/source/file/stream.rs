@@ -117,7 +117,7 @@ impl<'f> Stream<'f> {
                 }
             }
             let Some(body) = &mut self.body else { break };
-            let frame = match body.frame().await {
+            let mut frame = match body.frame().await {
                 Some(Ok(frame)) => frame,
                 Some(Err(cut)) if cut.ended().resumable() && self.fruitless < MOST_FRUITLESS => {
                     self.fruitless += 1;
@@ -131,6 +131,14 @@ impl<'f> Stream<'f> {
                 }
             };
             self.fruitless = 0;
+            if let Some(end) = end_of(self.file) {
+                // Whoever does not know ranges sends what follows, too.
+                frame.truncate(usize::try_from(end.saturating_sub(self.offset)).unwrap_or(usize::MAX));
+                if frame.is_empty() {
+                    self.body = None;
+                    continue;
+                }
+            }
             self.offset += frame.len() as u64;
             if self.beginning.len() < BEGINNING as usize {
                 let missing = BEGINNING as usize - self.beginning.len();

@@ -155,6 +155,10 @@ impl File<'_> {
                 wanted = counted.wanted;
             }
             size = size.max(read).saturating_mul(GROWTH);
+            if ending.is_all {
+                // Whoever does not know ranges would send all of it for each part.
+                break (end, 0, wanted, ending.times);
+            }
             if size > most {
                 break (end, from, wanted, ending.times);
             }
