@@ -193,7 +193,7 @@ async fn read(
         let flow = match step {
             Step::Joined(_, name) => {
                 format.joined(name);
-                tally.nodes.push(name.to_owned());
+                tally.joined(name);
                 return Then::GoOn;
             }
             Step::Event(node, event) => {

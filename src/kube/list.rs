@@ -21,6 +21,10 @@ const PAGE_BYTES: usize = 64 << 20;
 const MOST: usize = 200_000;
 /// Times a list may expire before it is given up.
 const RESTARTS: usize = 3;
+/// Pages in all: servers may send less than a page that was asked for, or nothing, and still go on.
+const MOST_PAGES: usize = 2_000;
+/// Names that no object can have, of which that is said.
+const MOST_ODD: usize = 100;
 
 /// What to list.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +125,7 @@ pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Re
             parameters.push(("continue", &token));
         }
         let url = path::with_query(listing.path.to_owned(), &parameters);
+    let mut pages = 0;
         let answer = client.get(Request::get(url).accept(listing.accept).encoding(Encoding::Gzip)).await?;
         if answer.status == 410 && !token.is_empty() && expired < RESTARTS {
             expired += 1;
@@ -139,8 +144,11 @@ pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Re
         if page.metadata.continue_token.is_empty() {
             return Ok(Listed { items, version });
         }
-        if page.metadata.continue_token == token || items.len() > MOST {
-            return Err(Error::new(Kind::Failed, format!("the list does not end: {} objects so far", items.len())));
+        pages += 1;
+        if page.metadata.continue_token == token || items.len() > MOST || pages >= MOST_PAGES {
+            let (path, items) = (listing.path, items.len());
+            let words = format!("the list {path} does not end: {items} objects on {pages} pages so far");
+            return Err(Error::new(Kind::Failed, words));
         }
         token = page.metadata.continue_token;
     }

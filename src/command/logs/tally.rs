@@ -48,6 +48,12 @@ impl Tally {
 
     /// So much has come of a node.
     pub(super) fn heard(&mut self, node: usize, bytes: u64) {
+    /// One more, behind the others.
+    pub(super) fn joined(&mut self, node: &str) {
+        self.nodes.push(node.to_owned());
+        self.heard.push(false);
+    }
+
         self.bytes += bytes;
         if let Some(heard) = self.heard.get_mut(node) {
             *heard = true;

@@ -63,7 +63,13 @@ async fn lists_are_read_page_by_page_and_go_on_after_expiry() {
 async fn a_list_that_does_not_end_and_an_answer_that_is_no_list_are_errors() {
     let (server, _) = answering(vec![page(&["a"], "t"), page(&["a"], "t")]).await;
     let error = node::names(&anonymous(&server)).await.unwrap_err();
-    assert!(error.to_string().starts_with("the list does not end"), "{error}");
+    assert_eq!(error.to_string(), "the list /api/v1/nodes does not end: 2 objects on 2 pages so far");
+    // Each page is empty, and each names another that follows.
+    let pages: Vec<_> = (0..2_000).map(|n| page(&[], &format!("t{n}"))).collect();
+    let (server, heads) = answering(pages).await;
+    let error = node::names(&anonymous(&server)).await.unwrap_err();
+    assert_eq!(error.to_string(), "the list /api/v1/nodes does not end: 0 objects on 2000 pages so far");
+    assert_eq!(heads.lock().unwrap().len(), 2_000);
     let (server, _) = answering(vec![answer("200 OK", "<html>")]).await;
     let error = node::names(&anonymous(&server)).await.unwrap_err();
     assert!(error.to_string().contains("not what its API promises"), "{error}");
