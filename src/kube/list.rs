@@ -1,5 +1,7 @@
 //! Long lists, page by page.
 
+use std::sync::PoisonError;
+
 use super::node::Metadata;
 use super::status::Refusal;
 use super::{Client, path};
@@ -19,12 +21,12 @@ const PAGE: &str = "500";
 const PAGE_BYTES: usize = 64 << 20;
 /// Objects in all; no cluster has as many nodes.
 const MOST: usize = 200_000;
-/// Times a list may expire before it is given up.
-const RESTARTS: usize = 3;
 /// Pages in all: servers may send less than a page that was asked for, or nothing, and still go on.
 const MOST_PAGES: usize = 2_000;
 /// Names that no object can have, of which that is said.
 const MOST_ODD: usize = 100;
+/// Times a list may expire before it is given up.
+const RESTARTS: usize = 3;
 
 /// What to list.
 #[derive(Clone, Copy, Debug)]
@@ -86,13 +88,18 @@ pub async fn metadata(client: &Client, path: &str, parameters: &[(&str, &str)]) 
     Ok(Listed { items: items.collect(), version: listed.version })
 }
 
-/// Whether an object is called as objects can be. What is called otherwise is left out, and that is said: names are printed as
-/// they are, in front of each line, and no API server lets such a one pass.
+/// Whether an object is called as objects can be. What is called otherwise is left out, and that is said once: names are
+/// printed as they are, in front of each line, and no API server lets such a one pass.
 pub(super) fn has_name(client: &Client, object: &Metadata) -> bool {
     let is_name = is_dns_name(&object.name);
     if !is_name {
         let shown: String = object.name.chars().take(80).collect();
-        client.options.notices.warning(format_args!("left out: {shown:?}, which is no name that an object can have"));
+        let mut odd = client.odd.lock().unwrap_or_else(PoisonError::into_inner);
+        if odd.len() < MOST_ODD && !odd.contains(&shown) {
+            let notices = &client.options.notices;
+            notices.warning(format_args!("left out: {shown:?}, which is no name that an object can have"));
+            odd.push(shown);
+        }
     }
     is_name
 }
@@ -118,6 +125,7 @@ pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Re
     let mut version = String::new();
     let mut token = String::new();
     let mut expired = 0;
+    let mut pages = 0;
     loop {
         let mut parameters = listing.parameters.to_vec();
         parameters.push(("limit", PAGE));
@@ -125,7 +133,6 @@ pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Re
             parameters.push(("continue", &token));
         }
         let url = path::with_query(listing.path.to_owned(), &parameters);
-    let mut pages = 0;
         let answer = client.get(Request::get(url).accept(listing.accept).encoding(Encoding::Gzip)).await?;
         if answer.status == 410 && !token.is_empty() && expired < RESTARTS {
             expired += 1;
@@ -137,6 +144,7 @@ pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Re
             continue;
         }
         let page: Page<T> = client.read(answer, PAGE_BYTES).await?;
+        pages += 1;
         items.extend(page.items);
         if version.is_empty() {
             version = page.metadata.version;
@@ -144,7 +152,6 @@ pub async fn all<T: Slot + Default>(client: &Client, listing: Listing<'_>) -> Re
         if page.metadata.continue_token.is_empty() {
             return Ok(Listed { items, version });
         }
-        pages += 1;
         if page.metadata.continue_token == token || items.len() > MOST || pages >= MOST_PAGES {
             let (path, items) = (listing.path, items.len());
             let words = format!("the list {path} does not end: {items} objects on {pages} pages so far");

@@ -95,6 +95,8 @@ pub struct Client {
     auth: Auth,
     /// The connections, made under one client certificate; another certificate closes them.
     pool: Mutex<Option<(u64, Arc<Pool>)>>,
+    /// What lists named that can be no object's name, and was said to be left out.
+    odd: Mutex<Vec<String>>,
     options: Options,
     user_agent: HeaderValue,
 }
@@ -151,7 +153,16 @@ impl Client {
     pub fn new(server: &Server, auth: Auth, options: Options) -> Result<Self> {
         let (origin, prefix) = Origin::parse(&server.url)?;
         let trust = server.trust.clone();
-        Ok(Client { origin, prefix, trust, auth, pool: Mutex::new(None), options, user_agent: user_agent() })
+        Ok(Client {
+            origin,
+            prefix,
+            trust,
+            auth,
+            pool: Mutex::new(None),
+            odd: Mutex::default(),
+            options,
+            user_agent: user_agent(),
+        })
     }
 
     /// Sends a request and gives the answer whatever its status, after asking again where that makes sense: the server asked

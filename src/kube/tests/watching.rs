@@ -74,9 +74,34 @@ async fn names_that_no_object_can_have_are_left_out() {
         odd.iter().map(|name| event("ADDED", name, 11)).chain([event("ADDED", "b", 12)]).collect();
     let names: Vec<&str> = odd.into_iter().chain(["c.example"]).collect();
     let gone = answer("410 Gone", "{}");
-    let answers = vec![answer("200 OK", &events.concat()), gone, listed(&names, 30)];
-    let (mut watch, _, _, _server) = watching(answers).await;
-    assert_eq!([told(watch.next().await.unwrap()), told(watch.next().await.unwrap())], ["here b", "all c.example"]);
+    let (many, more): (Vec<_>, Vec<_>) =
+        ((0..100).map(|n| format!("a/{n}")).collect(), (0..9).map(|n| format!("b/{n}")).collect());
+    let many: Vec<&str> = many.iter().chain(&more).map(String::as_str).chain(["d"]).collect();
+    let answers = vec![
+        answer("200 OK", &events.concat()),
+        gone.clone(),
+        listed(&names, 30),
+        gone.clone(),
+        listed(&names, 40),
+        gone,
+        listed(&many, 50),
+    ];
+    let (server, _) = answering(answers).await;
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&said);
+    let notices = Notices::new(0, true, move |line| heard.lock().unwrap().push(line.to_owned()));
+    let options = Options { pause: Pause::Record(Arc::default()), ..Options::new(notices) };
+    let at = Server { url: server.http_url(), trust: plain_trust() };
+    let client = Client::new(&at, auth(Connection::default()), options).unwrap();
+    let mut watch = node::watch(Arc::new(client), "a=b", "", "10".to_owned());
+    let mut next = async || told(watch.next().await.unwrap());
+    assert_eq!([next().await, next().await, next().await], ["here b", "all c.example", "all c.example"]);
+    // Each is said once, however often it is listed,
+    let warned = said.lock().unwrap().clone();
+    assert!(warned.len() == odd.len() && warned[0].starts_with("warning: left out: \"a\\u{1b}[2J\", "), "{warned:#?}");
+    // and of very many no more than the first.
+    assert_eq!(next().await, "all d");
+    assert_eq!(said.lock().unwrap().iter().filter(|line| line.contains("left out")).count(), 100);
 }
 
 #[tokio::test]
