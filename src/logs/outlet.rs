@@ -58,10 +58,14 @@ pub enum Told {
     Presses,
     /// It has come to the present: from now on it is followed.
     Live,
-    /// A look that began at this time went well: what it will bring was written later.
+    /// A look begins.
+    Looks,
+    /// A look that began at this time went well: what the next one brings was written later.
     Looked(Timestamp),
     /// It can't be reached or read for now, and tries again.
     Fails(Error),
+    /// Some of its lines are gone, and this says which.
+    Lost(Error),
     /// It has ended: whether there was anything, or how it failed.
     Ended(Result<bool, Error>),
 }
@@ -308,8 +312,8 @@ mod tests {
                     credit.give_back(cost);
                 }
                 Told::Event(Event::Bytes(bytes)) => credit.give_back(credit.cost_of_bytes(&bytes)),
-                Told::Begun | Told::Presses | Told::Live | Told::Looked(_) | Told::Fails(_) => {}
                 Told::Ended(how) => break assert!(how.unwrap()),
+                _ => {}
             }
         }
         assert_eq!((entries, most), (11, 2));

@@ -1,7 +1,6 @@
 //! How often nodes are asked what is new: soon where there is something, seldom where nothing happens, and never more often
 //! than a control plane can bear.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,19 +34,13 @@ struct Shared {
     alone: bool,
     /// When the next look may begin.
     next: Mutex<Option<Instant>>,
-    /// Whether anything was lost for good.
-    lost: AtomicBool,
 }
 
 impl Pace {
     /// For so many nodes, and so many looks a second in all.
     pub fn new(nodes: usize, a_second: u32) -> Self {
-        let shared = Shared {
-            gap: Duration::from_secs(1) / a_second.max(1),
-            alone: nodes == 1,
-            next: Mutex::new(None),
-            lost: AtomicBool::new(false),
-        };
+        let shared =
+            Shared { gap: Duration::from_secs(1) / a_second.max(1), alone: nodes == 1, next: Mutex::new(None) };
         Pace { shared: Arc::new(shared), teller: None }
     }
 
@@ -60,11 +53,6 @@ impl Pace {
     pub fn waits(&self) -> Waits<'_> {
         let (least, most) = if self.shared.alone { (ALONE, ALONE) } else { AMONG };
         Waits { pace: self, least, most, wait: least, by: None, began: None, failures: 0 }
-    }
-
-    /// Whether lines were lost for good on any node.
-    pub fn has_lost(&self) -> bool {
-        self.shared.lost.load(Ordering::Relaxed)
     }
 
     fn tell(&self, told: Told) {
@@ -121,6 +109,7 @@ impl Waits<'_> {
         let slot = self.pace.shared.slot(now);
         clock.sleep(slot.saturating_duration_since(now)).await;
         self.began = Some(clock.now());
+        self.pace.tell(Told::Looks);
     }
 
     /// A look went well; whether it brought anything.
@@ -145,8 +134,8 @@ impl Waits<'_> {
     }
 
     /// Lines were lost for good.
-    pub fn lost(&self) {
-        self.pace.shared.lost.store(true, Ordering::Relaxed);
+    pub fn lost(&self, gap: Error) {
+        self.pace.tell(Told::Lost(gap));
     }
 
     /// Whether looks have failed since the last that went well.

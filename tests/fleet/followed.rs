@@ -86,6 +86,48 @@ fn who_is_not_read_when_a_following_ends_is_named() {
 }
 
 #[test]
+fn a_look_that_hangs_when_a_following_ends_is_none_that_went_well() {
+    let logs = Logs::new();
+    let cluster = logs.start(&["w1"]);
+    let args = ["--all-nodes", "--tail=1", "--timeout=9s"];
+    let mut run = Following::start(&cluster.kubeconfig(User::Admin), &args);
+    run.printed.wait_for("w1 I");
+    watched(&cluster, 1);
+    cluster.put(logs.node("w2"));
+    run.said.wait_for("note: w2 has come");
+    for node in ["w1", "w2"] {
+        logs.write(node, &format!("of {node}"), 0);
+        run.printed.wait_for(&format!("of {node}"));
+    }
+    // It has joined and was heard, and then it hangs.
+    cluster.inject(Fault::new(What::Delay(Duration::from_secs(600))).node("w2"));
+    assert_eq!(run.end(), 3, "{:#?}", run.said.got);
+    run.said.wait_for("error: the run took longer than --timeout 9s; had not come to the end: w2");
+    run.said.wait_for("note: 1 of 2 nodes read to the end");
+    assert_eq!(run.said.count("error: "), 1, "{:#?}", run.said.got);
+}
+
+#[test]
+fn what_one_node_has_lost_is_not_laid_at_anothers_door() {
+    let logs = Logs::new();
+    let cluster = logs.start(&["w1", "w2"]);
+    let mut run = Following::start(&cluster.kubeconfig(User::Admin), &["w1,w2", "--tail=1", "--timeout=5s"]);
+    for node in ["w1", "w2"] {
+        logs.write(node, &format!("of {node}"), 0);
+        run.printed.wait_for(&format!("of {node}"));
+    }
+    // Emptied, and gone on with.
+    std::fs::write(logs.folder("w1").join("kubelet.log"), "").expect("an empty file");
+    logs.write("w1", "new", 0);
+    run.said.wait_for("warning: w1: /var/log/kubelet.log was replaced or emptied");
+    assert_eq!(run.end(), 3, "{:#?}", run.said.got);
+    run.said.wait_for("note: --timeout 5s is over");
+    run.said.wait_for("error: w1: /var/log/kubelet.log was replaced or emptied");
+    run.said.wait_for("note: 1 of 2 nodes failed");
+    assert_eq!((run.said.count("error: "), run.said.count(": w2")), (1, 0), "{:#?}", run.said.got);
+}
+
+#[test]
 fn a_refusal_that_stays_is_told_with_its_remedy() {
     let logs = Logs::new();
     let cluster = Setup::new(vec![logs.node("w1"), Node::new("off", Mode::HANDLER_OFF)]).start();

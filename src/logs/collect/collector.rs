@@ -33,6 +33,8 @@ const PLACES: usize = 300;
 
 /// How long lines of one node wait for another that is followed and has nothing to say.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A look that has brought nothing for so long when the run ends hangs.
+const HANGS: Duration = Duration::from_secs(5);
 /// How much older than its last look a line of a node may be: what its clock is behind, and what it takes to be stored.
 const BEHIND: Duration = Duration::from_secs(2);
 
@@ -105,6 +107,10 @@ struct Lane {
     is_live: bool,
     /// All that was written before this was read: when it began, or its last look that went well.
     looked: Option<Timestamp>,
+    /// Since when a look that is under way has brought nothing.
+    looks: Option<Instant>,
+    /// What of it is gone unread.
+    lost: Option<Error>,
     /// Why it can't be read at the moment.
     fails: Option<Error>,
     /// Of when the newest line is that came, where that is known.
@@ -128,6 +134,8 @@ impl Lane {
             spoke: false,
             is_live: false,
             looked: None,
+            looks: None,
+            lost: None,
             fails: None,
             newest: None,
             is_over: false,
@@ -360,6 +368,7 @@ impl<'a> Collector<'a> {
             self.progress.bytes += event.bytes();
             is_first = !std::mem::replace(&mut lane.spoke, true);
             lane.fails = None;
+            lane.looks = lane.looks.map(|_| self.means.clock.instant());
             if let Event::Lines(lines) = event {
                 lane.newest = lines.iter().filter_map(|line| line.at).next_back().max(lane.newest);
             }
@@ -392,12 +401,14 @@ impl<'a> Collector<'a> {
                 let began = lane.looked;
                 began.into_iter().for_each(|began| self.merge.pass(number, began.saturating_sub(BEHIND)));
             }
+            (Told::Looks, _) => lane.looks = Some(self.means.clock.instant()),
+            (Told::Lost(gap), _) => lane.lost = lane.lost.take().or(Some(gap)),
             (Told::Looked(at), _) => {
-                (lane.looked, lane.fails) = (Some(at), None);
+                (lane.looked, lane.fails, lane.looks) = (Some(at), None, None);
                 self.merge.pass(number, at.saturating_sub(BEHIND));
             }
             (Told::Fails(error), _) => {
-                lane.fails = Some(error);
+                (lane.fails, lane.looks) = (Some(error), None);
                 self.merge.leave(number);
             }
             // The server may say so before it tells of the change.
@@ -498,15 +509,16 @@ impl<'a> Collector<'a> {
     pub(super) fn give_rest(&mut self, each: &mut impl FnMut(Step<'_>) -> Then) {
         self.tasks.abort_all();
         self.take_all();
-        // What is followed has no other end.
-        let is_whole = self.pace.as_ref().is_some_and(|pace| !pace.has_lost());
+        let now = self.means.clock.instant();
         for number in 0..self.lanes.len() {
             self.merge.close(number);
             let Some(lane) = self.lanes.get_mut(number) else { continue };
-            match lane.fails.take() {
+            let hangs = lane.looks.is_some_and(|since| now.saturating_duration_since(since) >= HANGS);
+            match lane.fails.take().or(lane.lost.take()) {
                 Some(error) if lane.spoke => self.close(number, Err(midway(error))),
                 Some(error) => self.close(number, Err(error)),
-                None if is_whole && lane.is_live => self.close(number, Ok(true)),
+                // What is followed has no other end.
+                None if lane.is_live && !hangs => self.close(number, Ok(true)),
                 None => {}
             }
         }

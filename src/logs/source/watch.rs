@@ -78,9 +78,10 @@ impl<'a> Watch<'a> {
 
     /// Says what was lost for good.
     pub(super) fn lost(&mut self, words: String) {
-        self.waits.lost();
         self.node.notices.warning(format_args!("{}: {words}", self.node.name));
-        self.gap.get_or_insert_with(|| Error::new(Kind::Partial, words));
+        let gap = || Error::new(Kind::Partial, words.as_str());
+        self.waits.lost(gap());
+        self.gap.get_or_insert_with(gap);
     }
 
     /// Says that nothing more will come, because the only boot that was asked for is over.
