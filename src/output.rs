@@ -24,6 +24,8 @@ pub struct Output {
     quotes: bool,
     /// The beginning of a character whose rest has not come yet; only between quotation marks.
     cut: Vec<u8>,
+    /// Bytes written.
+    written: u64,
     end: Option<End>,
 }
 
@@ -44,6 +46,7 @@ impl Output {
             at_line_start: true,
             quotes: false,
             cut: Vec::new(),
+            written: 0,
             end: None,
         }
     }
@@ -67,9 +70,15 @@ impl Output {
         }
         self.flush()?;
         self.at_line_start = bytes.last().map_or(self.at_line_start, |last| *last == b'\n');
+        self.written += bytes.len() as u64;
         let written = self.writer.write_all(bytes);
         self.settle(written);
         self.state()
+    }
+
+    /// How many bytes were written so far.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Whether what comes next begins a line.
@@ -99,6 +108,7 @@ impl Output {
     /// Writes out what is buffered.
     pub fn flush(&mut self) -> ControlFlow<()> {
         if !self.buffer.is_empty() && self.end.is_none() {
+            self.written += self.buffer.len() as u64;
             let written = self.writer.write_all(&self.buffer).and_then(|()| self.writer.flush());
             self.settle(written);
         }

@@ -244,6 +244,8 @@ async fn read(
     let took = clock.instant().saturating_duration_since(started);
     let cut = format.finish(took);
     let flushed = output.flush();
+    // A table is counted by what it tells of.
+    tally.printed = (options.format != Said::Digest).then(|| output.written());
     notices.status("");
     if matches!(flushed, ControlFlow::Continue(())) && !matches!(end, End::Interrupted(_)) {
         for (node, printed) in cut {

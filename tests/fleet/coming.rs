@@ -190,7 +190,7 @@ fn nodes_that_come_are_followed_and_nodes_that_go_are_not() {
     }
     assert_eq!((run.said.count("is gone"), run.said.count("error: ")), (2, 0), "{:#?}", run.said.got);
     assert_eq!(run.printed.count(" old"), 1, "only of the node that was there: {:#?}", run.printed.got);
-    assert!(run.said.count("gave ") == 1, "{:#?}", run.said.got);
+    assert!(run.said.count(" printed in ") == 1, "{:#?}", run.said.got);
 }
 
 #[test]

@@ -57,14 +57,14 @@ fn what_an_interrupted_run_has_not_read_is_named() {
         "{}",
         ran.stderr
     );
-    assert!(!ran.stderr.contains("3 nodes gave"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("3 nodes: "), "{}", ran.stderr);
     // Of what is followed that is where it ends; only who never came so far is named.
     let (printed, ran) = interrupted(&cluster, &["node-000,hung,node-001", "-f"], wanted.lines().count());
     assert_eq!(ran.code, 130);
     same(&printed, &wanted);
     assert!(ran.stderr.contains("warning: interrupted; had not answered: hung\n"), "{}", ran.stderr);
     let (_, ran) = interrupted(&cluster, &["node-000,node-001", "-f"], wanted.lines().count());
-    assert!(!ran.stderr.contains("interrupted") && ran.stderr.contains("2 nodes gave"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("interrupted") && ran.stderr.contains("2 nodes: "), "{}", ran.stderr);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn followed_nodes_have_no_end_but_the_runs_time() {
     let (cluster, wanted) = with_one_hung(folder.path());
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let ran = run(&kubeconfig, ["node-000,node-001", "-f", "--timeout=6s"]);
-    same(ran.expect(0, &["2 nodes gave "]).text(), &wanted);
+    same(ran.expect(0, &["2 nodes: "]).text(), &wanted);
     assert!(!ran.stderr.contains("error"), "{}", ran.stderr);
     let ran = run(&kubeconfig, ["node-000,node-001,hung", "-f", "--timeout=6s"]);
     same(ran.expect(3, &["had not answered: hung\n", "2 of 3 nodes read to the end"]).text(), &wanted);

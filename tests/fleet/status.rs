@@ -70,7 +70,7 @@ fn long_work_shows_how_far_it_is_on_a_terminal_alone() {
     let (printed, said) = on_a_terminal(&kubeconfig, &args, false);
     assert!(said.contains(&format!("{CLEAR}2 nodes done, 0 failed, 1 left; ")), "{said:?}");
     let after = said.rsplit_once("left; ").and_then(|(_, rest)| rest.split_once(CLEAR)).map(|(_, rest)| rest);
-    assert!(after.is_some_and(|rest| rest.contains("3 nodes gave ")), "it does not stay: {said:?}");
+    assert!(after.is_some_and(|rest| rest.contains("3 nodes: ")), "it does not stay: {said:?}");
     assert!(!printed.contains('\u{1b}') && !printed.is_empty());
     // On the same terminal it goes before the first line comes.
     let (printed, said) = on_a_terminal(&kubeconfig, &args, true);
@@ -78,24 +78,44 @@ fn long_work_shows_how_far_it_is_on_a_terminal_alone() {
     // Quiet, and elsewhere, there is none.
     let quiet: Vec<&str> = args.into_iter().chain(["-q"]).collect();
     assert_eq!(on_a_terminal(&kubeconfig, &quiet, false).1, "");
-    assert!(!run(&kubeconfig, args).expect(0, &["3 nodes gave "]).stderr.contains('\u{1b}'));
+    assert!(!run(&kubeconfig, args).expect(0, &["3 nodes: "]).stderr.contains('\u{1b}'));
     cluster.heal();
     let (_, said) = on_a_terminal(&kubeconfig, &args, false);
     assert!(!said.contains("left; "), "{said:?}");
 }
 
 #[test]
-fn the_summary_says_what_was_read_and_notes_come_once() {
+fn the_summary_says_what_was_printed_and_notes_come_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let written = written(12, 5);
     let cluster = start(&written, folder.path(), []);
     let kubeconfig = cluster.kubeconfig(User::Admin);
     let ran_all = run(&kubeconfig, ["--all-nodes", "--tail=-1"]);
-    ran_all.expect(0, &["note: 12 nodes: reading /var/log/kubelet.log", "note: 12 nodes gave "]);
+    ran_all.expect(0, &["note: 12 nodes: reading /var/log/kubelet.log", "note: 12 nodes: "]);
     assert_eq!(ran_all.stderr.lines().count(), 2, "{}", ran_all.stderr);
     assert_eq!(run(&kubeconfig, ["--all-nodes", "-q"]).expect(0, &[]).stderr, "");
-    run(&kubeconfig, ["node-000,nosuch"]).expect(3, &["1 of 2 nodes failed, the others gave "]);
+    run(&kubeconfig, ["node-000,nosuch"]).expect(3, &["note: 1 of 2 nodes failed; "]);
     run(&kubeconfig, ["nosuch,nobody"]).expect(5, &["2 of 2 nodes failed in "]);
+    // What was printed, however much that is of what was read; of a table, what it tells of.
+    let amount = |bytes: usize| match bytes {
+        ..1000 => format!("{bytes} B"),
+        _ => format!("{}.{} kB", bytes / 1000, bytes % 1000 / 100),
+    };
+    for args in [
+        &["--tail=-1"][..],
+        &["--tail=-1", "--prefix=false"],
+        &["--tail=-1", "--timestamps", "--no-merge"],
+        &["--tail=-1", "--limit-bytes=100"],
+        &["--tail=-1", "-ojsonl"],
+        &["--tail=-1", "-ojson"],
+        &["--tail=-1", "-oyaml", "--redact"],
+    ] {
+        let ran = run(&kubeconfig, ["--all-nodes"].iter().chain(args));
+        ran.expect(0, &[&format!("note: 12 nodes: {} printed in ", amount(ran.stdout.len()))]);
+    }
+    let read = written.iter().flat_map(|node| &node.entries).map(|(_, text)| text.len()).sum::<usize>();
+    let read = format!("note: 12 nodes: {} read in ", amount(read));
+    run(&kubeconfig, ["--all-nodes", "--tail=-1", "-odigest"]).expect(0, &[&read]);
     // What is wrong is told once: as an error.
     let none = run(&kubeconfig, ["node-000", "-u", "nosuch"]);
     assert_eq!(

@@ -23,8 +23,9 @@ pub(super) struct Tally {
     told: usize,
     /// What to do about those that were told.
     remedies: Vec<String>,
-    /// What came of their logs.
+    /// What came of their logs, and what was printed, where that is the logs.
     bytes: u64,
+    pub(super) printed: Option<u64>,
     /// Those of which something came, where it matters; and those that were not read to their ends.
     heard: Vec<bool>,
     pub(super) unfinished: Vec<usize>,
@@ -42,18 +43,19 @@ impl Tally {
             told: 0,
             remedies: Vec::new(),
             bytes: 0,
+            printed: None,
             unfinished: Vec::new(),
         }
     }
 
-    /// So much has come of a node.
-    pub(super) fn heard(&mut self, node: usize, bytes: u64) {
     /// One more, behind the others.
     pub(super) fn joined(&mut self, node: &str) {
         self.nodes.push(node.to_owned());
         self.heard.push(false);
     }
 
+    /// So much has come of a node.
+    pub(super) fn heard(&mut self, node: usize, bytes: u64) {
         self.bytes += bytes;
         if let Some(heard) = self.heard.get_mut(node) {
             *heard = true;
@@ -177,24 +179,26 @@ impl Tally {
     }
 
     pub(super) fn sum_up(&self, notices: &Notices, took: Duration) {
-        let (all, bytes) = (self.nodes.len(), amount(self.bytes));
+        let all = self.nodes.len();
+        let (bytes, done) = self.printed.map_or((self.bytes, "read"), |printed| (printed, "printed"));
+        let bytes = format!("{} {done}", amount(bytes));
         let of = if all == 1 { self.of.trim_end_matches('s') } else { self.of };
         let took = go_duration(Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
         match self.failures.len() {
             _ if !self.unfinished.is_empty() => {
                 let whole = all - self.failures.len() - self.unfinished.len();
-                notices.note(format_args!("{whole} of {all} {of} read to the end, {bytes} in {took}"));
+                notices.note(format_args!("{whole} of {all} {of} read to the end; {bytes} in {took}"));
             }
-            0 => notices.note(format_args!("{all} {of} gave {bytes} in {took}")),
+            0 => notices.note(format_args!("{all} {of}: {bytes} in {took}")),
             1 if all == 1 => notices.note(format_args!("1 {of} failed in {took}")),
             failed if failed == all && self.bytes == 0 => {
                 notices.note(format_args!("{failed} of {all} {of} failed in {took}"));
             }
             failed if failed == all => {
-                notices.note(format_args!("{failed} of {all} {of} failed, some after a part: {bytes} in {took}"));
+                notices.note(format_args!("{failed} of {all} {of} failed, some after a part; {bytes} in {took}"));
             }
             failed => {
-                notices.note(format_args!("{failed} of {all} {of} failed, the others gave {bytes} in {took}"));
+                notices.note(format_args!("{failed} of {all} {of} failed; {bytes} in {took}"));
             }
         }
     }
