@@ -4,7 +4,7 @@
 //! last entries are wanted; and twice where a window needs the node's zone, which shows in the file's last line beside
 //! its time of modification.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, Kind};
 use crate::http::gzip::Gunzip;
@@ -291,7 +291,7 @@ impl<'a> File<'a> {
             let whole = |all| length.is_none_or(|length| length == all);
             match last_of(answer.body, usize::try_from(size).unwrap_or(usize::MAX)).await {
                 Ok((before, bytes)) if whole(before + bytes.len() as u64) => {
-                    let (from, mut bytes) = (start + before, bytes.freeze());
+                    let (from, mut bytes) = (start + before, Bytes::from(bytes));
                     let head = bytes.split(|b| *b == b'\n').rev().find_map(Head::of);
                     let (last, times) = (head.and_then(local), head.map_or(Times::Before, |_| Times::Here));
                     if let Some(end) = self.end {
@@ -410,8 +410,8 @@ impl<'a> File<'a> {
 
 /// The last so many bytes of a body, and how many come before them. Never many more are held: a proxy that does not know
 /// ranges sends a file of any size.
-async fn last_of(mut body: Body, most: usize) -> Result<(u64, BytesMut), BodyError> {
-    let (mut before, mut bytes) = (0, BytesMut::new());
+async fn last_of(mut body: Body, most: usize) -> Result<(u64, Vec<u8>), BodyError> {
+    let (mut before, mut bytes) = (0, Vec::new());
     while let Some(frame) = body.frame().await.transpose()? {
         bytes.extend_from_slice(&frame);
         if bytes.len() > most.saturating_mul(2) {
@@ -423,9 +423,9 @@ async fn last_of(mut body: Body, most: usize) -> Result<(u64, BytesMut), BodyErr
 }
 
 /// Drops all but the last so many bytes; gives how many those were.
-fn leave_last(bytes: &mut BytesMut, most: usize) -> u64 {
+fn leave_last(bytes: &mut Vec<u8>, most: usize) -> u64 {
     let before = bytes.len().saturating_sub(most);
-    bytes.advance(before);
+    bytes.drain(..before);
     before as u64
 }
 
