@@ -32,6 +32,11 @@ trait Written {
     /// The log itself is cut in one of [`Written::WAYS`] ways.
     fn cut(&mut self, way: u64);
     const WAYS: u64;
+    /// Whether that way takes the last line there was, from which following goes on. Nothing unread is lost, but who follows
+    /// can't know that: it is announced.
+    fn takes_the_last_line(_: u64) -> bool {
+        false
+    }
     /// What a request for it holds.
     const PATH: &'static str;
 }
@@ -72,7 +77,7 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
     let args = [args, &["--server-limit", &limit, "--tail=5"]].concat();
     let mut following = Following::start(&kubeconfig, &args);
     following.wait_for(log.lines().last().expect("a line"));
-    let mut done = Done::new();
+    let (mut done, mut gaps) = (Done::new(), 0);
     let kinds = breaks(0).len() as u64 + L::WAYS;
     for round in 0..cuts().div_ceil(LOGS) {
         let kind = (round * LOGS + seed) % kinds;
@@ -94,7 +99,15 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
             }
             None => {
                 let way = kind - (kinds - L::WAYS);
+                if L::takes_the_last_line(way) {
+                    following.wait_for(log.lines().last().expect("a line"));
+                    gaps += 1;
+                }
                 log.cut(way);
+                log.append(1);
+                if L::takes_the_last_line(way) {
+                    following.wait_for(log.lines().last().expect("a line"));
+                }
                 *done.entry(WAYS[way as usize]).or_default() += 1;
             }
         }
@@ -111,6 +124,9 @@ fn follow<L: Written>(log: &mut L, cluster: &Cluster, args: &[&str], seed: u64) 
     assert_eq!(code, 130, "{said}");
     let lines: Vec<String> = lines.into_iter().filter(|line| !line.starts_with("-- ")).collect();
     same(&lines, &log.lines()[15..], &format!("{done:?}\n{said}"));
+    let is_gap = |line: &&str| line.contains("that was read last is not in the log any more");
+    assert_eq!(said.lines().filter(is_gap).count(), gaps, "{done:?}\n{said}");
+    let said: String = said.lines().filter(|line| !is_gap(line)).collect();
     let loss = ["gone", "deleted", "corrupt", "missing"].iter().find(|word| said.contains(**word));
     assert_eq!(loss, None, "nothing was lost: {said}");
     done
@@ -260,25 +276,55 @@ struct Queried {
     lines: Vec<String>,
 }
 
-impl Written for Queried {
-    const WAYS: u64 = 0;
-    const PATH: &'static str = "sinceTime";
-
-    fn append(&mut self, count: u64) {
+impl Queried {
+    /// Adds lines, and deletes all of them but so many, at once.
+    fn write(&mut self, count: u64, kept: Option<usize>) {
+        let mut log = QUERIED.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..count {
             let at = Clock::System.now();
             let line = super::entry(at, &self.unit, self.lines.len());
-            let mut log = QUERIED.lock().unwrap_or_else(PoisonError::into_inner);
             log.push((self.unit.clone(), at.as_micros(), line.clone()));
             self.lines.push(line);
         }
+        if let Some(kept) = kept {
+            let all = log.iter().filter(|(unit, ..)| *unit == self.unit).count();
+            let mut nth = 0;
+            log.retain(|(unit, ..)| {
+                nth += usize::from(*unit == self.unit);
+                *unit != self.unit || nth + kept > all
+            });
+        }
+    }
+}
+
+/// A rotation and a truncation are cuts of files. journalctl reads all there are as one, in which a rotation changes nothing; and
+/// what a vacuum deletes of them shows as a log that begins later. What it may take is read already: who has not read it yet
+/// loses it, in `what_the_node_deleted_before_the_query_read_it_is_announced`. A kubelet that is started anew is among what
+/// breaks on the way.
+impl Written for Queried {
+    const WAYS: u64 = 3;
+    const PATH: &'static str = "sinceTime";
+
+    fn append(&mut self, count: u64) {
+        self.write(count, None);
     }
 
     fn lines(&self) -> Vec<String> {
         self.lines.clone()
     }
 
-    fn cut(&mut self, _: u64) {}
+    fn cut(&mut self, way: u64) {
+        match way {
+            // All but the last lines; all; all but what was written meanwhile.
+            0 => self.write(0, Some(60)),
+            1 => self.write(0, Some(0)),
+            _ => self.write(2, Some(2)),
+        }
+    }
+
+    fn takes_the_last_line(way: u64) -> bool {
+        way > 0
+    }
 }
 
 #[test]
