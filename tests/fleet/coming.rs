@@ -123,6 +123,17 @@ impl Logs {
     pub(super) fn start(&self, names: &[&str]) -> Cluster {
         Setup::new(names.iter().map(|name| self.node(name).label("pool", "a")).collect()).start()
     }
+
+    /// Two nodes, followed by somebody who may list but not watch them.
+    pub(super) fn follow_unwatched(&self) -> (Cluster, Following) {
+        let mut setup = Setup::new(vec![self.node("w1"), self.node("w2")]);
+        setup.grants = [("get", "nodes/proxy"), ("list", "nodes")]
+            .map(|(verb, resource)| Grant { name: "limited".to_owned(), verb, resource })
+            .to_vec();
+        let cluster = setup.start();
+        let run = Following::start(&cluster.kubeconfig(User::Limited), &["--all-nodes", "--tail=1"]);
+        (cluster, run)
+    }
 }
 
 /// Waits until the run watches, so that what happens next is an event for it.
@@ -258,12 +269,7 @@ fn no_more_nodes_are_followed_than_was_said() {
 #[test]
 fn who_may_not_watch_is_told_and_hears_of_nodes_by_lists() {
     let logs = Logs::new();
-    let mut setup = Setup::new(vec![logs.node("w1"), logs.node("w2")]);
-    setup.grants = [("get", "nodes/proxy"), ("list", "nodes")]
-        .map(|(verb, resource)| Grant { name: "limited".to_owned(), verb, resource })
-        .to_vec();
-    let cluster = setup.start();
-    let mut run = Following::start(&cluster.kubeconfig(User::Limited), &["--all-nodes", "--tail=1"]);
+    let (cluster, mut run) = logs.follow_unwatched();
     run.said.wait_for("warning: what comes and goes is noticed late, by a list every 30 s: 403 Forbidden");
     logs.write("w1", "one", 0);
     run.printed.wait_for("one");

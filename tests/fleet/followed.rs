@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use kubelet_logs::clock::Clock;
 
 use super::coming::{Following, Logs, watched};
-use crate::cluster::{Fault, Grant, Health, Mode, Node, Setup, User, What};
+use crate::cluster::{Fault, Health, Mode, Node, Setup, User, What};
 use crate::support::run;
 
 /// Entries of 200 bytes each, written within the last hour.
@@ -172,12 +172,7 @@ fn a_following_with_an_end_begins_with_ten_entries_too() {
 #[test]
 fn a_node_that_is_not_there_once_comes_back_with_the_next_list() {
     let logs = Logs::new();
-    let mut setup = Setup::new(vec![logs.node("w1"), logs.node("w2")]);
-    setup.grants = [("get", "nodes/proxy"), ("list", "nodes")]
-        .map(|(verb, resource)| Grant { name: "limited".to_owned(), verb, resource })
-        .to_vec();
-    let cluster = setup.start();
-    let mut run = Following::start(&cluster.kubeconfig(User::Limited), &["--all-nodes", "--tail=1"]);
+    let (cluster, mut run) = logs.follow_unwatched();
     run.printed.wait_for("w2 I");
     watched(&cluster, 1);
     let body = r#"{"kind":"Status","message":"nodes \"w2\" not found","reason":"NotFound","details":{"kind":"nodes"},"code":404}"#;

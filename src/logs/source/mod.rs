@@ -75,6 +75,17 @@ pub struct Want {
     pub fields: bool,
 }
 
+/// The newest entries that are wanted of a log, which are held until it is known that they are those.
+#[derive(Debug)]
+struct Latest<'f> {
+    /// How many.
+    count: u64,
+    want: Want,
+    filter: &'f mut Filter,
+    /// How many bytes of them may be held.
+    room: usize,
+}
+
 impl<'a> Node<'a> {
     /// The same, without the way to it.
     pub fn machine(&self) -> Machine<'a> {

@@ -9,29 +9,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::args::Boot;
 use crate::error::{Error, Kind};
-use crate::http::{Body, Encoding, Ended, Request};
-use crate::kube::{path, status};
-use crate::logs::calendar::{Anchor, Calendar, offset_in};
 use crate::logs::filter::Filter;
 use crate::logs::layout::{Head, Layout};
 use crate::logs::line::{Line, is_marker};
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::listing::is_listing;
 use crate::logs::source::trail::Trail;
-use crate::logs::source::{Node, Want, expect_listing, no_kubelets};
+use crate::logs::source::{Latest, Node, Want};
 use crate::logs::split::Continuation;
-use crate::logs::unit;
-use crate::logs::verdict::{End, Judge, Words};
+use crate::logs::verdict::{End, Words};
 use crate::time::{Timestamp, seconds};
 
+mod ask;
 mod follow;
 mod stream;
 mod lookup;
 mod previous;
+mod year;
 
+use ask::{Asked, Parameters};
 pub use lookup::Newest;
 use previous::Span;
 use stream::Stream;
@@ -52,8 +49,6 @@ const DISORDER: Duration = Duration::from_secs(5);
 const NEARLY_A_YEAR: Duration = Duration::from_secs(358 * 86_400);
 /// How many boots back the last entries are looked for one by one; after that the whole log is read.
 const MOST_BOOTS: u32 = 16;
-/// How many years back an entry's year is looked for.
-const OLDEST_YEARS: i32 = 10;
 /// How often in a row an answer may break without having brought anything new.
 const MOST_FRUITLESS: u32 = 4;
 /// What a Windows node says of `boot`.
@@ -104,17 +99,6 @@ pub enum Texts {
     Left,
 }
 
-/// The parameters of one request.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Parameters {
-    /// In UTC; the node's offset is added on sending.
-    since: Option<Timestamp>,
-    tail: Option<u64>,
-    /// So many boots ago.
-    boot: Option<u32>,
-    pattern: Option<String>,
-}
-
 /// Which of the wanted entries are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keep {
@@ -123,17 +107,6 @@ enum Keep {
     Last(u64, usize),
     /// What stands behind so many, at most so many.
     Behind(u64, u64),
-}
-
-impl Held {
-    fn none() -> Held {
-        Held::Lines(Vec::new())
-    }
-}
-
-enum Asked {
-    Answer(Box<Body>),
-    Listing(Bytes),
 }
 
 /// What one pass over an answer found.
@@ -156,6 +129,12 @@ pub(super) enum Held {
     Lines(Vec<Line>),
     /// More than may be held: those of this answer, behind so many others, at most so many.
     Again { parameters: Parameters, filter: Box<Filter>, before: u64, most: u64 },
+}
+
+impl Held {
+    fn none() -> Held {
+        Held::Lines(Vec::new())
+    }
 }
 
 enum Passed {
@@ -215,9 +194,9 @@ impl<'a> Query<'a> {
             // Nothing is to be printed, but the node must answer and know the unit.
             Some(0) => return Ok((Held::none(), self.known().await)),
             Some(last) if last <= MOST_TAIL_LINES && filter.until.is_none() && !filter.looks_at_content() => {
-                self.last_of_all(last, want, filter, out.room()).await?
+                self.last_of_all(Latest { count: last, want, filter, room: out.room() }).await?
             }
-            Some(last) => self.last_of_window(last, want, filter, out.room()).await?,
+            Some(last) => self.last_of_window(Latest { count: last, want, filter, room: out.room() }).await?,
             None => {
                 // Whether the log shows severities at all is told by lines that don't match, too;
                 // and a line that continues another is the kubelet's only if that one is.
@@ -301,7 +280,8 @@ impl<'a> Query<'a> {
     }
 
     /// The last N entries, as far as they lie in the window: the last N of the window are the last N of all.
-    async fn last_of_all(&mut self, last: u64, want: Want, filter: &mut Filter, room: usize) -> Flow<Passed> {
+    async fn last_of_all(&mut self, latest: Latest<'_>) -> Flow<Passed> {
+        let Latest { count: last, want, filter, room } = latest;
         let keep = Keep::Last(last, room);
         let parameters = Parameters { tail: Some(last), ..Parameters::default() };
         let pass = match self.pass(&parameters, want, filter, keep, None).await? {
@@ -350,7 +330,8 @@ impl<'a> Query<'a> {
     }
 
     /// The last N wanted entries, where what is wanted is decided here: among ever more of the log's last lines.
-    async fn last_of_window(&mut self, last: u64, want: Want, filter: &mut Filter, room: usize) -> Flow<Passed> {
+    async fn last_of_window(&mut self, latest: Latest<'_>) -> Flow<Passed> {
+        let Latest { count: last, want, filter, room } = latest;
         let keep = Keep::Last(last, room);
         let (mut read_before, mut since) = (None, filter.since);
         for step in STEPS.into_iter().filter(|step| *step >= last) {
@@ -507,210 +488,6 @@ impl<'a> Query<'a> {
         };
         Ok(Passed::Log(Pass { end, read, foreign, wanted, first, begun, held }))
     }
-
-    /// What settles the years and zones of an answer that begins with `piece`.
-    async fn calendar(&mut self, parameters: &Parameters, piece: &Bytes) -> Flow<Calendar> {
-        let now = self.node.clock.now();
-        let Some((entry, head)) = first_entry(piece) else {
-            return Ok(Calendar::new(0, Anchor::NotAfter(now)));
-        };
-        if self.offset.is_none()
-            && let Some(shown) = offset_in(entry, &head)
-        {
-            self.offset = Some(Some(shown));
-        }
-        // journalctl writes UTC; text files served under a unit's name have the node's local time.
-        let offset = match head.layout {
-            Layout::Short { precise: true } => 0,
-            _ => self.offset().await?.unwrap_or(0),
-        };
-        if let Some(since) = parameters.since
-            && since > now.saturating_sub(NEARLY_A_YEAR)
-        {
-            return Ok(Calendar::new(offset, Anchor::NotBefore(since)).not_after(now));
-        }
-        let anchor = match self.year_of(entry, &head).await? {
-            Some(at) => Anchor::NotBefore(at),
-            None => Anchor::NotAfter(now),
-        };
-        Ok(Calendar::new(offset, anchor).not_after(now))
-    }
-
-    /// When an entry of the journal was written, year and all: the log from shortly before that time on must hold it.
-    async fn year_of(&mut self, entry: &[u8], head: &Head) -> Flow<Option<Timestamp>> {
-        let now = self.node.clock.now();
-        let mut not_after = now;
-        for _ in 0..OLDEST_YEARS {
-            let Some(at) = Calendar::new(0, Anchor::NotAfter(not_after)).resolve(head) else { return Ok(None) };
-            if self.has_entry_at(entry, at).await? {
-                return Ok(Some(at));
-            }
-            not_after = at.saturating_sub(Duration::from_secs(300 * 86_400));
-        }
-        Ok(None)
-    }
-
-    /// Whether the journal holds this entry at this time.
-    async fn has_entry_at(&mut self, entry: &[u8], at: Timestamp) -> Flow<bool> {
-        // Without the node's zone half a day of log would come first.
-        self.offset().await?;
-        let mut breaks = 0;
-        loop {
-            match self.look_for(entry, at).await? {
-                Ok(found) => return Ok(found),
-                Err(_) if breaks < MOST_FRUITLESS => breaks += 1,
-                Err(why) => {
-                    let words = format!("the year of the log's lines could not be told: {why}");
-                    return Err(Error::new(Kind::Partial, words).hint("give --since, at most a year ago").into());
-                }
-            }
-        }
-    }
-
-    /// One look; the inner error says why it told nothing: only an entry behind the place, or the log's certain end,
-    /// shows that the entry is not there.
-    async fn look_for(&self, entry: &[u8], at: Timestamp) -> Flow<Result<bool, String>> {
-        let started = self.node.clock.instant();
-        let parameters = Parameters { since: Some(at.saturating_sub(DISORDER)), ..Parameters::default() };
-        let Asked::Answer(mut body) = self.ask(&parameters).await? else { return Ok(Ok(false)) };
-        let (mut judge, mut filter) = (Judge::new(), Filter::default());
-        let mut sieve =
-            Sieve::new(Continuation::Indented, Some(Calendar::new(0, Anchor::NotBefore(at))), &mut filter, None);
-        // Of a very long line no more than a beginning may have come.
-        let entry = entry.split_inclusive(|b| *b == b'\n').next().unwrap_or_default();
-        let limit = at.saturating_add(DISORDER).saturating_add(SUMMER_TIME);
-        let mut ended = None;
-        while ended.is_none() {
-            match body.frame().await {
-                Some(Ok(frame)) => judge.push(frame).into_iter().for_each(|piece| {
-                    sieve.push(piece);
-                }),
-                Some(Err(cut)) => return Ok(Err(cut.to_string())),
-                None => {
-                    let lasted = self.node.clock.instant().saturating_duration_since(started);
-                    let (rest, end) = std::mem::take(&mut judge).finish();
-                    let certain = match end {
-                        End::Whole => lasted < self.node.server_limit - self.node.server_limit / 30,
-                        // Without a word it is an answer that was cut off.
-                        End::Empty => body.given() > 0,
-                        End::MidLine | End::Words(_) => false,
-                    };
-                    sieve.push(rest);
-                    sieve.finish();
-                    ended = Some(certain);
-                }
-            }
-            for line in sieve.ready() {
-                if line.text.starts_with(entry) {
-                    return Ok(Ok(true));
-                }
-                if line.at.is_some_and(|at| at > limit) {
-                    return Ok(Ok(false));
-                }
-            }
-        }
-        Ok(if ended == Some(true) { Ok(false) } else { Err("the answer was cut short".to_owned()) })
-    }
-
-    /// The node's offset from UTC in seconds as its kubelet's latest lines show it; `None` if none shows it.
-    async fn offset(&mut self) -> Flow<Option<i32>> {
-        if let Some(known) = self.offset {
-            return Ok(known);
-        }
-        let home = self.units.iter().find(|name| unit::home(name).is_some());
-        let probed = [home.map_or(unit::KUBELET, String::as_str).to_owned()];
-        let probe = Query {
-            node: self.node,
-            units: &probed,
-            offset: Some(None),
-            newest: None,
-            texts: Texts::Read,
-            boot: None,
-            trail: Trail::default(),
-            span: None,
-        };
-        let parameters = Parameters { tail: Some(50), ..Parameters::default() };
-        let mut offset = None;
-        let mut breaks = 0;
-        while let Asked::Answer(body) = probe.ask(&parameters).await? {
-            match body.collect(4 << 20).await {
-                Ok(text) => {
-                    offset = text.split(|b| *b == b'\n').rev().find_map(|line| offset_in(line, &Head::of(line)?));
-                    if *self.units == probed {
-                        self.note(text.split(|b| *b == b'\n').rev().find_map(Head::of));
-                    }
-                    break;
-                }
-                Err(cut) if cut.ended().resumable() && breaks < MOST_FRUITLESS => breaks += 1,
-                // Very long entries: then it goes without the zone.
-                Err(cut) if cut.ended() == Ended::TooLong => break,
-                Err(cut) => return Err(Error::new(Kind::Unreachable, cut.to_string()).into()),
-            }
-        }
-        let node = self.node.name;
-        self.node.notices.verbose(4, || match offset {
-            Some(offset) => format!("{node}: the node's clock is {offset} s east of UTC"),
-            None => format!("{node}: the node's zone shows nowhere; reading {} h more", ANY_ZONE.as_secs() / 3600),
-        });
-        self.offset = Some(offset);
-        Ok(offset)
-    }
-
-    /// Sends one request.
-    async fn ask(&self, parameters: &Parameters) -> Flow<Asked> {
-        let since = parameters.since.map(|since| since_parameter(since, self.offset.flatten()));
-        let tail = parameters.tail.map(|tail| tail.to_string());
-        let boot = parameters.boot.or(self.boot).map(|back| Boot::Back(back).to_string());
-        let mut pairs: Vec<(&str, &str)> = self.units.iter().map(|unit| ("query", unit.as_str())).collect();
-        pairs.extend(since.as_deref().map(|since| ("sinceTime", since)));
-        pairs.extend(tail.as_deref().map(|tail| ("tailLines", tail)));
-        pairs.extend(boot.as_deref().map(|boot| ("boot", boot)));
-        pairs.extend(parameters.pattern.as_deref().map(|pattern| ("pattern", pattern)));
-        let request = Request::get(path::logs_query(self.node.name, &pairs)).encoding(Encoding::Identity);
-        let answer = self.node.get(request).await?;
-        if answer.status != 200 {
-            let error = status::error_of(answer).await;
-            return Err(match error.chain().contains(NO_BOOTS) {
-                true => error.hint("leave --boot out: --tail and --grep choose among a Windows node's events").into(),
-                false => error.into(),
-            });
-        }
-        if is_listing(&answer) {
-            let mut listing = expect_listing(answer).await?;
-            return Ok(Asked::Listing(listing.body.beginning(LONGEST_LISTING).await));
-        }
-        if !answer.content_type().starts_with("text/plain") {
-            return Err(no_kubelets(answer.content_type()).into());
-        }
-        Ok(Asked::Answer(Box::new(answer.body)))
-    }
-}
-
-/// `sinceTime` as the kubelet must get it: it drops the zone, and journalctl reads the rest in the node's local time.
-fn since_parameter(since: Timestamp, offset: Option<i32>) -> String {
-    let local = match offset {
-        Some(offset) => Timestamp::from_micros(since.as_micros().saturating_add(i64::from(offset) * 1_000_000))
-            .saturating_sub(SUMMER_TIME),
-        None => since.saturating_sub(ANY_ZONE),
-    };
-    let text = local.rfc3339().to_string();
-    format!("{}Z", text.get(..19).unwrap_or_default())
-}
-
-/// The first entry of a piece that carries a time.
-fn first_entry(piece: &[u8]) -> Option<(&[u8], Head)> {
-    let mut from = 0;
-    while let Some(rest) = piece.get(from..)
-        && !rest.is_empty()
-    {
-        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n + 1);
-        let line = rest.get(..length).unwrap_or_default();
-        if let Some(head) = Head::of(line) {
-            return Some((line, head));
-        }
-        from += length;
-    }
-    None
 }
 
 fn begins_with_marker(piece: &[u8]) -> bool {

@@ -11,12 +11,16 @@ use crate::logs::calendar::{Anchor, Calendar};
 use crate::logs::filter::Filter;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::file::{File, Held, Look, Packing, Stream, Tail};
+use crate::logs::source::file::{File, Look, Packing, Stream};
 use crate::logs::source::listing::{Entry, list};
 use crate::logs::source::rotation::{Rotation, Rotations, rotations};
 use crate::logs::source::{Node, Want, check_time_was_seen};
 use crate::logs::split::Continuation;
 use crate::time::Timestamp;
+
+mod last;
+
+pub(super) use last::Last;
 
 /// How often a log may be rotated while it is read.
 const MOST_SHIFTS: u32 = 4;
@@ -56,29 +60,6 @@ enum Passed {
     Enough,
     /// Another file has its name now; nothing of it was handed on.
     Replaced,
-}
-
-/// The last entries of a log.
-#[derive(Debug, Default)]
-pub(super) struct Last {
-    /// Those of each of its files, the newest first.
-    pub(super) parts: Vec<Held>,
-    /// What could not be read.
-    pub(super) lost: Option<Error>,
-}
-
-/// What may be held yet.
-#[derive(Clone, Copy)]
-struct Left {
-    entries: u64,
-    room: usize,
-}
-
-impl Left {
-    fn without(self, held: &Held) -> Left {
-        let (entries, room) = (held.entries(), held.weight());
-        Left { entries: self.entries.saturating_sub(entries), room: self.room.saturating_sub(room) }
-    }
 }
 
 impl Log {
@@ -214,189 +195,6 @@ impl Log {
             Some(error) => Err(self.incomplete(error).into()),
             None => Ok(Some(out.has_spoken())),
         }
-    }
-
-    /// The last `last` entries that are wanted, of which so many bytes may be held.
-    pub(super) async fn last(
-        &self,
-        node: &Node<'_>,
-        last: u64,
-        want: Want,
-        filter: &mut Filter,
-        room: usize,
-    ) -> Flow<Last> {
-        let (current, path) = self.last_of_current(node, last, want, filter, room).await?;
-        let mut left = Left { entries: last, room }.without(&current.held);
-        let mut parts = vec![current.held];
-        let mut lost = None;
-        if let (true, true, Some(beginning)) = (self.rotated, left.entries > 0, current.beginning) {
-            // Listed only now: what was rotated since the current file was read is among them.
-            let names = match path == self.path {
-                true => self.predecessors(node).await?,
-                false => self.before(node, &beginning).await?,
-            };
-            self.look_back(node, names, beginning, want, filter, |tail, error| {
-                if let Some(tail) = tail {
-                    left = left.without(&tail);
-                    parts.push(tail);
-                }
-                lost = lost.take().or(error);
-                left
-            })
-            .await?;
-        }
-        check_time_was_seen(filter, &self.path)?;
-        Ok(Last { parts, lost: lost.map(|error| self.incomplete(error)) })
-    }
-
-    /// Those of the current file, and where that is; up to its end it is read wherever that is by now.
-    async fn last_of_current(
-        &self,
-        node: &Node<'_>,
-        last: u64,
-        want: Want,
-        filter: &mut Filter,
-        room: usize,
-    ) -> Flow<(Tail, String)> {
-        let (mut path, mut packing, mut calendar) = (self.path.clone(), self.packing, None);
-        let before = self.end.as_ref().map(|_| filter.clone());
-        for _ in 0..=MOST_SHIFTS {
-            let file = File::new(node, &path, packing).with(calendar.clone());
-            let file = file.up_to(self.end.as_ref().map(|end| end.offset));
-            let read = file.last(last, want, filter, room).await;
-            let (Some(end), Some(before)) = (self.end.as_ref().filter(|end| !end.beginning.is_empty()), &before) else {
-                return Ok((read?, path));
-            };
-            if !matches!(read, Err(Halt::Stopped)) && !file.is_still(read.as_ref().ok(), &end.beginning).await {
-                filter.clone_from(before);
-                (path, packing) = self.find(node, &end.beginning).await?.unwrap_or((self.path.clone(), self.packing));
-                if packing == Packing::Gzip && (want.dated || filter.has_window()) {
-                    calendar = File::new(node, &self.path, Packing::Plain).clock().await.ok().flatten();
-                }
-                continue;
-            }
-            return Ok((read?, path));
-        }
-        // It is gone; who goes on from its end tells that.
-        Ok((Tail { held: Held::Lines(Vec::new()), beginning: Some(Bytes::new()) }, path))
-    }
-
-    /// Where the file is now that begins like this, if it was rotated.
-    async fn find(&self, node: &Node<'_>, beginning: &Bytes) -> Flow<Option<(String, Packing)>> {
-        let mut names = self.predecessors(node).await?;
-        while let Some((rotation, look)) = names.pop() {
-            let look = match look {
-                Some(look) => Ok(look),
-                None => self.look(node, &rotation).await,
-            };
-            match (look, rotation.packing) {
-                (Ok(look), Some(packing)) if same(&look.beginning, beginning) => {
-                    return Ok(Some((self.sibling(&rotation.name), packing)));
-                }
-                (Err(Halt::Failed(error)), _) if error.kind() != Kind::NotFound => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-
-    /// Reads the ends of predecessors, the newest first, until `take` wants no more entries.
-    async fn look_back(
-        &self,
-        node: &Node<'_>,
-        mut names: Vec<(Rotation, Option<Look>)>,
-        current: Bytes,
-        want: Want,
-        filter: &mut Filter,
-        mut take: impl FnMut(Option<Held>, Option<Error>) -> Left,
-    ) -> Flow<()> {
-        let mut calendar = None;
-        let (mut read, mut left, mut shifts) = (current, take(None, None), 0);
-        let mut moved = false;
-        while left.entries > 0 {
-            if std::mem::take(&mut moved) {
-                shifts += 1;
-                names = self.before(node, &read).await?;
-            }
-            let Some((rotation, look)) = names.pop() else { break };
-            let path = self.sibling(&rotation.name);
-            let file = File::new(node, &path, rotation.packing.unwrap_or(Packing::Plain));
-            let look = match look {
-                Some(look) => Ok(look),
-                None => file.look().await,
-            };
-            let look = match look {
-                Ok(look) => look,
-                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound => {
-                    if shifts < MOST_SHIFTS {
-                        moved = true;
-                    } else {
-                        left = take(None, Some(error));
-                    }
-                    continue;
-                }
-                Err(halt) => return Err(halt),
-            };
-            if same(&look.beginning, &read) {
-                // What was read already has this name now: the others have moved as well.
-                if shifts < MOST_SHIFTS {
-                    moved = true;
-                }
-                continue;
-            }
-            if older(look.modified, filter.since) {
-                break;
-            }
-            if rotation.packing.is_none() {
-                left = take(None, Some(foreign(&path)));
-                continue;
-            }
-            let dated = want.dated || filter.has_window();
-            if dated && rotation.packing == Some(Packing::Gzip) && calendar.is_none() {
-                calendar = File::new(node, &self.path, Packing::Plain).clock().await?;
-            }
-            let file = file.with(calendar.clone());
-            match file.last(left.entries, want, filter, left.room).await {
-                Ok(tail) => {
-                    let still = file.is_still(Some(&tail), &look.beginning).await;
-                    if !still && !look.beginning.is_empty() && shifts < MOST_SHIFTS {
-                        moved = true;
-                        continue;
-                    }
-                    left = take(Some(tail.held), None);
-                    if tail.beginning.is_none() {
-                        break;
-                    }
-                }
-                Err(Halt::Failed(error)) if error.kind() == Kind::NotFound && shifts < MOST_SHIFTS => {
-                    moved = true;
-                    continue;
-                }
-                Err(Halt::Failed(error)) if matches!(error.kind(), Kind::Failed | Kind::Partial) => {
-                    node.notices.warning(format_args!("{}: {path}: {}", node.name, error.chain()));
-                    left = take(None, Some(error));
-                }
-                Err(halt) => return Err(halt),
-            }
-            read = look.beginning;
-        }
-        Ok(())
-    }
-
-    /// The predecessors that are older than the file that begins like this; all, if none of them does.
-    async fn before(&self, node: &Node<'_>, beginning: &Bytes) -> Flow<Vec<(Rotation, Option<Look>)>> {
-        let mut names = self.predecessors(node).await?;
-        for at in (0..names.len()).rev() {
-            let Some((rotation, look)) = names.get_mut(at) else { break };
-            if look.is_none() {
-                *look = self.look(node, rotation).await.ok();
-            }
-            if look.as_ref().is_some_and(|look| same(&look.beginning, beginning)) {
-                names.truncate(at);
-                break;
-            }
-        }
-        Ok(names)
     }
 
     /// The parts that are to be read, oldest first, the current file last; or the one that was the current file, and up to
@@ -561,16 +359,6 @@ impl Log {
         let words =
             format!("not all of {} and what it was before its rotations could be read; lines are missing", self.path);
         Error::new(Kind::Partial, words).because(error)
-    }
-}
-
-impl File<'_> {
-    /// Whether what was read begins like this. Of most only the end is known: then whether what has the name now does.
-    async fn is_still(&self, read: Option<&Tail>, beginning: &Bytes) -> bool {
-        match read.and_then(|tail| tail.beginning.as_ref()).filter(|beginning| !beginning.is_empty()) {
-            Some(read) => same(read, beginning),
-            None => self.look().await.is_ok_and(|look| same(&look.beginning, beginning)),
-        }
     }
 }
 

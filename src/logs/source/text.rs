@@ -5,12 +5,12 @@ use crate::logs::filter::Filter;
 use crate::logs::kubelet::Among;
 use crate::logs::outlet::{Ends, Flow, Outlet};
 use crate::logs::pace::Pace;
-use crate::logs::source::file::{File, Followed, Held, Packing};
+use crate::logs::source::file::{File, Followed, Packing};
 use crate::logs::source::home;
 use crate::logs::source::listing::{Entry, list};
 use crate::logs::source::rotated::{Last, Log};
 use crate::logs::source::watch::Watch;
-use crate::logs::source::{Node, Want, check_severity_was_seen};
+use crate::logs::source::{Latest, Node, Want, check_severity_was_seen};
 use crate::logs::unit::{HOMES, Holds, Home, KUBELET, RKE2_LINK};
 use crate::time::Timestamp;
 
@@ -156,7 +156,8 @@ pub(super) async fn read(
         && let Some(log) = logs.last()
     {
         let mut theirs = Filter { identifiers: filter.identifiers.clone(), ..Filter::default() };
-        let last = log.last(&until_now, 1, want, &mut theirs, out.room()).await?;
+        let mut latest = Latest { count: 1, want, filter: &mut theirs, room: out.room() };
+        let last = log.last(&until_now, &mut latest).await?;
         if last.parts.iter().all(|held| held.entries() == 0) {
             return Err(no_log(node, wanted.names(), entries, known).into());
         }
@@ -203,7 +204,7 @@ pub(super) async fn read_logs(
     if let Some(pace) = node.follow {
         return Box::pin(follow_logs(node, logs, pace, want, filter, out)).await;
     }
-    let Some(mut left) = want.last else {
+    let Some(count) = want.last else {
         let mut anything = false;
         for (number, log) in logs.iter().enumerate() {
             let follows = number + 1 < logs.len();
@@ -215,12 +216,11 @@ pub(super) async fn read_logs(
         }
         return Ok(anything);
     };
-    let (mut newest_first, mut incomplete, mut room) = (Vec::new(), None, out.room());
+    let (mut newest_first, mut incomplete) = (Vec::new(), None);
+    let mut latest = Latest { count, want, filter, room: out.room() };
     for log in logs.iter().rev() {
         // Asked even when nothing of it is wanted: a file that isn't there is an error.
-        let Last { parts, lost } = log.last(node, left, want, filter, room).await?;
-        left = left.saturating_sub(parts.iter().map(Held::entries).sum());
-        room = room.saturating_sub(parts.iter().map(Held::weight).sum());
+        let Last { parts, lost } = log.last(node, &mut latest).await?;
         incomplete = incomplete.or(lost);
         newest_first.extend(parts);
     }

@@ -9,7 +9,7 @@ use crate::logs::filter::Filter;
 use crate::logs::line::Line;
 use crate::logs::outlet::{Ends, Flow, Halt, Outlet, whole};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::{Node, Want};
+use crate::logs::source::{Latest, Node, Want};
 use crate::logs::split::Continuation;
 
 /// The largest part that is fetched as a whole.
@@ -104,14 +104,9 @@ impl Stretch {
 }
 
 impl File<'_> {
-    /// The last `last` entries that are wanted, of which so many bytes may be held.
-    pub(in crate::logs::source) async fn last(
-        &self,
-        last: u64,
-        want: Want,
-        filter: &mut Filter,
-        room: usize,
-    ) -> Flow<Tail> {
+    /// The newest entries that are wanted.
+    pub(in crate::logs::source) async fn last(&self, latest: &mut Latest<'_>) -> Flow<Tail> {
+        let Latest { count: last, want, ref mut filter, room } = *latest;
         let mut count = Count { last, room, calendar: None, before: filter.clone() };
         match self.packing {
             Packing::Plain => self.count_end(&mut count, want, filter).await,
