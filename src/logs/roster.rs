@@ -1,6 +1,6 @@
 //! Which nodes there are while a run follows them: those that come, and those that go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Roster {
     pub fn new(mut watch: Watch, known: &[String], means: IsMeant, clock: Clock, notices: Notices) -> Self {
         let (sender, changes) = mpsc::unbounded_channel();
         let names = known.iter().cloned().collect();
-        let known = Arc::new(Mutex::new(Known { names, forgotten: BTreeMap::new(), means, began: clock.now() }));
+        let known = Arc::new(Mutex::new(Known { names, forgotten: Vec::new(), means, began: clock.now() }));
         let shared = Arc::clone(&known);
         let task = tokio::spawn(async move {
             loop {
@@ -98,7 +98,7 @@ impl Drop for Roster {
 struct Known {
     names: BTreeSet<String>,
     /// Those that were not there when they were asked, and how far they were read.
-    forgotten: BTreeMap<String, Timestamp>,
+    forgotten: Vec<(String, Timestamp)>,
     means: IsMeant,
     /// When the run began.
     began: Timestamp,
@@ -117,9 +117,8 @@ impl Known {
             News::Here(node) | News::Gone(node) => self.went(&node.name).into_iter().collect(),
             News::All(mut nodes) => {
                 nodes.retain(|node| (self.means)(node));
-                let there: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-                let gone: Vec<String> =
-                    self.names.iter().filter(|name| !there.contains(name.as_str())).cloned().collect();
+                let there: BTreeSet<String> = nodes.iter().map(|node| node.name.clone()).collect();
+                let gone: Vec<String> = self.names.iter().filter(|name| !there.contains(*name)).cloned().collect();
                 let mut changes: Vec<Change> = gone.iter().filter_map(|name| self.went(name)).collect();
                 changes.extend(nodes.iter().filter_map(|node| self.came(node, now)));
                 changes
@@ -135,7 +134,7 @@ impl Known {
         if !self.names.insert(node.name.clone()) {
             return None;
         }
-        let from = match self.forgotten.remove(&node.name) {
+        let from = match self.remember(&node.name) {
             Some(read_to) => made.map_or(read_to, |made| made.max(read_to)),
             None => made.unwrap_or(now),
         };
@@ -144,12 +143,18 @@ impl Known {
 
     fn forget(&mut self, name: &str, read_to: Timestamp) {
         if self.names.remove(name) {
-            self.forgotten.insert(name.to_owned(), read_to);
+            self.forgotten.push((name.to_owned(), read_to));
         }
     }
 
+    /// Takes one of those that were forgotten.
+    fn remember(&mut self, name: &str) -> Option<Timestamp> {
+        let place = self.forgotten.iter().position(|(forgotten, _)| forgotten == name)?;
+        Some(self.forgotten.swap_remove(place).1)
+    }
+
     fn went(&mut self, name: &str) -> Option<Change> {
-        self.forgotten.remove(name);
+        self.remember(name);
         self.names.remove(name).then(|| Change::Went(name.to_owned()))
     }
 }
@@ -168,7 +173,7 @@ mod tests {
         };
         let means: IsMeant = Box::new(|node| node.name.starts_with('w'));
         let names = ["w1".to_owned(), "w2".to_owned()].into();
-        let mut known = Known { names, forgotten: BTreeMap::new(), means, began: at(100) };
+        let mut known = Known { names, forgotten: Vec::new(), means, began: at(100) };
         let mut after = |news| known.take(news, at(200));
         let (came, went) = (
             |name: &str, from: i64| Change::Came(name.to_owned(), at(from)),

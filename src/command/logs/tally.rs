@@ -148,7 +148,7 @@ impl Tally {
     /// Tells the failures that were not told yet, those that are alike together, and each remedy once.
     pub(super) fn tell(&mut self, notices: &Notices) {
         if let Some(untold) = self.failures.get_mut(self.told..) {
-            untold.sort_by_key(|(node, _)| *node);
+            untold.sort_unstable_by_key(|(node, _)| *node);
         }
         let mut told: Vec<Alike<'_>> = Vec::new();
         for (node, error) in self.failures.iter().skip(self.told) {

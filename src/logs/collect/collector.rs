@@ -396,7 +396,7 @@ impl<'a> Collector<'a> {
             }
             (Told::Presses, _) => self.merge.press(number),
             (Told::Live, _) => {
-                (lane.is_live, lane.fails) = (true, None);
+                (lane.is_live, lane.fails, lane.looks) = (true, None, None);
                 // What was written while it was read comes with the first look.
                 let began = lane.looked;
                 began.into_iter().for_each(|began| self.merge.pass(number, began.saturating_sub(BEHIND)));

@@ -31,7 +31,7 @@ pub(super) use tail::{Held, Tail};
 /// The first part read from a file's end; what is needed mostly lies in it.
 const FIRST_END: u64 = 64 << 10;
 /// In which a last line with a time mostly lies, and a first one.
-const LAST_LINES: u64 = 8 << 10;
+pub(super) const LAST_LINES: u64 = 8 << 10;
 /// How much more each further part of a file's end has.
 const GROWTH: u64 = 8;
 /// So far back a line with a time is looked for by parts of the file's end: an entry may be a dump of all goroutines.
@@ -121,6 +121,8 @@ pub(super) struct Look {
     pub(super) modified: Option<Timestamp>,
     /// How large it is, as far as that was said.
     size: Option<u64>,
+    /// By when it has certainly begun, in whatever zone its lines were written.
+    pub(super) begun: Option<Timestamp>,
 }
 
 impl<'a> File<'a> {
@@ -164,27 +166,23 @@ impl<'a> File<'a> {
     }
 
     /// Its first bytes and the time of its last change, by one small request.
-    pub(super) async fn look(&self) -> Flow<Look> {
-        let look = self.look_at_first(match self.packing {
+    pub(super) fn look(&self) -> impl Future<Output = Flow<Look>> {
+        self.look_at(match self.packing {
             Packing::Plain => BEGINNING,
             Packing::Gzip => PACKED_BEGINNING,
-        });
-        let look = look.await?;
-        Ok(Look { beginning: self.first_bytes(look.beginning), ..look })
+        })
     }
 
-    /// The same, and whether it has begun by then as its first lines show it, in whatever zone they were written.
-    pub(super) async fn look_at_begin(&self, since: Option<Timestamp>) -> Flow<(Look, bool)> {
-        let Some(since) = since.filter(|_| self.packing == Packing::Plain) else {
-            return Ok((self.look().await?, false));
-        };
-        let mut look = self.look_at_first(LAST_LINES).await?;
+    /// The same by so many bytes.
+    pub(super) async fn look_at(&self, length: u64) -> Flow<Look> {
+        let mut look = self.look_at_first(length).await?;
         let mut calendar = Calendar::new(WESTERNMOST, Anchor::NotAfter(self.modified_or_now(look.modified)));
         for head in look.beginning.split(|b| *b == b'\n').filter_map(Head::of) {
             calendar.resolve(&head);
         }
+        look.begun = calendar.begun();
         look.beginning = self.first_bytes(look.beginning);
-        Ok((look, calendar.begun().is_some_and(|begun| begun < since)))
+        Ok(look)
     }
 
     /// So many of its first bytes, as they are.
@@ -199,7 +197,7 @@ impl<'a> File<'a> {
         if range_length(&answer).is_some_and(|length| (first.len() as u64) < length) {
             return Err(Error::new(Kind::Partial, format!("reading {}: the answer broke off", self.name)).into());
         }
-        Ok(Look { beginning: first, modified, size })
+        Ok(Look { beginning: first, modified, size, begun: None })
     }
 
     /// What its end tells of the times in it; `None` if no line there has one.
@@ -347,7 +345,7 @@ impl<'a> File<'a> {
         raw
     }
 
-    fn tell_of_guesses(&self) {
+    pub(super) fn tell_of_guesses(&self) {
         let (node, name) = (self.node.name, self.name);
         self.node.notices.warning(format_args!(
             "{node}: the times in {name} go back by months or span more than a year, and name no year: their years are guesses"

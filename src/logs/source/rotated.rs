@@ -11,7 +11,7 @@ use crate::logs::calendar::{Anchor, Calendar};
 use crate::logs::filter::Filter;
 use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::sieve::Sieve;
-use crate::logs::source::file::{File, Look, Packing, Stream};
+use crate::logs::source::file::{File, LAST_LINES, Look, Packing, Stream};
 use crate::logs::source::listing::{Entry, list};
 use crate::logs::source::rotation::{Rotation, Rotations, rotations};
 use crate::logs::source::{Node, Want, check_time_was_seen};
@@ -183,10 +183,7 @@ impl Log {
             sieve.finish();
             let rest = sieve.remainder();
             if sieve.has_guessed() {
-                node.notices.warning(format_args!(
-                    "{}: the years of some times in {} are guesses: they go back by months and name no year",
-                    node.name, self.path
-                ));
+                File::new(node, &self.path, self.packing).tell_of_guesses();
             }
             out.last_lines(rest).await?;
         }
@@ -235,8 +232,9 @@ impl Log {
         let mut shifts = 0;
         'again: loop {
             let mut parts = Vec::new();
-            match File::new(node, &self.path, Packing::Plain).look_at_begin(since).await {
-                Ok((current, is_enough)) => {
+            match File::new(node, &self.path, Packing::Plain).look_at(LAST_LINES).await {
+                Ok(current) => {
+                    let is_enough = current.begun < since && current.begun.is_some();
                     parts.push(part(self.path.clone(), Some(Packing::Plain), current));
                     if is_enough {
                         return Ok(parts);
@@ -283,7 +281,15 @@ impl Log {
             for (rotation, look) in &mut found {
                 *look = self.look(node, rotation).await.ok();
             }
-            found.sort_by_key(|(_, look)| look.as_ref().and_then(|look| look.modified));
+            // What compares alike stays in the order of names; there are few.
+            let modified = |(_, look): &(Rotation, Option<Look>)| look.as_ref().and_then(|look| look.modified);
+            for unsorted in 1..found.len() {
+                let mut at = unsorted;
+                while at > 0 && modified(&found[at - 1]) > modified(&found[at]) {
+                    found.swap(at - 1, at);
+                    at -= 1;
+                }
+            }
         }
         Ok(found)
     }

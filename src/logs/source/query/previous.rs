@@ -1,7 +1,7 @@
 //! The run of a unit before its last, where only the query can be asked: its text tells runs by the number of the process
 //! alone, and by what systemd says of the unit between them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -76,8 +76,8 @@ struct Runs {
     /// What the main process is called, where the unit's name tells it: then only it writes under that name. Others have
     /// children that write as they do, each with a number of its own.
     main: Option<&'static Home>,
-    /// The processes of the run.
-    processes: BTreeSet<u32>,
+    /// The processes of the run, sorted.
+    processes: Vec<u32>,
     /// Whether systemd has said that it is starting the unit, and not yet that it has.
     starting: bool,
     /// How the entry begins in which systemd said that it has, where that is all it said, and nothing was written since.
@@ -91,7 +91,7 @@ impl Runs {
     const KEPT: usize = 3;
 
     fn new(unit: &str) -> Runs {
-        let (processes, first) = (BTreeSet::new(), VecDeque::new());
+        let (processes, first) = (Vec::new(), VecDeque::new());
         Runs { main: unit::home(unit), processes, starting: false, started: None, first }
     }
 
@@ -111,14 +111,12 @@ impl Runs {
             return;
         }
         let started = self.started.take();
-        if self.processes.contains(&process) {
-            return;
-        }
+        let Err(place) = self.processes.binary_search(&process) else { return };
         if started.is_some() || self.main.is_some() && !self.processes.is_empty() {
             self.begin(started.unwrap_or_else(|| beginning(&entry.text)));
         }
         if self.processes.len() < MOST_PROCESSES {
-            self.processes.insert(process);
+            self.processes.insert(place.min(self.processes.len()), process);
         }
     }
 
