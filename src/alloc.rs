@@ -162,7 +162,7 @@ const fn class_of_size(size: usize) -> usize {
     }
     // The highest bit says between which doubles, the next one in which half.
     let doubles = last.ilog2();
-    let half = last >> (doubles - 1) & 1;
+    let half = (last >> (doubles - 1)) & 1;
     STEPS / STEP + 2 * (doubles - STEPS.ilog2()) as usize + half
 }
 
@@ -172,7 +172,7 @@ const fn size_of_class(class: usize) -> usize {
         return (class + 1) * STEP;
     }
     let above = class - STEPS / STEP;
-    (3 + above % 2) * STEPS / 2 << (above / 2)
+    ((3 + above % 2) * STEPS / 2) << (above / 2)
 }
 
 fn layout_of(size: usize) -> Layout {
@@ -257,7 +257,7 @@ mod tests {
                 None => assert!(size > LARGE, "{size}"),
                 Some(class) => {
                     let block = size_of_class(class);
-                    assert!(class < CLASSES && size <= block && block % STEP == 0, "{size}: {block}");
+                    assert!(class < CLASSES && size <= block && block.is_multiple_of(STEP), "{size}: {block}");
                     assert!(class == 0 || size > size_of_class(class - 1), "{size} would fit {}", class - 1);
                 }
             }
@@ -299,7 +299,7 @@ mod tests {
         blocks.sort_unstable();
         for pair in blocks.windows(2) {
             let (block, size) = pair[0];
-            assert!(block.addr() % STEP == 0 && block.addr() + size <= pair[1].0.addr(), "{pair:?}");
+            assert!(block.addr().is_multiple_of(STEP) && block.addr() + size <= pair[1].0.addr(), "{pair:?}");
         }
         // More than are kept: what the system is given back has to be its own.
         blocks.into_iter().for_each(|(block, size)| unsafe { keeping.dealloc(block, layout(size)) });
