@@ -28,13 +28,16 @@ typedef uint64_t limb;
 
 // In Jacobian coordinates, X, Y and Z; infinity has a Z of 0.
 typedef limb point[3][4];
+// X and Y; infinity is two zeros.
+typedef limb affine[2][4];
+typedef limb pair __attribute__((vector_size(16), may_alias));
 
 void RING(p256_point_double)(point twice, const point p);
-void RING(p256_point_add)(point sum, const point p, const point q);
+void RING(p256_point_add_affine)(point sum, const point p, const affine q);
 
 // Sums of the base point (SEC 2, section 2.4.2) times 1, 2^64, 2^128 and 2^192: one for each bit of an entry's place. All
 // coordinates here are times 2^256 modulo p, least limb first.
-static const limb sums[16][2][4] = {
+static const affine sums[16] __attribute__((aligned(16))) = {
     {{0}, {0}},
     {{0x79e730d418a9143c, 0x75ba95fc5fedb601, 0x79fb732b77622510, 0x18905f76a53755c6},
      {0xddf25357ce95560a, 0x8b4ab8e4ba19e45c, 0xd2e88688dd21f325, 0x8571ff1825885d85}},
@@ -67,30 +70,27 @@ static const limb sums[16][2][4] = {
     {{0x0d5ae35642913074, 0x55491b2748a542b1, 0x469ca665b310732a, 0x29591d525f1a4cc1},
      {0xe76f5b6bb84f983f, 0xbe7eef419f5f84e1, 0x1200d49680baa189, 0x6376551f18ef332c}},
 };
-static const limb one[4] = {0x0000000000000001, 0xffffffff00000000, 0xffffffffffffffff, 0x00000000fffffffe};
 
 // A comb of four teeth (Lim and Lee, CRYPTO '94): the four limbs' bits of the same weight are taken at once. All entries are
-// read each time, and one is kept; that of place 0 is infinity.
+// read each time, and one is kept; that of place 0 is infinity. What is added is never the sum so far: that is even in each
+// limb, the entry is not, and for them to be equal modulo the order, the scalar would have to be larger than that.
 void WRAP(p256_point_mul_base)(point product, const limb scalar[4]) {
     memset(product, 0, sizeof(point));
     for (int bit = 63; bit >= 0; bit--) {
         limb place = 0;
         for (int tooth = 0; tooth < 4; tooth++)
             place |= (scalar[tooth] >> bit & 1) << tooth;
-        point next = {{0}};
+        pair next[4] = {{0}};
         for (limb entry = 1; entry < 16; entry++) {
             // All ones where it is this one; the compiler is not to make a branch of it.
-            limb mask = (((place ^ entry) - 1) & ~(place ^ entry)) >> 63;
-            mask = 0 - mask;
+            limb mask = 0 - ((((place ^ entry) - 1) & ~(place ^ entry)) >> 63);
             __asm__("" : "+r"(mask));
-            for (int n = 0; n < 4; n++) {
-                next[0][n] |= sums[entry][0][n] & mask;
-                next[1][n] |= sums[entry][1][n] & mask;
-                next[2][n] |= one[n] & mask;
-            }
+#pragma GCC unroll 4
+            for (int n = 0; n < 4; n++)
+                next[n] |= ((const pair *)sums[entry])[n] & mask;
         }
         RING(p256_point_double)(product, product);
-        RING(p256_point_add)(product, product, next);
+        RING(p256_point_add_affine)(product, product, *(const affine *)next);
     }
 }
 

@@ -1,8 +1,10 @@
-//! The allocator of builds with musl, whose own gives every freed frame of a stream back to the kernel, only to fault it in
-//! again for the next: with that, a stream costs twice the processor time (`make bench`).
+//! The allocator of builds with musl. musl's own gives every freed frame of a stream back to the kernel, only to fault it in
+//! again for the next: with that, a stream costs twice the processor time (`make bench`). It maps and unmaps a page for many a
+//! small block, too, which is a third of a short run's system calls.
 //!
-//! This one keeps a few larger blocks for the next ones of their size; all else is musl's. A short run, too, saves almost half
-//! of its system calls by it: musl maps and unmaps a page for many a block, and again for the next one.
+//! This one cuts small blocks from chunks and keeps them all, as well as a few larger ones of each size, for the next ones of
+//! their size; all else is musl's. The first chunk is enough for a short run, whatever its sizes: a page that musl gives out is
+//! touched three times before it is used.
 #![allow(unsafe_code, reason = "an allocator can't be written without; nothing else here may")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -14,66 +16,96 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[global_allocator]
 static ALLOCATOR: Keeping = Keeping::new();
 
-/// Sizes of kept blocks are this and its doubles. Smaller ones musl handles well.
-const SMALLEST: usize = 128;
-/// 128 bytes to 128 KiB: what keys, messages, TLS records and HTTP bodies are held in.
-const CLASSES: usize = 11;
-/// Blocks kept of each size: so many, or as many bytes of them. Where lines of a hundred nodes are merged, frames of each wait,
-/// and with a dozen kept that takes a tenth longer.
+/// The first classes' sizes are multiples of this; nothing that is given out is aligned to less.
+const STEP: usize = 16;
+/// Up to here each step is a class; above, a size and its double have two more between them.
+const STEPS: usize = 128;
+/// The largest that is cut from every chunk, and never given back to the system.
+const SMALL: usize = 2 << 10;
+const CHUNK: usize = 64 << 10;
+/// The first one, of which blocks of every class are cut.
+const FIRST: usize = 512 << 10;
+/// The largest that is kept: what TLS records and HTTP bodies are held in.
+const LARGE: usize = 128 << 10;
+/// Larger blocks kept of each size: so many, or as many bytes of them. Where lines of a hundred nodes are merged, frames of each
+/// wait, and with a dozen kept that takes a tenth longer.
 const KEPT: usize = 64;
-const KEPT_BYTES: usize = 4 << 20;
-/// What the system's allocator gives without being asked on every target.
-const ALIGNMENT: usize = 2 * size_of::<usize>();
+const KEPT_BYTES: usize = 2 << 20;
 
-/// The system's allocator, but for the large blocks it keeps.
+const CLASSES: usize = class_of_size(LARGE) + 1;
+
+/// The system's allocator, but for the blocks it keeps.
 pub struct Keeping {
     /// Touched only by whoever turned `busy` from false to true, until it is turned back.
-    shelves: UnsafeCell<[Shelf; CLASSES]>,
+    store: UnsafeCell<Store>,
     busy: AtomicBool,
 }
 
-/// Free blocks of one size class, each allocated with [`layout_of`] that class and owned by the shelf.
+struct Store {
+    free: [Free; CLASSES],
+    /// The first chunk.
+    first: *mut u8,
+    /// What is left of the last one.
+    chunk: *mut u8,
+    left: usize,
+}
+
+/// Free blocks of one class, each of [`size_of_class`] bytes; the first word of each is the address of the next.
 #[derive(Clone, Copy)]
-struct Shelf {
-    blocks: [*mut u8; KEPT],
-    /// How many of `blocks` are there, the first ones.
+struct Free {
+    first: *mut u8,
     count: usize,
 }
 
-// SAFETY: `busy` admits one thread at a time to the shelves, and blocks belong to no thread.
+// SAFETY: `busy` admits one thread at a time to the store, and blocks belong to no thread.
 unsafe impl Sync for Keeping {}
 
 impl Keeping {
     /// With nothing kept yet.
     pub const fn new() -> Self {
-        let empty = Shelf { blocks: [ptr::null_mut(); KEPT], count: 0 };
-        Keeping { shelves: UnsafeCell::new([empty; CLASSES]), busy: AtomicBool::new(false) }
+        let free = [Free { first: ptr::null_mut(), count: 0 }; CLASSES];
+        let store = Store { free, first: ptr::null_mut(), chunk: ptr::null_mut(), left: 0 };
+        Keeping { store: UnsafeCell::new(store), busy: AtomicBool::new(false) }
     }
 
-    /// Nobody waits for anybody: `None` where another thread is at the shelves.
-    fn with_shelf<T>(&self, class: usize, work: impl FnOnce(&mut Shelf) -> Option<T>) -> Option<T> {
-        if self.busy.swap(true, Ordering::Acquire) {
-            return None;
+    /// A handful of instructions each, so that whoever comes meanwhile had better wait.
+    fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
+        while self.busy.swap(true, Ordering::Acquire) {
+            std::thread::yield_now();
         }
         // SAFETY: `busy` was false, so this is the only reference until it is false again; `work` does not come back here.
-        let done = unsafe { &mut *self.shelves.get() }.get_mut(class).and_then(work);
+        let done = work(unsafe { &mut *self.store.get() });
         self.busy.store(false, Ordering::Release);
         done
     }
 
-    fn take(&self, class: usize) -> Option<*mut u8> {
-        self.with_shelf(class, |shelf| {
-            shelf.count = shelf.count.checked_sub(1)?;
-            shelf.blocks.get(shelf.count).copied()
+    /// Null: there is none, the system is to be asked.
+    fn take(&self, class: usize) -> *mut u8 {
+        self.with_store(|store| {
+            let Some(free) = store.free.get_mut(class) else { return ptr::null_mut() };
+            if free.first.is_null() {
+                return store.cut(size_of_class(class));
+            }
+            let block = free.first;
+            // SAFETY: a free block's first word is as `keep` left it.
+            free.first = unsafe { block.cast::<*mut u8>().read() };
+            free.count -= 1;
+            block
         })
     }
 
-    /// `None`: there is no room for it.
-    fn keep(&self, class: usize, block: *mut u8) -> Option<()> {
-        self.with_shelf(class, |shelf| {
-            *shelf.blocks.get_mut(..most(class))?.get_mut(shelf.count)? = block;
-            shelf.count += 1;
-            Some(())
+    /// False: enough of that size are there.
+    fn keep(&self, class: usize, block: *mut u8) -> bool {
+        self.with_store(|store| {
+            let Some(free) = store.free.get_mut(class) else { return false };
+            let is_cut = block.addr().wrapping_sub(store.first.addr()) < FIRST;
+            let keeps = is_cut || free.count < most(class);
+            if keeps {
+                // SAFETY: the block is free, at least a word long, and aligned for one.
+                unsafe { block.cast::<*mut u8>().write(free.first) };
+                *free = Free { first: block, count: free.count + 1 };
+            }
+            keeps
         })
     }
 }
@@ -84,34 +116,82 @@ impl Default for Keeping {
     }
 }
 
-/// How many blocks of a class are kept.
+impl Store {
+    /// The next bytes of the chunk; null where the system is to be asked, or has none. What is left of a chunk that is too short
+    /// is lost.
+    fn cut(&mut self, size: usize) -> *mut u8 {
+        let is_first = self.chunk == self.first;
+        if size > SMALL && !(is_first && (self.first.is_null() || self.left >= size)) {
+            return ptr::null_mut();
+        }
+        if self.left < size {
+            let length = if self.first.is_null() { FIRST } else { CHUNK };
+            // SAFETY: the size is not zero.
+            let chunk = unsafe { System.alloc(layout_of(length)) };
+            if chunk.is_null() {
+                return chunk;
+            }
+            if self.first.is_null() {
+                self.first = chunk;
+            }
+            (self.chunk, self.left) = (chunk, length);
+        }
+        self.left -= size;
+        // SAFETY: within the chunk, which had `size` bytes more than are left now.
+        unsafe { self.chunk.add(self.left) }
+    }
+}
+
+/// How many free blocks of a class are kept.
 fn most(class: usize) -> usize {
-    (KEPT_BYTES / (SMALLEST << class)).min(KEPT)
+    let size = size_of_class(class);
+    if size <= SMALL { usize::MAX } else { (KEPT_BYTES / size).min(KEPT) }
 }
 
 /// Of which class a block for this layout is; `None` for those that are the system's alone. Depends on nothing but the
 /// layout, so that whoever frees a block comes to the class it was allocated in.
 fn class_of(layout: Layout) -> Option<usize> {
-    let size = layout.size();
-    let large = (SMALLEST..=SMALLEST << (CLASSES - 1)).contains(&size) && layout.align() <= ALIGNMENT;
-    large.then_some((size.next_power_of_two() / SMALLEST).trailing_zeros() as usize)
+    (layout.size() <= LARGE && layout.align() <= STEP).then(|| class_of_size(layout.size()))
 }
 
-/// What blocks of a class are really allocated with; holds every layout that [`class_of`] puts there.
-fn layout_of(class: usize) -> Layout {
-    // SAFETY: the alignment is a power of two, and the size at most SMALLEST << (CLASSES - 1).
-    unsafe { Layout::from_size_align_unchecked(SMALLEST << class, ALIGNMENT) }
+/// Of which class blocks of at most [`LARGE`] bytes are.
+const fn class_of_size(size: usize) -> usize {
+    let last = size.saturating_sub(1);
+    if last < STEPS {
+        return last / STEP;
+    }
+    // The highest bit says between which doubles, the next one in which half.
+    let doubles = last.ilog2();
+    let half = (last >> (doubles - 1)) & 1;
+    STEPS / STEP + 2 * (doubles - STEPS.ilog2()) as usize + half
+}
+
+/// The bytes of each block of a class.
+const fn size_of_class(class: usize) -> usize {
+    if class < STEPS / STEP {
+        return (class + 1) * STEP;
+    }
+    let above = class - STEPS / STEP;
+    ((3 + above % 2) * STEPS / 2) << (above / 2)
+}
+
+fn layout_of(size: usize) -> Layout {
+    // SAFETY: the alignment is a power of two, and sizes here are far from an overflow.
+    unsafe { Layout::from_size_align_unchecked(size, STEP) }
 }
 
 // SAFETY: a block comes from the system with the layout it goes back with: that of the caller where `class_of` gives none,
-// else that of the class. A kept block is on one shelf once, and is off it when it is given out.
+// else that of the class, if it goes back at all. A kept block is in one list once, and is out of it when it is given out;
+// pieces of a chunk are given out once, and are kept for ever then.
 unsafe impl GlobalAlloc for Keeping {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match class_of(layout) {
-            // SAFETY: the caller's promise, and sizes of classes are not zero.
-            None => unsafe { System.alloc(layout) },
-            Some(class) => self.take(class).unwrap_or_else(|| unsafe { System.alloc(layout_of(class)) }),
-        }
+        let Some(class) = class_of(layout) else {
+            // SAFETY: the caller's promise.
+            return unsafe { System.alloc(layout) };
+        };
+        let block = self.take(class);
+        // SAFETY: sizes of classes are not zero.
+        if block.is_null() { unsafe { System.alloc(layout_of(size_of_class(class))) } } else { block }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -134,9 +214,9 @@ unsafe impl GlobalAlloc for Keeping {
             // SAFETY: the caller's promise that this is the layout it was allocated with.
             None => unsafe { System.dealloc(block, layout) },
             Some(class) => {
-                if self.keep(class, block).is_none() {
-                    // SAFETY: the same, by way of the class.
-                    unsafe { System.dealloc(block, layout_of(class)) }
+                if !self.keep(class, block) {
+                    // SAFETY: the same, by way of the class, which is not one of those cut from chunks: all of those are kept.
+                    unsafe { System.dealloc(block, layout_of(size_of_class(class))) }
                 }
             }
         }
@@ -172,12 +252,13 @@ mod tests {
 
     #[test]
     fn every_layout_fits_the_class_it_belongs_to() {
-        for size in (0..300_000).step_by(7).chain([SMALLEST - 1, SMALLEST, SMALLEST + 1, 131_072, 131_073]) {
+        for size in (1..2_000).chain((2_000..300_000).step_by(7)).chain([LARGE, LARGE + 1]) {
             match class_of(layout(size)) {
-                None => assert!(!(128..=131_072).contains(&size), "{size}"),
+                None => assert!(size > LARGE, "{size}"),
                 Some(class) => {
-                    let block = layout_of(class);
-                    assert!(class < CLASSES && size <= block.size() && block.size() < 2 * size, "{size}: {block:?}");
+                    let block = size_of_class(class);
+                    assert!(class < CLASSES && size <= block && block.is_multiple_of(STEP), "{size}: {block}");
+                    assert!(class == 0 || size > size_of_class(class - 1), "{size} would fit {}", class - 1);
                 }
             }
         }
@@ -185,21 +266,43 @@ mod tests {
     }
 
     #[test]
-    fn a_freed_block_is_the_next_of_its_class_and_only_a_few_are_kept() {
+    fn a_freed_block_is_the_next_of_its_class_and_only_a_few_large_ones_are_kept() {
         let keeping = Keeping::new();
-        let count = |size| keeping.with_shelf(class_of(layout(size)).unwrap(), |shelf| Some(shelf.count)).unwrap();
+        let count = |size| keeping.with_store(|store| store.free[class_of_size(size)].count);
+        let all = |size, many| (0..many).map(|_| unsafe { keeping.alloc(layout(size)) }).collect::<Vec<_>>();
         // SAFETY: each block is freed once, with its layout.
-        unsafe {
-            let first = keeping.alloc(layout(16_000));
-            keeping.dealloc(first, layout(16_000));
-            assert_eq!(keeping.alloc(layout(9_000)), first);
-            let blocks: Vec<_> = (0..2 * KEPT).map(|_| keeping.alloc(layout(16_384))).collect();
-            assert!(!blocks.contains(&first));
-            blocks.into_iter().for_each(|block| keeping.dealloc(block, layout(16_384)));
-            assert_eq!((count(16_384), count(8_192)), (KEPT, 0));
-            keeping.dealloc(first, layout(9_000));
-            assert_eq!(count(16_384), KEPT);
+        let free = |size, blocks: Vec<*mut u8>| {
+            blocks.into_iter().for_each(|block| unsafe { keeping.dealloc(block, layout(size)) });
+        };
+        let first = all(16_000, 1);
+        free(16_000, first.clone());
+        assert_eq!(all(13_000, 1), first);
+        // What the first chunk holds is kept whatever there is of it, and what is asked of the system beyond it is not.
+        let mut many = all(16_384, 4 * KEPT);
+        many.reverse();
+        assert!(!many.contains(&first[0]));
+        free(16_384, many);
+        let cut = FIRST / 16_384 - 1;
+        assert_eq!((count(16_384), count(12_288), count(24_576)), (KEPT + cut, 0, 0));
+        let many = all(300, 100_000);
+        free(300, many);
+        assert_eq!(count(300), 100_000);
+    }
+
+    #[test]
+    fn blocks_of_a_chunk_do_not_overlap() {
+        let keeping = Keeping::new();
+        // Enough of all sizes for the first chunk and several others.
+        let sizes = (0..20_000).map(|n| if n % 50 == 0 { 9_000 } else { n * 7_919 % 2_500 + 1 });
+        // SAFETY: each block is freed once, with its layout.
+        let mut blocks: Vec<_> = sizes.map(|size| (unsafe { keeping.alloc(layout(size)) }, size)).collect();
+        blocks.sort_unstable();
+        for pair in blocks.windows(2) {
+            let (block, size) = pair[0];
+            assert!(block.addr().is_multiple_of(STEP) && block.addr() + size <= pair[1].0.addr(), "{pair:?}");
         }
+        // More than are kept: what the system is given back has to be its own.
+        blocks.into_iter().for_each(|(block, size)| unsafe { keeping.dealloc(block, layout(size)) });
     }
 
     #[test]
@@ -207,8 +310,8 @@ mod tests {
         let keeping = Keeping::new();
         // From each size to each other: within a class, across classes, into and out of them.
         let sizes = [
-            1, 100, 127, 128, 129, 300, 1_023, 1_024, 1_025, 8_192, 8_193, 16_384, 60_000, 65_545, 131_072, 131_073,
-            500_000,
+            1, 15, 16, 17, 100, 127, 128, 129, 192, 193, 300, 1_023, 1_024, 1_025, 8_192, 8_193, 16_384, 60_000,
+            65_545, 131_072, 131_073, 500_000,
         ];
         for from in sizes {
             for to in sizes {
@@ -235,7 +338,7 @@ mod tests {
                 let keeping = &keeping;
                 scope.spawn(move || {
                     for round in 0..2_000 {
-                        let layout = layout(1_024 << (round % CLASSES));
+                        let layout = layout(16 << (round % 14));
                         // SAFETY: each block is written and read within its size, and freed once with its layout.
                         unsafe {
                             let blocks = [keeping.alloc(layout), keeping.alloc(layout)];

@@ -145,7 +145,7 @@ pub(crate) fn measure_merge(
                 // A rate as its inverse, so that less is better here, too; of several runs.
                 let value = cpu / (all as f64 / 250e6);
                 held.push(Held { unit: "s CPU for 250 MB", value, most: 1.0, how: Bound::Must });
-            } else if let Some(first) = first.get(nth) {
+            } else if let (None, Some(first)) = (last, first.get(nth)) {
                 let value = mega(samples.peak) / first;
                 held.push(Held { unit: "of the memory for a tenth", value, most: 1.2, how: Bound::Must });
             }
