@@ -405,11 +405,12 @@ impl Journal {
         !next.is_empty()
     }
 
-    /// Whether another file begins with the entry that this one ends with, under the next number.
+    /// Whether another file begins with the entry that this one ends with, under the next number, and that one may be wanted.
     fn is_repeated(&self, file: usize) -> bool {
         let Some(header) = self.files.get(file).and_then(Member::header) else { return false };
         let next = Some((header.seqnum_id, header.tail_seqnum.saturating_add(1), header.tail_realtime));
-        self.files.iter().any(|member| head(member) == next)
+        self.query.until.is_none_or(|until| until >= header.tail_realtime)
+            && self.files.iter().any(|member| head(member) == next)
     }
 
     /// Takes an entry, and lets go of the same entry in other files.
