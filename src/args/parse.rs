@@ -221,7 +221,8 @@ impl Said {
             let changes_lines = |flag: &Flag| match flag.group {
                 Group::Source => !matches!(flag.long, "list-boots" | "source" | "from"),
                 Group::Window | Group::Filter => true,
-                _ => matches!(flag.long, "output" | "timestamps" | "limit-bytes"),
+                _ if flag.long == "output" => matches!(self.options.format, Format::Raw | Format::Digest),
+                _ => matches!(flag.long, "timestamps" | "limit-bytes"),
             };
             if let Some(flag) = self.used.iter().find(|flag| changes_lines(flag)) {
                 let words = format!("--list-boots prints a table, which --{} can't change", flag.long);

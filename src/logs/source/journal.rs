@@ -25,7 +25,7 @@ mod units;
 mod read;
 
 use boots::Within;
-pub use boots::{Span, table};
+pub use boots::{Span, listed, table};
 pub use find::{Missing, find};
 pub use place::{Files, unreadable};
 pub use read::{Found, LISTED, Part, read, read_from};
