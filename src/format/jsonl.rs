@@ -57,7 +57,7 @@ impl<'o> Jsonl<'o> {
             return self.output.state();
         }
         // journalctl's own lines between boots are no entries, and entries without a message it does not print.
-        for line in lines.iter().filter(|line| !line.is_marker() && !line.text.is_empty()) {
+        for line in lines.iter().filter(|line| line.is_entry() && !line.text.is_empty()) {
             self.buffer.clear();
             object(line, name, self.unit.as_deref(), &mut self.buffer);
             self.buffer.push(b'\n');
@@ -77,7 +77,15 @@ impl<'o> Jsonl<'o> {
 
 /// An entry as an object. What is not known is left out.
 fn object(line: &Line, node: &str, unit: Option<&str>, into: &mut Vec<u8>) {
-    let message = &*line.dedented();
+    let mut message = line.dedented();
+    if memchr::memchr(b'\r', &message).is_some() {
+        // Lines may end as they do on Windows, whose table ends with empty ones.
+        let last = message.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        let kept = message.iter().enumerate().take(last);
+        let kept = kept.filter(|(nth, byte)| **byte != b'\r' || message.get(nth + 1) != Some(&b'\n'));
+        message = kept.map(|(_, byte)| *byte).collect::<Vec<u8>>().into();
+    }
+    let message = &*message;
     let record = Record::of(line, message);
     into.push(b'{');
     if let Some(at) = line.at {
