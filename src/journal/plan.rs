@@ -84,10 +84,15 @@ impl Lookup {
         if !file.repeated || self.values.is_empty() {
             return Ok(());
         }
-        let last = |mut row: Row| row.offset(file, row.len().saturating_sub(1));
-        let rows = self.found.iter().copied().flatten().flatten();
-        let ends: Vec<(u64, Got<u64>)> = rows.map(|data| (data.at, last(Row::of_data(&data)))).collect();
-        let mut partial = Partial { at: last(Row::of_file(file))?, lacks: Vec::new() };
+        // An odd row tells nothing here, and a new value has none.
+        let last = |mut row: Row, odd: u64| match row.offset(file, row.len().saturating_sub(1)) {
+            Err(Stop::Corrupt(_)) => Ok(if row.len() > 0 { odd } else { 0 }),
+            last => last,
+        };
+        let at = last(Row::of_file(file), 0);
+        let values = self.found.iter().copied().flatten().flatten();
+        let ends: Vec<(u64, Got<u64>)> = values.map(|data| (data.at, last(Row::of_data(&data), u64::MAX))).collect();
+        let mut partial = Partial { at: at?, lacks: Vec::new() };
         for (data, end) in ends {
             if end? < partial.at {
                 partial.lacks.push(data);

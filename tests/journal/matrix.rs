@@ -55,7 +55,9 @@ impl Set {
         // The kubelet's values lie before those of the second boot in the file, and so are linked before them.
         let entry = |nth: u64| {
             let unit = if nth % 4 == 2 { "kubelet" } else { "containerd" };
-            exported(nth, u8::from(nth > 8), unit, format!("said {nth}").as_bytes())
+            // The entry that does not fit is the first under its own name.
+            let name = if nth < FULL + 9 { "kubelet" } else { "containerd" };
+            exported(nth, u8::from(nth > 8), [unit, name], format!("said {nth}").as_bytes())
         };
         write(&(1..FULL + 8).flat_map(entry).collect::<Vec<u8>>());
         let file = files_of(&folder).remove(0).1;
@@ -64,7 +66,7 @@ impl Set {
         let room = GROWTH - last - number(last + 8);
         let mut random = Random(7);
         let filling: Vec<u8> = (0..room - 6000).map(|_| random.next() as u8).collect();
-        write(&exported(FULL + 8, 1, "containerd", &filling));
+        write(&exported(FULL + 8, 1, ["containerd", "kubelet"], &filling));
         assert_eq!(files_of(&folder).len(), 1, "{variant:?}");
         write(&(FULL + 9..FULL + 20).flat_map(entry).collect::<Vec<u8>>());
         let files = files_of(&folder);
@@ -91,6 +93,10 @@ impl Set {
             (
                 args(&["-t", "kubelet", "-t", "sshd", "-p", "3"]),
                 all().and(AnyOf::identifier("kubelet").or(AnyOf::identifier("sshd"))).and(AnyOf::priority(3)),
+            ),
+            (
+                args(&["-t", "kubelet", "-t", "containerd", "-u", "kubelet"]),
+                all().and(AnyOf::identifier("kubelet").or(AnyOf::identifier("containerd"))).and(kubelet()),
             ),
             (args(&["_TRANSPORT=kernel"]), all().and(AnyOf::kernel())),
             (args(&["-u", "system.slice"]), all().and(AnyOf::unit("system.slice"))),
@@ -186,11 +192,11 @@ impl Set {
 }
 
 /// An entry in export format.
-fn exported(nth: u64, boot: u8, unit: &str, message: &[u8]) -> Vec<u8> {
+fn exported(nth: u64, boot: u8, [unit, name]: [&str; 2], message: &[u8]) -> Vec<u8> {
     let at = nth * 1000;
     let head = format!(
         "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={at}\n_BOOT_ID={:032x}\n_HOSTNAME=node\n_TRANSPORT=stdout\n\
-        SYSLOG_IDENTIFIER={unit}\n_PID=7\n_SYSTEMD_UNIT={unit}.service\n_SYSTEMD_SLICE=system.slice\n\
+        SYSLOG_IDENTIFIER={name}\n_PID=7\n_SYSTEMD_UNIT={unit}.service\n_SYSTEMD_SLICE=system.slice\n\
         _SYSTEMD_INVOCATION_ID={:032x}\nPRIORITY=6\nMESSAGE\n",
         entries::MIDNIGHT as u64 + at,
         u128::from(boot) + 1,
