@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use kubelet_logs::time::Timestamp;
+use serde_json::Value;
+
 use crate::cluster::journal::growing::Growing;
 use crate::cluster::journal::{self, Journal, Recording};
 use crate::cluster::{Cluster, Fault, Health, Mode, Node, Setup, User, What};
@@ -81,6 +84,56 @@ fn boots_are_listed_as_journalctl_lists_them() {
         .expect(5, &["/var/log holds no journal", "mkdir -p /var/log/journal"]);
     let globbed = run(&kubeconfig, ["o*", "--list-boots"]);
     assert!(!globbed.stderr.contains("--tail"), "a table is shown whole: {}", globbed.stderr);
+}
+
+#[test]
+fn boots_are_listed_as_objects_with_journalctls_fields() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|why| panic!("{why}: {text}"));
+    // The table, as journalctl -o json has it: times in microseconds.
+    let micros = |words: &[&str]| {
+        let at = Timestamp::parse_rfc3339(&format!("{}T{}Z", words[1], words[2])).expect("a time");
+        at.as_seconds() * 1_000_000
+    };
+    let rows: Vec<Vec<&str>> = BOOTS.lines().skip(1).map(|row| row.split_whitespace().collect()).collect();
+    let check = |boots: &[Value]| {
+        assert_eq!(boots.len(), rows.len());
+        for (boot, row) in boots.iter().zip(&rows) {
+            assert_eq!((boot["index"].to_string(), boot["boot_id"].as_str()), (row[0].to_owned(), Some(row[1])));
+            for (name, at) in [("first_entry", micros(&row[2..6])), ("last_entry", micros(&row[6..]))] {
+                let is = boot[name].as_i64().expect("microseconds");
+                assert_eq!(is - is % 1_000_000, at, "{name}");
+            }
+        }
+    };
+    let one = run(&kubeconfig, ["on", "--list-boots", "-o", "json"]);
+    let document = json(one.text());
+    assert_eq!(document["nodeName"], "on");
+    check(document["boots"].as_array().expect("boots"));
+    for (notation, several) in
+        ["json", "yaml"].map(|n| (n, run(&kubeconfig, ["on,volatile,old", "--list-boots", "-o", n])))
+    {
+        several.expect(3, &["volatile: "]);
+        let document: Value = match notation {
+            "json" => json(several.text()),
+            _ => serde_yaml::from_str(several.text()).unwrap_or_else(|why| panic!("{why}: {}", several.text())),
+        };
+        assert_eq!(document["errors"][0]["nodeName"], "volatile");
+        for (nth, node) in ["on", "old"].iter().enumerate() {
+            assert_eq!(document["responses"][nth]["nodeName"], *node);
+            check(document["responses"][nth]["boots"].as_array().expect("boots"));
+        }
+    }
+    let failed = run(&kubeconfig, ["volatile", "--list-boots", "-o", "json"]);
+    let document = json(failed.text());
+    assert!(document["boots"] == json("[]") && document["error"].is_string(), "{document}");
+    let lines = run(&kubeconfig, ["on,old", "--list-boots", "-o", "jsonl"]);
+    let lines: Vec<Value> = lines.text().lines().map(json).collect();
+    for (node, boots) in ["on", "old"].into_iter().zip(lines.chunks(rows.len())) {
+        assert!(boots.iter().all(|boot| boot["node"] == node), "{boots:?}");
+        check(boots);
+    }
 }
 
 #[test]

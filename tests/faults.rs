@@ -437,6 +437,17 @@ fn a_windows_nodes_table_is_passed_through_and_nothing_is_made_of_its_times() {
     ] {
         same(&ask(&kubeconfig, &[&["node-w"], args].concat()), expected.as_bytes(), &format!("{args:?}"));
     }
+    // Its heading and rule are no entries, and its line ends no part of them.
+    let objects = ask(&kubeconfig, &["node-w", "-o", "jsonl"]);
+    let objects: Vec<serde_json::Value> =
+        objects.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(objects.len(), events.len(), "{objects:?}");
+    for (object, event) in objects.iter().zip(&events) {
+        assert_eq!(object["message"].as_str(), Some(event.replace("\r\n", "\n").trim_end()));
+    }
+    let digest = ask(&kubeconfig, &["node-w", "-o", "digest"]);
+    assert!(!digest.text().contains("TimeCreated") && !digest.text().contains("ProviderName"), "{}", digest.text());
+    ask(&kubeconfig, &["node-w", "-P", "E"]).expect(2, &["no line begins with a klog header", "--grep"]);
     for args in [&["-b", "0"][..], &["-b", "-1"], &["-b", "0", "--tail", "3"]] {
         let words = ["406 Not Acceptable", "boot is not supported on Windows", "hint: leave --boot out"];
         ask(&kubeconfig, &[&["node-w"], args].concat()).expect(1, &words);

@@ -337,6 +337,7 @@ fn what_goes_wrong_is_said_and_never_printed_as_a_log() {
         ask(&["-u", "nosuch", "--tail", "3"]).expect(5, &["nosuch"]);
         ask(&["--path", "nosuch.log"]).expect(5, &["/var/log/nosuch.log", "kubectl kubelet-logs ls"]);
         ask(&["--path", "nosuch/x.log", "--tail", "2"]).expect(5, &["nosuch/x.log"]);
+        ask(&["--path", "kubelet.log,messages"]).expect(5, &["each file takes a --path of its own"]);
         ask(&["--path", "audit"]).expect(2, &["/var/log/audit is a directory"]);
         ask(&["--tail", "0"]).expect(0, &[]);
         for (user, code, words) in [

@@ -221,7 +221,8 @@ impl Said {
             let changes_lines = |flag: &Flag| match flag.group {
                 Group::Source => !matches!(flag.long, "list-boots" | "source" | "from"),
                 Group::Window | Group::Filter => true,
-                _ => matches!(flag.long, "output" | "timestamps" | "limit-bytes"),
+                _ if flag.long == "output" => matches!(self.options.format, Format::Raw | Format::Digest),
+                _ => matches!(flag.long, "timestamps" | "limit-bytes"),
             };
             if let Some(flag) = self.used.iter().find(|flag| changes_lines(flag)) {
                 let words = format!("--list-boots prints a table, which --{} can't change", flag.long);
@@ -269,10 +270,9 @@ impl Said {
                 self.options.operands = vec![node_name(node)?];
                 self.options.operands.extend((!folder.is_empty()).then_some(folder));
             }
-            (Positionals::NodeAndFolder, [_, ..]) => {
-                return Err(Error::usage(format!("more than one place was named: {}", words.join(", "))).hint(
-                    format!("`{}` takes one node at a time; a folder of it is named NODE:FOLDER", command.name()),
-                ));
+            (Positionals::NodeAndFolder, [node, folder, ..]) => {
+                return Err(Error::usage(format!("more than one place was named: {}", words.join(", ")))
+                    .hint(format!("did you mean {node}:{folder}? `{}` takes one node at a time", command.name())));
             }
             (Positionals::None, []) | (Positionals::CommandName, []) => {}
             (Positionals::CommandName, [name]) => {
@@ -424,7 +424,7 @@ mod tests {
             (&["n", "-Z"], "unknown flag -Z", "lists flags"),
             (&["n", "--quiet=perhaps"], "--quiet: neither true nor false", ""),
             (&["n", "--help=foo"], "--help: neither true nor false", ""),
-            (&["ls", "n", "pods"], "more than one place", "NODE:FOLDER"),
+            (&["ls", "n", "pods"], "more than one place", "did you mean n:pods?"),
             (&["n", "-o", "raw", "--timestamps"], "--timestamps changes nothing", "-o text"),
             (&["n", "-o", "digest", "--timestamps"], "--timestamps changes nothing", "-o text"),
             (&["n", "-o", "jsonl", "--prefix", "always"], "--prefix changes nothing", "jsonl has"),

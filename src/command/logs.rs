@@ -9,7 +9,7 @@ use crate::args::{Format as Said, Input, Options};
 use crate::command::{Cluster, Context, Outcome, out_of_time};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::digest::Table;
-use crate::format::document::{About, Document, Notation};
+use crate::format::document::{About, Content, Document, Notation};
 use crate::format::jsonl::Jsonl;
 use crate::format::mask::Mask;
 use crate::format::text::{Names, Style, Text};
@@ -163,6 +163,7 @@ async fn read(
     let means = Means { origin, notices: notices.clone(), clock };
     let (began, started) = (clock.now(), clock.instant());
     let shown = match options.format {
+        Said::Jsonl if options.list_boots => Shown::Jsonl(Jsonl::of_objects(output, &nodes)),
         Said::Text | Said::Raw => Shown::Text(Text::new(output, &nodes, style)),
         Said::Jsonl => {
             // What was asked for: a distribution's kubelet is its kubelet, whatever unit runs it. A file may hold anybody's log.
@@ -177,7 +178,8 @@ async fn read(
         Said::Json | Said::Yaml => {
             let notation = if options.format == Said::Json { Notation::Json } else { Notation::Yaml };
             let about = if single { About::Single } else { About::Several };
-            Shown::Document(Document::new(output, &nodes, style, notation, about, began))
+            let content = if options.list_boots { Content::Boots } else { Content::Log };
+            Shown::Document(Document::new(output, &nodes, style, (notation, content), about, began))
         }
     };
     let mut format = Format::new(shown, options.limit_bytes);

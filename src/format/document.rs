@@ -21,6 +21,15 @@ pub enum Notation {
     Yaml,
 }
 
+/// What a response holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// `logs`: a string.
+    Log,
+    /// `boots`: objects, which come all at once, a line each.
+    Boots,
+}
+
 /// How many nodes a document is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
@@ -35,6 +44,7 @@ pub struct Document<'o> {
     text: Text<'o>,
     nodes: &'o [String],
     notation: Notation,
+    content: Content,
     about: About,
     /// When the run began: every response's `timestamp`.
     at: Timestamp,
@@ -53,7 +63,7 @@ impl<'o> Document<'o> {
         output: &'o mut Output,
         nodes: &'o [String],
         style: Style,
-        notation: Notation,
+        (notation, content): (Notation, Content),
         about: About,
         at: Timestamp,
     ) -> Self {
@@ -62,6 +72,7 @@ impl<'o> Document<'o> {
             text,
             nodes,
             notation,
+            content,
             about,
             at,
             open: None,
@@ -75,7 +86,16 @@ impl<'o> Document<'o> {
     /// What has come of the node at this place in the list.
     pub fn event(&mut self, limits: &mut Limits, node: usize, event: &Event) -> ControlFlow<()> {
         self.open(node);
-        self.text.event(limits, node, event)
+        match (self.content, event) {
+            (Content::Boots, Event::Lines(lines)) => {
+                for (nth, line) in lines.iter().enumerate() {
+                    self.raw(if nth > 0 { ", " } else { "" });
+                    self.output().put(line.text.trim_ascii_end());
+                }
+                self.output().state()
+            }
+            _ => self.text.event(limits, node, event),
+        }
     }
 
     /// A node has ended.
@@ -87,7 +107,7 @@ impl<'o> Document<'o> {
         }
         if self.open.take().is_some() {
             self.output().end_quotes();
-            self.raw("\"");
+            self.raw(if self.content == Content::Log { "\"" } else { "]" });
             if let Some(error) = &error {
                 self.field(Place::Next, "error", error);
             }
@@ -176,6 +196,10 @@ impl<'o> Document<'o> {
         self.field(Place::First, "nodeName", nodes.get(node).map_or("", String::as_str));
         let at = self.at.rfc3339().to_string();
         self.field(Place::Next, "timestamp", &at);
+        if self.content == Content::Boots {
+            self.key(Place::Next, "boots");
+            return self.raw("[");
+        }
         self.key(Place::Next, "logs");
         self.raw("\"");
         self.output().begin_quotes();

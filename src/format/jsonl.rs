@@ -20,13 +20,20 @@ pub struct Jsonl<'o> {
     nodes: Vec<String>,
     /// The unit all entries are of, where one was asked for.
     unit: Option<String>,
+    /// Whether what comes are objects, to which only the node is added.
+    is_whole: bool,
     buffer: Vec<u8>,
 }
 
 impl<'o> Jsonl<'o> {
     /// For these nodes.
     pub fn new(output: &'o mut Output, nodes: &[String], unit: Option<String>) -> Self {
-        Jsonl { output, nodes: nodes.to_vec(), unit, buffer: Vec::new() }
+        Jsonl { output, nodes: nodes.to_vec(), unit, is_whole: false, buffer: Vec::new() }
+    }
+
+    /// Of objects, one a line: only the node is added.
+    pub fn of_objects(output: &'o mut Output, nodes: &[String]) -> Self {
+        Jsonl { is_whole: true, ..Jsonl::new(output, nodes, None) }
     }
 
     /// One more node, behind the others in the list.
@@ -38,8 +45,19 @@ impl<'o> Jsonl<'o> {
     pub fn event(&mut self, limits: &mut Limits, node: usize, event: &Event) -> ControlFlow<()> {
         let Event::Lines(lines) = event else { return ControlFlow::Continue(()) };
         let name = self.nodes.get(node).map_or("", String::as_str);
+        if self.is_whole {
+            for line in lines {
+                self.buffer.clear();
+                self.buffer.push(b'{');
+                text("node", name.as_bytes(), &mut self.buffer);
+                self.output.put(&self.buffer);
+                self.output.put(b",");
+                self.output.put(line.text.get(1..).unwrap_or_default());
+            }
+            return self.output.state();
+        }
         // journalctl's own lines between boots are no entries, and entries without a message it does not print.
-        for line in lines.iter().filter(|line| !line.is_marker() && !line.text.is_empty()) {
+        for line in lines.iter().filter(|line| line.is_entry() && !line.text.is_empty()) {
             self.buffer.clear();
             object(line, name, self.unit.as_deref(), &mut self.buffer);
             self.buffer.push(b'\n');
@@ -59,7 +77,15 @@ impl<'o> Jsonl<'o> {
 
 /// An entry as an object. What is not known is left out.
 fn object(line: &Line, node: &str, unit: Option<&str>, into: &mut Vec<u8>) {
-    let message = &*line.dedented();
+    let mut message = line.dedented();
+    if memchr::memchr(b'\r', &message).is_some() {
+        // Lines may end as they do on Windows, whose table ends with empty ones.
+        let last = message.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        let kept = message.iter().enumerate().take(last);
+        let kept = kept.filter(|(nth, byte)| **byte != b'\r' || message.get(nth + 1) != Some(&b'\n'));
+        message = kept.map(|(_, byte)| *byte).collect::<Vec<u8>>().into();
+    }
+    let message = &*message;
     let record = Record::of(line, message);
     into.push(b'{');
     if let Some(at) = line.at {

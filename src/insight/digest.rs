@@ -65,7 +65,7 @@ impl Row {
 impl Digest {
     /// Counts an entry of the node at this place in the list.
     pub fn add(&mut self, node: usize, line: &Line) {
-        if line.is_marker() {
+        if !line.is_entry() {
             return;
         }
         self.lines += 1;

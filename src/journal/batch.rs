@@ -147,7 +147,7 @@ impl Batch {
             if pending.read.is_none() {
                 match file.entry(pending.at, guess) {
                     Ok((_, stamp, items)) => match wanted(pending.at, &stamp, !unread) {
-                        Look::Take if test.accepts(&items) => pending.read = Some((stamp, items)),
+                        Look::Take if test.accepts(pending.at, &items) => pending.read = Some((stamp, items)),
                         Look::Take | Look::Skip => continue,
                         Look::Wait => {}
                         Look::Stop => {

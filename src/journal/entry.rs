@@ -57,13 +57,29 @@ impl Entry {
     /// When its source says that it happened, else when journald took it, in µs since 1970: the time journalctl shows.
     pub fn shown_time(&self) -> u64 {
         let source = self.values(b"_SOURCE_REALTIME_TIMESTAMP").next();
-        // As journalctl reads numbers, but for octal and binary ones.
-        let micros = source.and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?.trim_ascii_start();
-            digits.strip_prefix("0x").map_or_else(|| digits.parse(), |hex| u64::from_str_radix(hex, 16)).ok()
-        });
-        micros.filter(|micros| (1..1 << 55).contains(micros)).unwrap_or(self.position.realtime)
+        source.and_then(number).filter(|micros| (1..1 << 55).contains(micros)).unwrap_or(self.position.realtime)
     }
+}
+
+/// A number as journalctl reads it: spaces and a plus may stand before it, and a prefix tells its base: `0x`, `0o` or `0`, `0b`.
+fn number(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text.split(|byte| *byte == 0).next()?).ok()?;
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    let (text, base) = match text.as_bytes() {
+        [b'0', b'b' | b'B', ..] => (text.get(2..)?, 2),
+        [b'0', b'o' | b'O', ..] => (text.get(2..)?, 8),
+        _ => (text, 0),
+    };
+    // From here on it is read by strtoull.
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let (digits, base) = match text.as_bytes() {
+        _ if base > 0 => (text, base),
+        [b'0', b'x' | b'X', ..] => (text.get(2..)?, 16),
+        [b'0', ..] => (text, 8),
+        _ => (text, 10),
+    };
+    if digits.starts_with('+') { None } else { u64::from_str_radix(digits, base).ok() }
 }
 
 /// A field of an entry: `NAME=value`.
@@ -185,7 +201,11 @@ mod tests {
         let mut entry = Entry { position: at(1, 5, 100, 1, 50, 7), fields: stamps.map(field).to_vec() };
         assert_eq!((entry.shown_time(), entry.field(b"A"), entry.message()), (7, Some(&b""[..]), None));
         assert_eq!(entry.values(b"A").next(), Some(&b"b=c"[..]));
-        for (source, shown) in [("x", 100), (" 12", 12), ("0x12", 18), ("0", 100), ("", 100)] {
+        for (source, shown) in [("x", 100), (" 12", 12), ("0x12", 18), ("0", 100), ("", 100)]
+            .into_iter()
+            .chain([("+12", 12), ("-12", 100), ("012", 10), ("08", 100), ("0o12", 10), ("0B101", 5), ("0b+11", 3)])
+            .chain([("+0b11", 100), ("0x+12", 100), ("+ 12", 100), ("++12", 100), ("12 ", 100), ("\x0b+0X12", 18)])
+        {
             entry.fields = vec![field(&format!("_SOURCE_REALTIME_TIMESTAMP={source}"))];
             assert_eq!(entry.shown_time(), shown, "{source:?}");
         }

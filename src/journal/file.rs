@@ -69,6 +69,8 @@ pub(super) struct File {
     pub(super) guess: Cell<u64>,
     /// Whether it is written to while it is read.
     growing: bool,
+    /// Whether the next file repeats its last entry, which may have found no more room in some arrays of this one.
+    pub(super) repeated: bool,
     /// What is older than something that refers to it, and is to be fetched anew; and how often that was so, by place.
     stale: RefCell<Vec<Range<u64>>>,
     refreshed: RefCell<Vec<(u64, u8)>>,
@@ -86,6 +88,7 @@ impl File {
             shared: RefCell::default(),
             guess: Cell::new(GUESS),
             growing: false,
+            repeated: false,
             stale: RefCell::default(),
             refreshed: RefCell::default(),
         }

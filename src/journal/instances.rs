@@ -55,7 +55,7 @@ pub enum Found {
 impl Instances {
     /// The runs of a unit (with its suffix) in a journal, in one boot or all.
     pub fn new(journal: Journal, unit: &str, boot: Option<Id>) -> Instances {
-        let own = AnyOf::field("_SYSTEMD_UNIT", unit.as_bytes());
+        let own = AnyOf::field("_SYSTEMD_UNIT", unit);
         let matches = Matches::all().and(own.or(AnyOf::systemd_about(unit)));
         let matches = boot.into_iter().fold(matches, |matches, boot| matches.and(AnyOf::boot(boot)));
         let mut instances =

@@ -49,66 +49,55 @@ impl AnyOf {
     ///
     /// `.service` is added to a name without a suffix.
     pub fn unit(name: &str) -> AnyOf {
-        let unit = full_name(name);
-        let slice = unit.ends_with(".slice").then(|| vec![format!("_SYSTEMD_SLICE={unit}")]);
-        let terms = [
-            vec![format!("_SYSTEMD_UNIT={unit}")],
-            vec![format!("MESSAGE_ID={CORE_DUMP}"), "_UID=0".into(), format!("COREDUMP_UNIT={unit}")],
-            vec!["_UID=0".into(), format!("OBJECT_SYSTEMD_UNIT={unit}")],
-        ];
-        AnyOf::terms(terms.into_iter().chain(AnyOf::of_systemd(&unit)).chain(slice))
+        let unit = &*full_name(name);
+        let own = AnyOf::terms(&[
+            &[["_SYSTEMD_UNIT", unit]],
+            &[["MESSAGE_ID", CORE_DUMP], ["_UID", "0"], ["COREDUMP_UNIT", unit]],
+            &[["_UID", "0"], ["OBJECT_SYSTEMD_UNIT", unit]],
+        ]);
+        let own = own.or(AnyOf::systemd_about(unit));
+        if unit.ends_with(".slice") { own.or(AnyOf::field("_SYSTEMD_SLICE", unit)) } else { own }
     }
 
-    /// What systemd says of a unit, whose name has its suffix.
+    /// What systemd says of a unit, whose name has its suffix: as 257 selects it, and as earlier ones do.
     pub(super) fn systemd_about(unit: &str) -> AnyOf {
-        AnyOf::terms(AnyOf::of_systemd(unit))
-    }
-
-    /// As 257 selects it, and as earlier ones do.
-    fn of_systemd(unit: &str) -> [Vec<String>; 2] {
-        ["_PID=1", "_SYSTEMD_CGROUP=/init.scope"].map(|systemd| vec![systemd.to_owned(), format!("UNIT={unit}")])
+        AnyOf::terms(&[&[["_PID", "1"], ["UNIT", unit]], &[["_SYSTEMD_CGROUP", "/init.scope"], ["UNIT", unit]]])
     }
 
     /// What a program says of itself under this name: `SYSLOG_IDENTIFIER`.
     pub fn identifier(name: &str) -> AnyOf {
-        AnyOf::terms([vec![format!("SYSLOG_IDENTIFIER={name}")]])
+        AnyOf::field("SYSLOG_IDENTIFIER", name)
     }
 
     /// This syslog priority and the more urgent ones: 0 (emergency) to 7 (debug).
     pub fn priority(least: u8) -> AnyOf {
-        AnyOf::terms((0..=least.min(7)).map(|priority| vec![format!("PRIORITY={priority}")]))
+        (0..=least.min(7)).fold(AnyOf::default(), |any, level| any.or(AnyOf::field("PRIORITY", &level.to_string())))
     }
 
     /// Everything of a boot.
     pub fn boot(id: Id) -> AnyOf {
-        AnyOf::terms([vec![format!("_BOOT_ID={id}")]])
+        AnyOf::field("_BOOT_ID", &id.to_string())
     }
 
     /// What the kernel says.
     pub fn kernel() -> AnyOf {
-        AnyOf::terms([vec!["_TRANSPORT=kernel".to_owned()]])
+        AnyOf::field("_TRANSPORT", "kernel")
     }
 
     /// One run of a unit, and what systemd says of that run.
     pub fn invocation(id: Id) -> AnyOf {
-        AnyOf::terms([
-            vec![format!("_SYSTEMD_INVOCATION_ID={id}")],
-            vec!["_PID=1".into(), format!("INVOCATION_ID={id}")],
-        ])
+        let id = &*id.to_string();
+        AnyOf::terms(&[&[["_SYSTEMD_INVOCATION_ID", id]], &[["_PID", "1"], ["INVOCATION_ID", id]]])
     }
 
     /// What a process says of itself under this name in a boot, whichever unit it is in by then.
     pub fn process(identifier: &str, pid: &str, boot: Id) -> AnyOf {
-        AnyOf::terms([vec![
-            format!("_PID={pid}"),
-            format!("SYSLOG_IDENTIFIER={identifier}"),
-            format!("_BOOT_ID={boot}"),
-        ]])
+        AnyOf::terms(&[&[["_PID", pid], ["SYSLOG_IDENTIFIER", identifier], ["_BOOT_ID", &boot.to_string()]]])
     }
 
     /// A field with exactly this value.
-    pub fn field(name: &str, value: &[u8]) -> AnyOf {
-        AnyOf { terms: vec![vec![[name.as_bytes(), b"=", value].concat()]] }
+    pub fn field(name: &str, value: &str) -> AnyOf {
+        AnyOf::terms(&[&[[name, value]]])
     }
 
     /// This or that.
@@ -117,8 +106,10 @@ impl AnyOf {
         self
     }
 
-    fn terms(terms: impl IntoIterator<Item = Vec<String>>) -> AnyOf {
-        AnyOf { terms: terms.into_iter().map(|term| term.into_iter().map(String::into_bytes).collect()).collect() }
+    /// Fields and their values, all of one of these lists.
+    fn terms(terms: &[&[[&str; 2]]]) -> AnyOf {
+        let term = |term: &&[[&str; 2]]| term.iter().map(|pair| pair.join("=").into_bytes()).collect();
+        AnyOf { terms: terms.iter().map(term).collect() }
     }
 
     pub(super) fn all_terms(&self) -> &[Vec<Vec<u8>>] {

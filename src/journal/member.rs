@@ -308,7 +308,8 @@ impl Span {
     /// Whether the file can hold nothing of what is asked.
     pub(super) fn is_outside(&self, query: &Query) -> bool {
         let same_row = |position: &Position| position.seqnum_id == self.seqnum_id;
-        query.until.is_some_and(|until| until < self.head_realtime)
+        let set_back = self.end.is_some_and(|(_, realtime)| realtime < self.head_realtime);
+        query.until.is_some_and(|until| until < self.head_realtime && !set_back)
             || query.before.is_some_and(|before| same_row(&before) && self.head_seqnum >= before.seqnum)
             || self.end.is_some_and(|(seqnum, _)| {
                 query.after.is_some_and(|after| same_row(&after) && seqnum <= after.seqnum.saturating_add(1))
@@ -343,7 +344,7 @@ pub(super) fn is_outside(header: &Header, query: &Query) -> bool {
     let same_row = |position: &Position| position.seqnum_id == header.seqnum_id;
     header.entries == 0
         || query.since.is_some_and(|since| ends_before(header, since) && !begins_after(query, header.seqnum_id))
-        || query.until.is_some_and(|until| until < header.head_realtime)
+        || query.until.is_some_and(|until| until < header.head_realtime && header.head_realtime <= header.tail_realtime)
         || query.after.is_some_and(|after| same_row(&after) && header.tail_seqnum <= after.seqnum)
         || query.before.is_some_and(|before| same_row(&before) && header.head_seqnum >= before.seqnum)
 }

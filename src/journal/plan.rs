@@ -1,5 +1,9 @@
 //! How one file is searched for what is wanted: the values looked up, the rows of entries to go along, and the test of each
 //! entry, which needs no more than the places of its fields.
+//!
+//! A full file may have its last entry only in part: in the rows of some of its values, but not in those that would have
+//! needed another array. The next file has it again. To journalctl, which goes by rows alone, it then lacks those values
+//! here.
 
 use super::array::Row;
 use super::corrupt::{Got, Stop};
@@ -14,6 +18,15 @@ pub(super) struct Lookup {
     found: Vec<Option<Option<Data>>>,
     /// The query's conditions, in indices of `values`.
     conditions: Vec<Vec<Vec<usize>>>,
+    partial: Partial,
+}
+
+/// An entry that is in the rows of only some of its values.
+#[derive(Clone, Debug, Default)]
+struct Partial {
+    at: u64,
+    /// The places of the DATA objects that don't lead to it.
+    lacks: Vec<u64>,
 }
 
 /// The rows that hold every wanted entry, and how to tell which are.
@@ -33,6 +46,7 @@ pub(super) struct Test {
     /// Which values an entry has; scratch.
     present: Vec<bool>,
     conditions: Vec<Vec<Vec<usize>>>,
+    partial: Partial,
 }
 
 impl Lookup {
@@ -47,7 +61,7 @@ impl Lookup {
         let mut term = |term: &Vec<Vec<u8>>| term.iter().map(&mut place).collect();
         let conditions =
             matches.conditions().iter().map(|any| any.all_terms().iter().map(&mut term).collect()).collect();
-        Lookup { found: vec![None; values.len()], values, conditions }
+        Lookup { found: vec![None; values.len()], values, conditions, partial: Partial::default() }
     }
 
     /// Looks all values up.
@@ -62,7 +76,30 @@ impl Lookup {
                 }
             }
         }
-        if missing { Err(Stop::Missing) } else { Ok(()) }
+        if missing { Err(Stop::Missing) } else { self.look_at_the_last(file) }
+    }
+
+    /// Finds the values that don't lead to the last entry, if that one may be there in part.
+    fn look_at_the_last(&mut self, file: &File) -> Got<()> {
+        if !file.repeated || self.values.is_empty() {
+            return Ok(());
+        }
+        // An odd row tells nothing here, and a new value has none.
+        let last = |mut row: Row, odd: u64| match row.offset(file, row.len().saturating_sub(1)) {
+            Err(Stop::Corrupt(_)) => Ok(if row.len() > 0 { odd } else { 0 }),
+            last => last,
+        };
+        let at = last(Row::of_file(file), 0);
+        let values = self.found.iter().copied().flatten().flatten();
+        let ends: Vec<(u64, Got<u64>)> = values.map(|data| (data.at, last(Row::of_data(&data), u64::MAX))).collect();
+        let mut partial = Partial { at: at?, lacks: Vec::new() };
+        for (data, end) in ends {
+            if end? < partial.at {
+                partial.lacks.push(data);
+            }
+        }
+        self.partial = partial;
+        Ok(())
     }
 
     /// The cheapest way to all wanted entries; `None` if there can be none.
@@ -95,19 +132,21 @@ impl Lookup {
         let mut places: Vec<(u64, u64)> =
             (0..self.values.len()).filter_map(|value| Some((data(&value)?.at, value as u64))).collect();
         places.sort_unstable();
-        Some(Plan { rows, entries, test: Test { places, present: vec![false; self.values.len()], conditions } })
+        let (present, partial) = (vec![false; self.values.len()], self.partial.clone());
+        Some(Plan { rows, entries, test: Test { places, present, conditions, partial } })
     }
 }
 
 impl Test {
-    /// Whether an entry with these DATA objects is wanted.
-    pub(super) fn accepts(&mut self, items: &[u64]) -> bool {
+    /// Whether the entry at this place, with these DATA objects, is wanted.
+    pub(super) fn accepts(&mut self, at: u64, items: &[u64]) -> bool {
         if self.conditions.is_empty() {
             return true;
         }
         self.present.fill(false);
         for item in items {
             if let Ok(found) = self.places.binary_search_by_key(item, |(at, _)| *at)
+                && !(at == self.partial.at && self.partial.lacks.contains(item))
                 && let Some((_, value)) = self.places.get(found)
                 && let Some(present) = self.present.get_mut(*value as usize)
             {

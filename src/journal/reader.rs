@@ -12,7 +12,7 @@ use super::object::Stamp;
 use super::plan::{Lookup, Plan, Test};
 use super::query::{Order, Query};
 use super::scan::{Last, Scan};
-use super::window::{Look, Window, ends, within};
+use super::window::{Look, Window, ends, is_set_back, within};
 use super::{Corrupt, Id};
 
 /// Right behind the hash tables lie the fields and values that every entry has, in bytes.
@@ -357,7 +357,14 @@ impl Reader {
             match (find(low), find(high)) {
                 (Ok(low), Ok(high)) => {
                     let low = low.map_or(0, |(low, _)| low);
-                    let high = high.map_or(row.len(), |(_, high)| high);
+                    let mut high = high.map_or(row.len(), |(_, high)| high);
+                    if query.until.is_some()
+                        && high < row.len()
+                        && let Ok(at) = row.offset(&self.file, high)
+                        && self.file.stamp(at, 64).is_ok_and(|stamp| is_set_back(&self.file.header, &stamp))
+                    {
+                        high = row.len();
+                    }
                     feeds.push(Feed::new(row.clone(), low, high));
                 }
                 (Err(Stop::Corrupt(corrupt)), _) | (_, Err(Stop::Corrupt(corrupt))) => {

@@ -7,7 +7,7 @@ use super::corrupt::Stop;
 use super::entry::{Entry, Position};
 use super::file::{File, Sizes};
 use super::header::{Header, KNOWN};
-use super::member::{Member, State, arrange, is_outside, may_precede};
+use super::member::{Member, State, arrange, head, is_outside, may_precede};
 use super::query::{Limits, Order, Query};
 use super::reader::Reader;
 use super::survey::Inquiry;
@@ -392,13 +392,25 @@ impl Journal {
             }
         }
         for (_, file) in &next {
+            let repeated = self.is_repeated(*file);
             let Some(member) = self.files.get_mut(*file) else { continue };
             member.state = match std::mem::replace(&mut member.state, State::Unopened) {
-                State::Opened(opened) => State::Reading(Box::new(Reader::new(*opened, &self.query))),
+                State::Opened(mut opened) => {
+                    opened.repeated = repeated;
+                    State::Reading(Box::new(Reader::new(*opened, &self.query)))
+                }
                 _ => State::Unopened,
             };
         }
         !next.is_empty()
+    }
+
+    /// Whether another file begins with the entry that this one ends with, under the next number, and that one may be wanted.
+    fn is_repeated(&self, file: usize) -> bool {
+        let Some(header) = self.files.get(file).and_then(Member::header) else { return false };
+        let next = Some((header.seqnum_id, header.tail_seqnum.saturating_add(1), header.tail_realtime));
+        self.query.until.is_none_or(|until| until >= header.tail_realtime)
+            && self.files.iter().any(|member| head(member) == next)
     }
 
     /// Takes an entry, and lets go of the same entry in other files.

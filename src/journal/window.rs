@@ -1,5 +1,6 @@
 //! Where a window begins in a file, as journalctl has it: at the first entry that is not too early, wherever a search finds
-//! that one. What follows it belongs to the window, also where a clock was set back.
+//! that one. What follows it belongs to the window, also where a clock was set back. It ends otherwise: journalctl stops at
+//! the first entry that is too late, here no more than the entries that are too late are left out.
 
 use super::Id;
 use super::array::Key;
@@ -7,6 +8,9 @@ use super::entry::Position;
 use super::header::Header;
 use super::object::Stamp;
 use super::query::{Order, Query};
+
+/// The two times of an entry are not taken at the same moment: so much between them is no step of the clock, in µs.
+const SLACK: u64 = 100_000;
 
 /// The beginning of a window, while the entries of one file are looked at from either end.
 #[derive(Debug, Default)]
@@ -101,6 +105,14 @@ pub(super) fn ends(query: &Query, header: &Header) -> (Option<Key>, Option<Key>)
         Key::Offset(_) => true,
     });
     (low, high)
+}
+
+/// Whether the clock was set back between an entry and the file's last one: then some of those between them may be early again.
+/// The time since the boot tells: by a clock that is left alone no boot is earlier than another one before it.
+pub(super) fn is_set_back(header: &Header, stamp: &Stamp) -> bool {
+    let booted = |realtime: u64, monotonic| realtime.saturating_sub(monotonic);
+    let last = booted(header.tail_realtime, header.tail_monotonic);
+    last.saturating_add(SLACK) < booted(stamp.realtime, stamp.monotonic)
 }
 
 /// Whether an entry lies between the query's bounds, but for the beginning of its window.

@@ -62,6 +62,16 @@ impl Line {
         // What carries a time is none; its text need not be looked at.
         self.head.is_none() && is_marker(&self.text)
     }
+
+    /// Whether it is an entry at all: no marker, nor the heading, the rule and the empty lines of a Windows node's table.
+    pub fn is_entry(&self) -> bool {
+        const TABLE: [&[u8]; 3] = [b"ProviderName: ", b"TimeCreated ", b"-----------"];
+        let is_of_table = || {
+            let text = self.text.trim_ascii();
+            self.text.ends_with(b"\r\n") && (text.is_empty() || TABLE.iter().any(|begins| text.starts_with(begins)))
+        };
+        self.head.is_some() || !(is_marker(&self.text) || is_of_table())
+    }
 }
 
 /// Whether a line is one of journalctl's own: `-- Boot <id> --`, `-- Reboot --`, `-- Logs begin at … --`,

@@ -50,7 +50,7 @@ const BUFFER: usize = 16 << 20;
 impl Plan {
     /// Whether what is read is bounded: by a window of time, or by being no log at all.
     pub fn has_window(&self) -> bool {
-        self.filter.has_window() || !self.anchors.is_empty() || self.instead == Some(Instead::Boots)
+        self.filter.has_window() || !self.anchors.is_empty() || matches!(self.instead, Some(Instead::Boots(_)))
     }
 
     /// Whether it is said from when on.
@@ -96,7 +96,7 @@ pub fn plan(options: &Options, clock: Clock, notices: &Notices) -> Result<Plan> 
         instance: if options.previous { Instance::Previous } else { Instance::Current },
         boot: options.boot.clone(),
         instead: match options {
-            Options { list_boots: true, .. } => Some(Instead::Boots),
+            Options { list_boots: true, format, .. } => Some(Instead::Boots(*format)),
             Options { dmesg: true, .. } => Some(Instead::Kernel),
             _ => None,
         },

@@ -52,18 +52,19 @@ impl Zone {
         if let Some(seconds) = offset(text.as_bytes()) {
             return Ok(if seconds == 0 { Zone::Utc } else { Zone::Fixed(seconds) });
         }
-        if let Some((name, offset)) = text.split_at_checked(3)
-            && ["utc", "gmt"].iter().any(|utc| name.eq_ignore_ascii_case(utc))
-            && offset.starts_with(['+', '-'])
+        // As a POSIX rule it would mean the opposite of what people do.
+        let (name, signed) = text.split_at(text.find(['+', '-']).unwrap_or(text.len()));
+        let is_utc = ["utc", "gmt"].iter().any(|utc| name.eq_ignore_ascii_case(utc));
+        if (is_utc || name.bytes().all(|byte| byte.is_ascii_alphabetic()))
+            && let Some(seconds) = offset(signed.as_bytes())
         {
-            // As a POSIX rule it would mean the opposite of what people do.
-            return match Zone::parse_with(offset, &[], None) {
-                Ok(Zone::Utc) => Ok(Zone::Utc),
-                Ok(zone) => Err(Error::usage(format!("{text} may be meant either way")).hint(format!(
-                    "write {zone} for clocks that show more than UTC by so much, with the other sign for less"
-                ))),
-                Err(error) => Err(error),
-            };
+            if seconds == 0 && is_utc {
+                return Ok(Zone::Utc);
+            }
+            return Err(Error::usage(format!("{text} may be meant either way")).hint(format!(
+                "write {} for clocks that show more than UTC by so much, with the other sign for less",
+                Zone::Fixed(seconds)
+            )));
         }
         if is_name(text)
             && let Some(zone) = databases.iter().find_map(|folder| read(&Path::new(folder).join(text)))
@@ -194,6 +195,8 @@ fn local(databases: &[&str], tz: Option<&str>) -> Result<Zone> {
             Some(zone) => Ok(Zone::Named("local".to_owned(), Arc::new(zone))),
             None => Err(Error::usage(format!("TZ={path:?} is no zone file"))),
         },
+        // Here a rule is one.
+        Some(rule) if let Some(zone) = posix(rule) => Ok(Zone::Named(rule.to_owned(), Arc::new(zone))),
         Some(name) => Zone::parse_with(name, databases, None).map_err(|e| e.within("reading the TZ variable")),
         None if cfg!(unix) => Ok(match read(Path::new("/etc/localtime")) {
             Some(zone) => Zone::Named("local".to_owned(), Arc::new(zone)),
@@ -254,7 +257,13 @@ mod tests {
 
     #[test]
     fn what_posix_means_the_other_way_is_asked_about() {
-        for (text, hint) in [("UTC+1", "write +01:00 "), ("gmt-05:30", "write -05:30 "), ("UTC+x", "+05:30")] {
+        for (text, hint) in [
+            ("UTC+1", "write +01:00 "),
+            ("gmt-05:30", "write -05:30 "),
+            ("UTC+x", "+05:30"),
+            ("CET+1", "write +01:00 "),
+            ("EST-05", "write -05:00 "),
+        ] {
             let error = Zone::parse(text).unwrap_err();
             assert!(error.kind() == crate::error::Kind::Usage && error.remedy().unwrap().contains(hint), "{text}");
         }
@@ -278,6 +287,9 @@ mod tests {
         let berlin = Zone::parse_with("local", &[], Some(BERLIN)).unwrap();
         assert_eq!(berlin.offset_at(utc("2026-07-01T00:00:00Z")), 7200);
         assert_eq!(Zone::parse_with("local", &[], Some("UTC")).unwrap(), Zone::Utc);
+        // The variable's is a rule for sure.
+        let posix = Zone::parse_with("local", &[], Some("CET-1")).unwrap();
+        assert_eq!(posix.offset_at(utc("2026-01-01T00:00:00Z")), 3600);
         assert!(Zone::parse_with("local", &[], Some("Nowhere/Town")).is_err());
         assert!(Zone::parse_with("local", &[], None).is_ok());
     }

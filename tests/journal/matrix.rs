@@ -1,12 +1,14 @@
 //! Every kind of question, of every fixture and of journals that are written here in each variant, beside journalctl.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use kubelet_logs::journal::{AnyOf, Matches, Query};
 
 use super::driver::{Files, files_of, fixtures, read, runs, values};
 use super::oracle::{VARIANTS, assert_text, journalctl, restarts};
-use crate::support::journals::{Day, GROWTH, Variant};
+use crate::support::journals::entries::{self, Random};
+use crate::support::journals::{Day, GROWTH, Variant, Writer, remote};
 use crate::support::{program, ran, skipped};
 
 /// Entries of a written journal: some files of 8 MiB.
@@ -30,18 +32,46 @@ impl Set {
     }
 
     fn written(variant: Variant, entries: u64) -> Option<Set> {
-        for seed in 3..9 {
-            let day = Day { seed, entries, variant, file_size: GROWTH };
-            let folder = day.directory("the questions to written journals")?;
-            let files = files_of(&folder);
-            assert!(files.len() > 1, "{variant:?}: {} files", files.len());
-            // An entry for which a file has no more room may be in that one as well, known to some of its values: journalctl
-            // then finds it by these.
-            if read(&files, Query::default()).entries.len() as u64 == entries {
-                return Some(Set { name: format!("{variant:?}"), folder, files, _kept: None });
-            }
-        }
-        panic!("{variant:?}: in every set of files an entry is in two");
+        let folder =
+            Day { seed: 3, entries, variant, file_size: GROWTH }.directory("the questions to written journals")?;
+        let files = files_of(&folder);
+        assert!(files.len() > 1, "{variant:?}: {} files", files.len());
+        Some(Set { name: format!("{variant:?}"), folder, files, _kept: None })
+    }
+
+    /// A journal whose first file has no more room for an array that its last entry needs: of that entry's values some lead
+    /// to it and others don't, and the next file has it again, under the next number.
+    fn doubled(variant: Variant) -> Option<Set> {
+        /// So many entries find their places in the arrays of a value before it needs another one.
+        const FULL: u64 = 1053;
+        let program = remote("an entry in two files")?;
+        let kept = tempfile::tempdir().expect("a folder");
+        let folder = kept.path().to_owned();
+        let write = |entries: &[u8]| {
+            let mut writer = Writer::start(program, &folder, variant, GROWTH).expect("the program starts");
+            writer.input().write_all(entries).expect("it reads");
+            writer.finish();
+        };
+        // The kubelet's values lie before those of the second boot in the file, and so are linked before them.
+        let entry = |nth: u64| {
+            let unit = if nth % 4 == 2 { "kubelet" } else { "containerd" };
+            // The entry that does not fit is the first under its own name.
+            let name = if nth < FULL + 9 { "kubelet" } else { "containerd" };
+            exported(nth, u8::from(nth > 8), [unit, name], format!("said {nth}").as_bytes())
+        };
+        write(&(1..FULL + 8).flat_map(entry).collect::<Vec<u8>>());
+        let file = files_of(&folder).remove(0).1;
+        let number = |at: u64| u64::from_le_bytes(file[at as usize..][..8].try_into().expect("eight bytes"));
+        let last = number(136);
+        let room = GROWTH - last - number(last + 8);
+        let mut random = Random(7);
+        let filling: Vec<u8> = (0..room - 6000).map(|_| random.next() as u8).collect();
+        write(&exported(FULL + 8, 1, ["containerd", "kubelet"], &filling));
+        assert_eq!(files_of(&folder).len(), 1, "{variant:?}");
+        write(&(FULL + 9..FULL + 20).flat_map(entry).collect::<Vec<u8>>());
+        let files = files_of(&folder);
+        assert_eq!(files.len(), 2, "{variant:?}");
+        Some(Set { name: format!("{variant:?}, an entry in two files"), folder, files, _kept: Some(kept) })
     }
 
     /// What is asked for, by journalctl's options.
@@ -63,6 +93,10 @@ impl Set {
             (
                 args(&["-t", "kubelet", "-t", "sshd", "-p", "3"]),
                 all().and(AnyOf::identifier("kubelet").or(AnyOf::identifier("sshd"))).and(AnyOf::priority(3)),
+            ),
+            (
+                args(&["-t", "kubelet", "-t", "containerd", "-u", "kubelet"]),
+                all().and(AnyOf::identifier("kubelet").or(AnyOf::identifier("containerd"))).and(kubelet()),
             ),
             (args(&["_TRANSPORT=kernel"]), all().and(AnyOf::kernel())),
             (args(&["-u", "system.slice"]), all().and(AnyOf::unit("system.slice"))),
@@ -157,6 +191,20 @@ impl Set {
     }
 }
 
+/// An entry in export format.
+fn exported(nth: u64, boot: u8, [unit, name]: [&str; 2], message: &[u8]) -> Vec<u8> {
+    let at = nth * 1000;
+    let head = format!(
+        "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={at}\n_BOOT_ID={:032x}\n_HOSTNAME=node\n_TRANSPORT=stdout\n\
+        SYSLOG_IDENTIFIER={name}\n_PID=7\n_SYSTEMD_UNIT={unit}.service\n_SYSTEMD_SLICE=system.slice\n\
+        _SYSTEMD_INVOCATION_ID={:032x}\nPRIORITY=6\nMESSAGE\n",
+        entries::MIDNIGHT as u64 + at,
+        u128::from(boot) + 1,
+        entries::invocation(unit, boot.into()),
+    );
+    [head.as_bytes(), &(message.len() as u64).to_le_bytes(), message, b"\n\n"].concat()
+}
+
 fn tell(name: &str, sets: impl Iterator<Item = Set>) {
     for set in sets {
         let (Some(asked), Some(more)) = (set.ask(), set.ask_the_program()) else {
@@ -179,5 +227,7 @@ fn fixtures_answer_every_question_as_journalctl_does() {
 fn journals_written_here_answer_every_question_as_journalctl_does() {
     let entries = std::env::var("JOURNAL_MATRIX").ok().map(|n| n.parse().expect("a number"));
     let variants = if entries.is_some() { Variant::all().to_vec() } else { vec![Variant::NEW, Variant::OLD] };
-    tell("written", variants.into_iter().map_while(|variant| Set::written(variant, entries.unwrap_or(ENTRIES))));
+    let doubled = variants.clone().into_iter().map_while(Set::doubled);
+    let days = variants.into_iter().map_while(|variant| Set::written(variant, entries.unwrap_or(ENTRIES)));
+    tell("written", doubled.chain(days));
 }

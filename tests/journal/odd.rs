@@ -64,6 +64,24 @@ fn odd(random: &mut Random, most: u64) -> Vec<u8> {
     text
 }
 
+/// A number as no writer writes it, but journalctl may read it.
+fn number(random: &mut Random, number: u64) -> String {
+    let mut pick = |from: &[&str]| from[random.below(from.len() as u64) as usize].to_owned();
+    let before = pick(&["", "", " ", "\t\n", "+", "-", " +", "\x0b", "++"]);
+    let prefix = pick(&["", "0", "0x", "0X", "0b", "0B", "0o", "0O"]);
+    let digits = match pick(&[prefix.as_str(), prefix.as_str(), prefix.as_str(), "0x"]).to_lowercase().as_str() {
+        "0x" => format!("{number:x}"),
+        "0b" => format!("{number:b}"),
+        "0" | "0o" => format!("{number:o}"),
+        _ => number.to_string(),
+    };
+    format!(
+        "{before}{prefix}{}{digits}{}",
+        pick(&["", "", "", "", "+", " ", "0"]),
+        pick(&["", "", "", "", "", " ", "\0", "\0x", "x"])
+    )
+}
+
 fn write_odd(to: &mut dyn Write) {
     let mut random = Random(23);
     for nth in 0..4000_u64 {
@@ -88,8 +106,9 @@ fn write_odd(to: &mut dyn Write) {
             maybe(&mut random, name);
         }
         for _ in 0..random.below(8) / 5 {
-            let value = match random.below(4) {
+            let value = match random.below(5) {
                 0 => odd(&mut random, 3),
+                4 => number(&mut random, START + nth * 1000 - 23).into_bytes(),
                 1 => b"0".to_vec(),
                 2 => b"99999999999999999999".to_vec(),
                 _ => (START + nth * 1000 - random.below(5000)).to_string().into_bytes(),

@@ -226,7 +226,8 @@ static LIST_BOOTS: Flag = Flag {
     brief: "Show the boots the journal knows instead of a log",
     help: &[
         "Prints a table of the boots that the node's journal knows instead of a log: the number that --boot takes, the boot's id, and \
-         when its first and last entries were written, in UTC.",
+         when its first and last entries were written, in UTC. With -o json, yaml or jsonl they are objects with the fields of \
+         journalctl --list-boots -o json: index, boot_id, first_entry and last_entry, in microseconds since 1970.",
     ],
     excludes: &[],
     set: Set::Option(|options, given| {
@@ -246,7 +247,8 @@ fn list_boots() {
         assert!(words.contains("--list-boots prints a table, which --"), "{words}");
     }
     assert!(refused(&["n", "--list-boots", "--source", "query"]).contains("--source journal"));
-    assert!(refused(&["n", "--list-boots", "-o", "json"]).contains("--output"));
+    assert!(refused(&["n", "--list-boots", "-o", "digest"]).contains("--output"));
+    assert!(matches!(said(&["n", "--list-boots", "-o", "json"]).format, crate::args::options::Format::Json));
 }
 
 static NO_DECOMPRESS: Flag = Flag {

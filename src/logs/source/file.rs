@@ -393,10 +393,13 @@ impl<'a> File<'a> {
                 if error.to_string().contains("page not found") {
                     let parent = self.name.rsplit_once('/').map_or("", |(parent, _)| parent);
                     let list = format!("kubectl kubelet-logs ls {}:{parent}", self.node.name);
-                    let list = list.trim_end_matches(':');
+                    let hint = match self.name.contains(',') {
+                        true => "each file takes a --path of its own".to_owned(),
+                        false => format!("see what there is: {}", list.trim_end_matches(':')),
+                    };
                     return Err(Error::new(Kind::NotFound, format!("no file /var/log/{}", self.name))
                         .because(error)
-                        .hint(format!("see what there is: {list}"))
+                        .hint(hint)
                         .into());
                 }
                 Err(error.into())

@@ -25,7 +25,7 @@ mod units;
 mod read;
 
 use boots::Within;
-pub use boots::{Span, table};
+pub use boots::{Span, listed, table};
 pub use find::{Missing, find};
 pub use place::{Files, unreadable};
 pub use read::{Found, LISTED, Part, read, read_from};
@@ -129,7 +129,7 @@ impl<'a> Remote<'a> {
             let last = match boot {
                 None => Some(value.last.realtime),
                 Some(boot) => {
-                    let own = Matches::all().and(AnyOf::field("_SYSTEMD_UNIT", unit.as_bytes())).and(AnyOf::boot(boot));
+                    let own = Matches::all().and(AnyOf::field("_SYSTEMD_UNIT", &unit)).and(AnyOf::boot(boot));
                     self.newest(own).await?.map(|entry| entry.position.realtime)
                 }
             };

@@ -251,8 +251,8 @@ async fn read_journal(
     filter: &mut Filter,
     out: &mut Outlet,
 ) -> Flow<bool> {
-    if what.instead == Some(Instead::Boots) {
-        return pick::print_boots(&mut remote, out).await;
+    if let Some(Instead::Boots(format)) = what.instead {
+        return pick::print_boots(&mut remote, format, out).await;
     }
     if !what.anchors.is_empty() {
         anchor::resolve_in(&mut remote, machine, what.anchors, what.boot, filter).await?;

@@ -138,6 +138,6 @@ fn check_severity_was_seen(filter: &Filter) -> Flow<()> {
     if filter.severity.is_none() || filter.saw_severity || !filter.saw_entry {
         return Ok(());
     }
-    let words = "no line shows a severity, so --priority can't be answered: this log has no klog headers";
+    let words = "no line begins with a klog header, so --priority can't be answered";
     Err(Error::usage(words).hint("leave --priority out, or use --grep").into())
 }

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::args::{Boot, SourceChoice};
+use crate::args::{Boot, Format, SourceChoice};
 use crate::error::{Error, Kind, Result};
 use crate::logs::filter::Filter;
 use crate::logs::line::Line;
@@ -64,8 +64,8 @@ pub enum Instance {
 pub enum Instead {
     /// The kernel's messages.
     Kernel,
-    /// Which boots there are.
-    Boots,
+    /// Which boots there are, in this format.
+    Boots(Format),
 }
 
 impl What<'_> {
@@ -79,7 +79,7 @@ impl What<'_> {
     pub(super) fn of_journal_alone(&self) -> Option<&'static str> {
         match self {
             What { instead: Some(Instead::Kernel), .. } => Some("--dmesg"),
-            What { instead: Some(Instead::Boots), .. } => Some("--list-boots"),
+            What { instead: Some(Instead::Boots(_)), .. } => Some("--list-boots"),
             What { instance: Instance::Previous, .. } => Some("--previous"),
             What { boot: Some(Boot::Nth(_) | Boot::Id(_)), .. } => Some("--boot with an id or counted from the first"),
             _ => None,
@@ -158,7 +158,7 @@ async fn read_from(node: &Node<'_>, what: What<'_>, want: Want, filter: &mut Fil
         return missing.map_or(Ok(false), |error| Err(error.into()));
     }
     let wanted = match what.instead {
-        Some(Instead::Boots) => return list_boots(node, out).await,
+        Some(Instead::Boots(format)) => return list_boots(node, format, out).await,
         Some(Instead::Kernel) => Wanted::Kernel,
         None if what.units.is_empty() => Wanted::Kubelet,
         None => Wanted::Units(what.units),
@@ -388,21 +388,21 @@ fn is_part(want: Want, filter: &Filter) -> bool {
 }
 
 /// Shows which boots there are.
-async fn list_boots(node: &Node<'_>, out: &mut Outlet) -> Flow<bool> {
+async fn list_boots(node: &Node<'_>, format: Format, out: &mut Outlet) -> Flow<bool> {
     let mut remote = match journal::find(node).await? {
         Ok(remote) => remote,
         Err(missing) => return Err(no_journal(node, &missing).into()),
     };
-    print_boots(&mut remote, out).await
+    print_boots(&mut remote, format, out).await
 }
 
-/// The table of a journal's boots.
-pub(super) async fn print_boots(remote: &mut Remote<'_>, out: &mut Outlet) -> Flow<bool> {
+/// A journal's boots.
+pub(super) async fn print_boots(remote: &mut Remote<'_>, format: Format, out: &mut Outlet) -> Flow<bool> {
     let boots = remote.boots().await?;
     if !boots.is_empty() {
         let row =
             |text: &str| Line { at: None, head: None, text: Bytes::copy_from_slice(text.as_bytes()), entry: None };
-        out.lines(journal::table(&boots).split_inclusive('\n').map(row).collect()).await?;
+        out.lines(journal::listed(&boots, format).split_inclusive('\n').map(row).collect()).await?;
     }
     remote.check_whole()?;
     Ok(!boots.is_empty())

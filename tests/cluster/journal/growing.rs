@@ -58,7 +58,7 @@ pub(crate) struct Growing {
     /// The latest time of an entry.
     latest: i64,
     /// Of the next entry, in µs since the first.
-    uptime: u64,
+    pub(crate) uptime: u64,
     /// Whether the clock is set back every now and then.
     pub(crate) unsteady: bool,
     /// The boot that entries are of.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Remote, timestamp};
-use crate::args::Boot;
+use crate::args::{Boot, Format};
 use crate::error::{Error, Kind};
 use crate::journal::{Id, Matches, Position, Value};
 use crate::logs::outlet::Flow;
@@ -120,6 +120,21 @@ pub fn table(boots: &[Span]) -> String {
     let mut text = format!("{:>width$} {:<32} {:<27} {}\n", "IDX", "BOOT ID", "FIRST ENTRY", "LAST ENTRY");
     for (number, Span { id, first, last, .. }) in numbers.iter().zip(boots) {
         let _ = writeln!(text, "{number:>width$} {id} {} {}", shown(*first), shown(*last));
+    }
+    text
+}
+
+/// The table, or an object a line with journalctl's fields.
+pub fn listed(boots: &[Span], format: Format) -> String {
+    if format == Format::Text {
+        return table(boots);
+    }
+    let mut text = String::new();
+    for (Span { id, first, last, .. }, back) in boots.iter().zip((0..boots.len()).rev()) {
+        let [first, last] = [first, last].map(|at| at.as_micros());
+        let index = Boot::Back(back as u32);
+        let _ =
+            writeln!(text, "{{\"index\":{index},\"boot_id\":\"{id}\",\"first_entry\":{first},\"last_entry\":{last}}}");
     }
     text
 }

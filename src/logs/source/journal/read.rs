@@ -239,10 +239,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         // Identifiers are the journal's to match; a pod's sandboxes are learned from the lines before.
         let identifiers = std::mem::take(&mut self.filter.identifiers);
         let done = match self.want.last {
-            Some(last) if self.filter.pod.is_none() && self.filter.kubelet.is_none() => {
-                self.backwards(query, usize::try_from(last).unwrap_or(usize::MAX), out).await
-            }
-            Some(last) => self.last_of_all(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
+            Some(last) => self.last(query, usize::try_from(last).unwrap_or(usize::MAX), out).await,
             None => self.forwards(query, 0..usize::MAX, out).await,
         };
         self.filter.identifiers = identifiers;
@@ -312,71 +309,38 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         Ok(anything)
     }
 
-    /// The last of them, read from the end.
-    async fn backwards(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
-        // Who looks into entries takes some of them only.
-        let (limit, expect) = match self.filter.looks_at_content() {
-            true => (None, Some(last.saturating_mul(2))),
-            false => (Some(last), None),
-        };
-        let query = Query { order: Order::NewestFirst, limit, expect, ..query };
-        self.remote.ask(query.clone());
-        let mut newest_first: Vec<Line> = Vec::new();
-        let (mut taken, mut bytes, mut oldest, suppressed) = (0, 0, None, self.suppressed);
-        while taken < last {
-            match self.remote.next().await? {
-                Met::Entry(entry) => {
-                    let position = entry.position;
-                    let Some(line) = self.wanted(entry, &mut None) else { continue };
-                    let line = self.placed(line);
-                    (taken, bytes, oldest) = (taken + 1, bytes + line.weight(), Some(position));
-                    if bytes > out.room() {
-                        newest_first = Vec::new();
-                    } else {
-                        newest_first.push(line);
-                    }
-                }
-                Met::Value(_) => {}
-                Met::End => break,
-            }
-        }
-        if let Some(oldest) = oldest.filter(|_| bytes > out.room()) {
-            self.suppressed = suppressed;
-            let before = Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest };
-            let (order, after) = (Order::OldestFirst, Some(before));
-            return self.forwards(Query { order, after, limit: None, expect: None, ..query }, 0..taken, out).await;
-        }
-        self.hand_out(newest_first.into_iter().rev(), out).await
-    }
-
-    /// Hands on what was held.
-    async fn hand_out(&mut self, held: impl Iterator<Item = Line>, out: &mut Outlet) -> Flow<bool> {
-        let mut lines = Vec::new();
-        for line in held {
-            self.mark(&line, &mut lines);
-            lines.push(self.lightened(line));
-        }
-        let anything = !lines.is_empty();
-        out.lines(lines).await?;
-        Ok(anything)
-    }
-
-    /// The last of them, where each can only be judged after those before it.
-    async fn last_of_all(&mut self, query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
+    /// The last of them: read from the end, or from the beginning where each can only be judged after those before it.
+    async fn last(&mut self, mut query: Query, last: usize, out: &mut Outlet) -> Flow<bool> {
+        let after_others = self.filter.pod.is_some() || self.filter.kubelet.is_some();
         let (before, suppressed) = (self.filter.clone(), self.suppressed);
-        self.remote.ask(query.clone());
+        let mut asked = query.clone();
+        if !after_others {
+            asked.order = Order::NewestFirst;
+            // Who looks into entries takes some of them only.
+            (asked.limit, asked.expect) = match self.filter.looks_at_content() {
+                true => (None, Some(last.saturating_mul(2))),
+                false => (Some(last), None),
+            };
+        }
+        self.remote.ask(asked);
         let mut kubelet = self.filter.kubelet.map(KubeletLines::new);
-        let mut kept = VecDeque::new();
-        let (mut taken, mut bytes, mut too_long) = (0_usize, 0, false);
-        loop {
-            let line = match self.remote.next().await? {
-                Met::Entry(entry) => self.wanted(entry, &mut kubelet),
-                Met::Value(_) => None,
+        let mut kept: VecDeque<Line> = VecDeque::new();
+        let (mut taken, mut bytes, mut too_long, mut oldest) = (0_usize, 0, false, None);
+        while after_others || taken < last {
+            let entry = match self.remote.next().await? {
+                Met::Entry(entry) => entry,
+                Met::Value(_) => continue,
                 Met::End => break,
             };
-            let Some(line) = line.map(|line| self.placed(line)) else { continue };
-            (taken, bytes) = (taken + 1, bytes + line.weight());
-            kept.push_back(line);
+            let position = entry.position;
+            let Some(line) = self.wanted(entry, &mut kubelet) else { continue };
+            let line = self.placed(line);
+            (taken, bytes, oldest) = (taken + 1, bytes + line.weight(), Some(position));
+            if after_others {
+                kept.push_back(line)
+            } else {
+                kept.push_front(line)
+            }
             while kept.len() > last || bytes > out.room() {
                 too_long |= kept.len() <= last;
                 let Some(line) = kept.pop_front() else { break };
@@ -385,10 +349,22 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         }
         if too_long && kept.len() < last.min(taken) {
             drop(kept);
-            (*self.filter, self.suppressed) = (before, suppressed);
+            self.suppressed = suppressed;
+            match oldest {
+                Some(oldest) if !after_others => {
+                    query.after = Some(Position { seqnum: oldest.seqnum.saturating_sub(1), ..oldest });
+                }
+                _ => *self.filter = before,
+            }
             return self.forwards(query, taken.saturating_sub(last)..taken, out).await;
         }
-        let anything = self.hand_out(kept.into_iter(), out).await?;
+        let mut lines = Vec::new();
+        for line in kept {
+            self.mark(&line, &mut lines);
+            lines.push(self.lightened(line));
+        }
+        let anything = !lines.is_empty();
+        out.lines(lines).await?;
         self.note_supervisor(kubelet);
         Ok(anything)
     }

@@ -67,7 +67,7 @@ impl Remote<'_> {
 
     /// The lines of the kubelet of this run that tell no unit and no run: with kubeletCgroups it leaves its unit's group.
     async fn left_its_unit(&mut self, run: &crate::journal::Instance) -> Flow<Option<AnyOf>> {
-        let own = AnyOf::field("_SYSTEMD_INVOCATION_ID", run.id.to_string().as_bytes());
+        let own = AnyOf::field("_SYSTEMD_INVOCATION_ID", &run.id.to_string());
         let Some(entry) = self.newest(Matches::all().and(own).and(AnyOf::identifier(KUBELET))).await? else {
             return Ok(None);
         };
