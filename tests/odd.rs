@@ -344,3 +344,57 @@ fn what_gke_autopilot_denies_is_told_in_its_words() {
         assert!(asked.iter().filter(|target| target.contains("/proxy/")).count() == 1, "{args:?}: {asked:#?}");
     }
 }
+
+/// What a unit wrote lately.
+fn lately(args: &[String]) -> Vec<Step> {
+    written(args, Duration::ZERO)
+}
+
+/// The same of the day before yesterday.
+fn days_ago(args: &[String]) -> Vec<Step> {
+    written(args, Duration::from_secs(50 * 3600))
+}
+
+fn written(args: &[String], ago: Duration) -> Vec<Step> {
+    if args[0] == "--field" {
+        return vec![Step::Print(Bytes::from_static(b"kubelet.service\nsshd.service\n"))];
+    }
+    let lines = (1..4).rev().map(|nth| {
+        let at = Clock::System.now().saturating_sub(ago + Duration::from_secs(nth)).civil_utc();
+        format!(
+            "{} {:02} {:02}:{:02}:{:02}.{:06} n kubelet[1]: {nth}\n",
+            month(at.month.into()),
+            at.day,
+            at.hour,
+            at.minute,
+            at.second,
+            0
+        )
+    });
+    vec![Step::Print(Bytes::from(lines.collect::<String>()))]
+}
+
+#[test]
+fn a_running_kubelets_last_lines_are_of_today_and_the_year_of_others_is_asked_for() {
+    let node = |name, script| Node::new(name, Mode::QUERY_ON).reader(Reader::Script(script));
+    let cluster = Setup::new(vec![node("lately", lately), node("days-ago", days_ago)]).start();
+    for (args, asks) in [
+        (&["lately", "-u", "kubelet", "--tail=3"][..], false),
+        (&["lately", "-u", "kubelet", "--tail=3", "-b", "0"], false),
+        (&["lately", "-u", "kubelet", "--tail=3", "-b", "-1"], true),
+        (&["lately", "-u", "kubelet", "--tail=5000"], true),
+        (&["lately", "-u", "kubelet", "--tail=-1"], true),
+        (&["lately", "-u", "sshd", "--tail=3"], true),
+        (&["days-ago", "-u", "kubelet", "--tail=3"], true),
+    ] {
+        let before = cluster.requests().len();
+        let ran = ask(&cluster, &[args, &["--timestamps", "--source=query"]].concat());
+        let year = Clock::System.now().saturating_sub(Duration::from_secs(60 * 3600)).civil_utc().year;
+        let years = [format!("{year}-"), format!("{}-", year + 1)];
+        let lines: Vec<_> = ran.text().lines().collect();
+        let is_dated = |line: &&str| years.iter().any(|year| line.starts_with(year));
+        assert!(lines.len() == 3 && lines.iter().all(is_dated), "{args:?}: {}", ran.text());
+        let asked = cluster.requests().split_off(before);
+        assert_eq!(asked.iter().any(|request| request.target.contains("sinceTime")), asks, "{args:?}: {asked:#?}");
+    }
+}

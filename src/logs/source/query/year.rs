@@ -21,6 +21,9 @@ use crate::time::Timestamp;
 
 /// How many years back an entry's year is looked for.
 const OLDEST_YEARS: i32 = 10;
+/// A kubelet that answers has written more than so many lines within a year.
+const FEW_A_YEAR: u64 = 1000;
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Query<'_> {
     /// What settles the years and zones of an answer that begins with `piece`.
@@ -44,11 +47,26 @@ impl Query<'_> {
         {
             return Ok(Calendar::new(offset, Anchor::NotBefore(since)).not_after(now));
         }
-        let anchor = match self.year_of(entry, &head).await? {
-            Some(at) => Anchor::NotBefore(at),
-            None => Anchor::NotAfter(now),
-        };
-        Ok(Calendar::new(offset, anchor).not_after(now))
+        let latest = Calendar::new(offset, Anchor::NotAfter(now)).not_after(now);
+        if self.are_latest(parameters, piece, latest.clone()) {
+            return Ok(latest);
+        }
+        Ok(match self.year_of(entry, &head).await? {
+            Some(at) => Calendar::new(offset, Anchor::NotBefore(at)).not_after(now),
+            None => latest,
+        })
+    }
+
+    /// Whether these are the last few lines of the kubelet that answers, all of today or yesterday as they stand: it would have
+    /// to have fallen silent a year ago, to the day, for that to be another year's. So a fleet's tails take one request a node
+    /// and not two.
+    fn are_latest(&self, parameters: &Parameters, piece: &[u8], mut latest: Calendar) -> bool {
+        let is_kubelets = self.units.iter().any(|unit| unit::home(unit).is_some());
+        let is_tail = parameters.tail.is_some_and(|tail| tail <= FEW_A_YEAR);
+        let is_this_boot = parameters.boot.or(self.boot).is_none_or(|back| back == 0);
+        let a_day_ago = self.node.clock.now().saturating_sub(DAY);
+        let mut times = piece.split(|b| *b == b'\n').filter_map(Head::of).map(|head| latest.resolve(&head));
+        is_kubelets && is_tail && is_this_boot && times.all(|at| at.is_some_and(|at| at > a_day_ago))
     }
 
     /// When an entry of the journal was written, year and all: the log from shortly before that time on must hold it.
