@@ -227,7 +227,8 @@ impl Journal {
             let Some(member) = self.files.get_mut(file.0) else { return };
             if at == 0
                 && let Some(known) = member.header()
-                && Header::parse(bytes).is_ok_and(|header| header.file_id != known.file_id)
+                && (Header::parse(bytes).is_ok_and(|header| header.file_id != known.file_id)
+                    || member.live && is_unborn(bytes))
             {
                 // The rest of the answer is of that other file. Two archives have one name only if they were empty.
                 self.gone(file);
@@ -464,8 +465,7 @@ impl Journal {
             // Not what was asked for: it is asked for again.
             return;
         }
-        // A file that is just being made has no header yet.
-        let unborn = member.live && bytes.iter().take(8).all(|byte| *byte == 0);
+        let unborn = member.live && is_unborn(bytes);
         match Header::parse(bytes) {
             Ok(header) => {
                 member.open_ended = member.live;
@@ -500,4 +500,9 @@ impl Journal {
             _ => None,
         })
     }
+}
+
+/// Whether the file is just being made, and has no header yet.
+fn is_unborn(bytes: &[u8]) -> bool {
+    bytes.iter().take(8).all(|byte| *byte == 0)
 }

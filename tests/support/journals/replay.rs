@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -62,20 +63,29 @@ impl Replay {
 
     /// Does what was done in one step; how many entries there are then, or `None` when it was the last before.
     pub(crate) fn step(&mut self) -> Option<u64> {
+        let mut changes = Changes::default();
         loop {
             let before = self.at;
             let (head, bytes) = self.record();
-            let path = |name: &Option<String>| self.directory.join(name.as_deref().expect("a file's name"));
+            let path = |name: String| self.directory.join(name);
             match head {
-                Head { entries: Some(entries), .. } => return Some(entries),
-                Head { file, to: to @ Some(_), .. } => fs::rename(path(&file), path(&to)).expect("a file to rename"),
-                Head { file, size: Some(size), .. } => open(&path(&file)).set_len(size).expect("room"),
-                Head { file, at: Some(at), .. } => {
-                    open(&path(&file)).write_all_at(&self.recording[bytes], at).expect("room");
+                Head { file: Some(file), to: Some(to), .. } => {
+                    changes.make(&self.recording);
+                    changes = Changes { file: path(file), to: Some(path(to)), ..Changes::default() };
                 }
-                _ => {
-                    self.at = before;
-                    return None;
+                Head { file: Some(file), size, at, .. } => {
+                    let file = path(file);
+                    if *changes.to.as_ref().unwrap_or(&changes.file) != file {
+                        changes.make(&self.recording);
+                        changes = Changes { file, ..Changes::default() };
+                    }
+                    changes.size = changes.size.or(size);
+                    changes.writes.extend(at.map(|at| (at, bytes)));
+                }
+                Head { entries, .. } => {
+                    changes.make(&self.recording);
+                    self.at = if entries.is_some() { self.at } else { before };
+                    return entries;
                 }
             }
         }
@@ -87,13 +97,39 @@ impl Replay {
         self.recording[bytes].to_vec()
     }
 
-    fn record(&mut self) -> (Head, std::ops::Range<usize>) {
+    fn record(&mut self) -> (Head, Range<usize>) {
         let rest = &self.recording[self.at..];
         let end = memchr::memchr(b'\n', rest).expect("a line") + 1;
         let head: Head = serde_json::from_slice(&rest[..end]).expect("a record");
         let start = self.at + end;
         self.at = start + head.bytes.unwrap_or(0);
         (head, start..self.at)
+    }
+}
+
+/// What one step changes in one file.
+#[derive(Default)]
+struct Changes {
+    file: PathBuf,
+    to: Option<PathBuf>,
+    size: Option<u64>,
+    /// Where which part of the recording goes.
+    writes: Vec<(u64, Range<usize>)>,
+}
+
+impl Changes {
+    /// Makes them as a journal's writer does: entries and arrays, which lie behind what counts them, are there before they are
+    /// counted, and a file that is moved away is whole.
+    fn make(&self, recording: &[u8]) {
+        if let Some(size) = self.size {
+            open(&self.file).set_len(size).expect("room");
+        }
+        for (at, bytes) in self.writes.iter().rev() {
+            open(&self.file).write_all_at(&recording[bytes.clone()], *at).expect("room");
+        }
+        if let Some(to) = &self.to {
+            fs::rename(&self.file, to).expect("a file to rename");
+        }
     }
 }
 
@@ -140,7 +176,7 @@ fn contents(directory: &Path) -> Contents {
 
 fn record_changes(before: &Contents, now: &Contents, out: &mut Vec<u8>) {
     /// Where a journal file says which one it is.
-    const FILE_ID: std::ops::Range<usize> = 24..40;
+    const FILE_ID: Range<usize> = 24..40;
     const BLOCK: usize = 64;
     let mut known: BTreeMap<&[u8], (&String, &Vec<u8>)> =
         before.iter().map(|(name, bytes)| (&bytes[FILE_ID], (name, bytes))).collect();
