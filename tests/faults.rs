@@ -437,6 +437,11 @@ fn a_windows_nodes_table_is_passed_through_and_nothing_is_made_of_its_times() {
     ] {
         same(&ask(&kubeconfig, &[&["node-w"], args].concat()), expected.as_bytes(), &format!("{args:?}"));
     }
+    // Its heading counts nowhere.
+    let counted = ask(&kubeconfig, &["node-w", "-e", "nothing such", "--tail", &events.len().to_string()]);
+    same(&counted, table, "as many as there are");
+    let counted = ask(&kubeconfig, &["node-w", "-e", "nothing such", "--tail", &(events.len() - 1).to_string()]);
+    same(&counted, format!("{}{end}", events[1..].concat()).as_bytes(), "all but one");
     // Its heading and rule are no entries, and its line ends no part of them.
     let objects = ask(&kubeconfig, &["node-w", "-o", "jsonl"]);
     let objects: Vec<serde_json::Value> =

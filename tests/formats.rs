@@ -176,6 +176,27 @@ fn json_lines_tell_the_parts_of_each_entry() {
 }
 
 #[test]
+fn lines_that_end_as_on_windows_are_entries_whatever_they_say() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("crlf.log");
+    let log = "foo\r\n-----------\r\nbar\r\n\r\nProviderName: x\r\nTimeCreated  Id\r\n";
+    std::fs::write(&path, log).expect("a file");
+    let from = path.to_str().expect("a path");
+    let messages = |args: &[&str]| -> Vec<String> {
+        let ran = run(Path::new("none"), [&["--from", from, "-o", "jsonl"], args].concat());
+        let objects = ran.expect(0, &[]).text();
+        let objects = objects.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        objects.map(|object| object["message"].as_str().expect("a string").to_owned()).collect()
+    };
+    let all: Vec<&str> = log.lines().collect();
+    assert_eq!(messages(&[]), all);
+    assert_eq!(messages(&["--tail", "3"]), all[3..]);
+    assert_eq!(messages(&["--tail", "5"]), all[1..]);
+    let digest = run(Path::new("none"), ["--from", from, "-o", "digest"]);
+    assert!(digest.expect(0, &[]).text().starts_with("6 entries of "), "{}", digest.text());
+}
+
+#[test]
 fn a_limit_of_bytes_leaves_whole_records() {
     let folder = tempfile::tempdir().expect("a folder");
     let cluster = start(folder.path(), 1 << 20);

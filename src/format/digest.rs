@@ -127,12 +127,7 @@ mod tests {
         let mut table = Table::new(&mut output, &nodes);
         let mut add = |node: usize, at: &str, text: &str| {
             let at = Timestamp::parse_rfc3339(at);
-            let line = Line {
-                at,
-                head: Head::of(text.as_bytes()),
-                text: Bytes::copy_from_slice(text.as_bytes()),
-                entry: None,
-            };
+            let line = Line { at, ..Line::new(Head::of(text.as_bytes()), Bytes::copy_from_slice(text.as_bytes())) };
             let _ = table.event(node, &Event::Lines(vec![line]));
         };
         for node in 0..5 {
@@ -161,7 +156,7 @@ COUNT  SEVERITY  FIRST                 LAST                  NODES              
             let nodes: Vec<String> = nodes.iter().map(|name| (*name).to_owned()).collect();
             let mut table = Table::new(&mut output, &nodes);
             let text = Bytes::from_static(b"x\n");
-            let _ = table.event(0, &Event::Lines(vec![Line { at: None, head: None, text, entry: None }]));
+            let _ = table.event(0, &Event::Lines(vec![Line::new(None, text)]));
             for node in failed {
                 let _ = table.ended(*node, false);
             }

@@ -78,8 +78,8 @@ impl<'o> Jsonl<'o> {
 /// An entry as an object. What is not known is left out.
 fn object(line: &Line, node: &str, unit: Option<&str>, into: &mut Vec<u8>) {
     let mut message = line.dedented();
-    if memchr::memchr(b'\r', &message).is_some() {
-        // Lines may end as they do on Windows, whose table ends with empty ones.
+    if line.entry.is_none() && memchr::memchr(b'\r', &message).is_some() {
+        // Text may have line ends as on Windows, whose table ends with empty ones; the journal keeps what was written.
         let last = message.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
         let kept = message.iter().enumerate().take(last);
         let kept = kept.filter(|(nth, byte)| **byte != b'\r' || message.get(nth + 1) != Some(&b'\n'));
@@ -202,7 +202,7 @@ mod tests {
 
     fn shown_unread(text: &[u8]) -> String {
         let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
-        let line = Line { at, head: Head::of(text), text: Bytes::copy_from_slice(text), entry: None };
+        let line = Line { at, ..Line::new(Head::of(text), Bytes::copy_from_slice(text)) };
         let mut object = Vec::new();
         super::object(&line, "node-7", Some("kubelet"), &mut object);
         String::from_utf8(object).unwrap()

@@ -69,7 +69,7 @@ mod tests {
     fn a_key_over_several_entries_is_masked_and_heads_stay() {
         let lines = ["-----BEGIN PRIVATE KEY-----", "MIIE", "-----END PRIVATE KEY-----", "MIIE"].map(|message| {
             let text = format!("Nov 21 03:07:12.123456 password=x app[1]: {message}\n");
-            Line { at: None, head: Head::of(text.as_bytes()), text: text.into(), entry: None }
+            Line::new(Head::of(text.as_bytes()), text.into())
         });
         let heads = lines.clone().map(|line| line.head);
         let mut mask = Mask::new(0);

@@ -158,7 +158,7 @@ mod tests {
 
     fn line(text: &'static str) -> Line {
         let at = Some(Timestamp::parse_rfc3339("2026-11-21T03:07:12.5Z").unwrap());
-        Line { at, head: None, text: Bytes::from_static(text.as_bytes()), entry: None }
+        Line { at, ..Line::new(None, Bytes::from_static(text.as_bytes())) }
     }
 
     /// What is printed of these entries, each of the node of its number, and which nodes were cut.

@@ -185,7 +185,7 @@ mod tests {
 
     fn line(at: i64, text: &str) -> Line {
         let at = Some(Timestamp::from_micros(at));
-        Line { at, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()), entry: None }
+        Line { at, ..Line::new(Head::of(text.as_bytes()), Bytes::copy_from_slice(text.as_bytes())) }
     }
 
     #[test]

@@ -274,9 +274,7 @@ mod tests {
     fn line(text: &str, at: i64) -> Line {
         Line {
             at: Some(Timestamp::from_micros(at)),
-            head: Head::of(text.as_bytes()),
-            text: Bytes::copy_from_slice(text.as_bytes()),
-            entry: None,
+            ..Line::new(Head::of(text.as_bytes()), Bytes::copy_from_slice(text.as_bytes()))
         }
     }
 

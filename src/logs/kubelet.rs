@@ -278,7 +278,7 @@ mod tests {
             .iter()
             .filter_map(|text| {
                 let text = Bytes::from(format!("{text}\n"));
-                let mut line = Line { at: None, head: Head::of(&text), text, entry: None };
+                let mut line = Line::new(Head::of(&text), text);
                 kubelet.keep(&mut line).then(|| String::from_utf8_lossy(&line.text).trim_end().to_owned())
             })
             .collect()
@@ -373,7 +373,7 @@ mod tests {
         let text = Bytes::from_static(
             b"time=\"2024-07-08 08:46:25\" level=info msg=\"I0708 08:46:25.876821    1 a.go:7] x\" component=kubelet\n",
         );
-        let mut line = Line { at: None, head: Head::of(&text), text, entry: None };
+        let mut line = Line::new(Head::of(&text), text);
         assert_eq!(line.head, None);
         assert!(KubeletLines::new(Among::Unit(Holds::Components)).keep(&mut line));
         assert_eq!(&line.text[..], b"I0708 08:46:25.876821    1 a.go:7] x\n");
@@ -410,12 +410,7 @@ mod tests {
             ("Nov 21 03:07:12 n sshd[9]: not looked at here\n", true),
             ("Nov 21 03:07:12 n rke2[9]: time=\"2026-11-21T03:07:12Z\" level=info msg=x\n", false),
         ] {
-            let mut line = Line {
-                at: None,
-                head: Head::of(text.as_bytes()),
-                text: Bytes::from_static(text.as_bytes()),
-                entry: None,
-            };
+            let mut line = Line::new(Head::of(text.as_bytes()), Bytes::from_static(text.as_bytes()));
             assert_eq!(kubelet.keep(&mut line), kept, "{text}");
         }
         assert!(kubelet.saw_supervisor());
@@ -435,7 +430,7 @@ mod tests {
                 "\u{fffd}= =",
             ] {
                 let bytes = Bytes::copy_from_slice(text.as_bytes());
-                let mut line = Line { at: None, head: Head::of(&bytes), text: bytes.clone(), entry: None };
+                let mut line = Line::new(Head::of(&bytes), bytes.clone());
                 if KubeletLines::new(Among::Unit(holds)).keep(&mut line) {
                     assert_eq!(line.text, bytes, "{holds:?}");
                 }

@@ -20,9 +20,25 @@ pub struct Line {
     pub text: Bytes,
     /// All that the node's journal knows of it, where it was read from there.
     pub entry: Option<Arc<Entry>>,
+    /// What it is to those who count entries.
+    pub part: Part,
+}
+
+/// What a line is in the whole that it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// An entry, or one of journalctl's own lines.
+    Entry,
+    /// The heading or the rule of a Windows node's table.
+    Heading,
 }
 
 impl Line {
+    /// A line as it was received; when it was written is not known yet.
+    pub fn new(head: Option<Head>, text: Bytes) -> Self {
+        Line { at: None, head, text, entry: None, part: Part::Entry }
+    }
+
     /// The message: the text after time and writer, without the last line end.
     pub fn message(&self) -> &[u8] {
         let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
@@ -63,15 +79,22 @@ impl Line {
         self.head.is_none() && is_marker(&self.text)
     }
 
-    /// Whether it is an entry at all: no marker, nor the heading, the rule and the empty lines of a Windows node's table.
+    /// Whether it is an entry at all, and so counts as one: neither a marker nor a table's heading.
     pub fn is_entry(&self) -> bool {
-        const TABLE: [&[u8]; 3] = [b"ProviderName: ", b"TimeCreated ", b"-----------"];
-        let is_of_table = || {
-            let text = self.text.trim_ascii();
-            self.text.ends_with(b"\r\n") && (text.is_empty() || TABLE.iter().any(|begins| text.starts_with(begins)))
-        };
-        self.head.is_some() || !(is_marker(&self.text) || is_of_table())
+        self.part == Part::Entry && !self.is_marker()
     }
+}
+
+/// Whether a line of a Windows node's table is no event: the provider's name, the heading, the rule, or an empty one.
+/// In any other log such lines are entries.
+pub fn is_heading(line: &[u8]) -> bool {
+    let text = line.trim_ascii();
+    begins_table(line) || text.is_empty() || text.starts_with(b"TimeCreated ") || text.starts_with(b"-----------")
+}
+
+/// Whether a first line begins a Windows node's table.
+pub fn begins_table(line: &[u8]) -> bool {
+    line.ends_with(b"\r\n") && line.trim_ascii().starts_with(b"ProviderName: ")
 }
 
 /// Whether a line is one of journalctl's own: `-- Boot <id> --`, `-- Reboot --`, `-- Logs begin at … --`,

@@ -285,12 +285,7 @@ mod tests {
     use bytes::Bytes;
 
     fn line(at: i64, text: &str) -> Line {
-        Line {
-            at: Some(Timestamp::from_micros(at)),
-            head: None,
-            text: Bytes::copy_from_slice(text.as_bytes()),
-            entry: None,
-        }
+        Line { at: Some(Timestamp::from_micros(at)), ..Line::new(None, Bytes::copy_from_slice(text.as_bytes())) }
     }
 
     /// All that can go out at `now`, a word a line: lane and text.

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     fn line(length: usize) -> Line {
-        Line { at: None, head: None, text: Bytes::from(vec![b'x'; length]), entry: None }
+        Line::new(None, Bytes::from(vec![b'x'; length]))
     }
 
     #[tokio::test]

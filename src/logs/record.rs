@@ -356,7 +356,7 @@ mod tests {
     use bytes::Bytes;
 
     fn line(text: &str) -> Line {
-        Line { at: None, head: Head::of(text.as_bytes()), text: Bytes::copy_from_slice(text.as_bytes()), entry: None }
+        Line::new(Head::of(text.as_bytes()), Bytes::copy_from_slice(text.as_bytes()))
     }
 
     fn words(bytes: &[u8]) -> String {

@@ -8,7 +8,7 @@ use crate::logs::calendar::Calendar;
 use crate::logs::filter::{Filter, Verdict};
 use crate::logs::kubelet::KubeletLines;
 use crate::logs::layout::Head;
-use crate::logs::line::Line;
+use crate::logs::line::{Line, Part, begins_table, is_heading};
 use crate::logs::split::{Continuation, Splitter};
 use crate::time::Timestamp;
 
@@ -24,6 +24,8 @@ pub struct Sieve<'f> {
     calendar: Option<Calendar>,
     filter: &'f mut Filter,
     kubelet: Option<KubeletLines>,
+    /// Whether this is a Windows node's table, once its beginning was seen.
+    table: Option<bool>,
     /// How the last entry with a time begins, wanted or not.
     end: Option<Head>,
     /// The time that an entry without one inherits.
@@ -50,8 +52,8 @@ enum Kept {
     Last {
         most: usize,
         lines: VecDeque<Line>,
-        /// How many of `lines` are journalctl's own and don't count.
-        markers: usize,
+        /// How many of `lines` are no entries and don't count.
+        others: usize,
         /// What may be held of them yet.
         room: usize,
     },
@@ -69,7 +71,7 @@ impl<'f> Sieve<'f> {
         filter: &'f mut Filter,
         last_of: Option<usize>,
     ) -> Self {
-        let last = |most| Kept::Last { most, lines: VecDeque::new(), markers: 0, room: usize::MAX };
+        let last = |most| Kept::Last { most, lines: VecDeque::new(), others: 0, room: usize::MAX };
         let kept = last_of.map_or(Kept::All(Vec::new()), last);
         let splitter = Splitter::new(continuation);
         let kubelet = filter.kubelet.map(|among| filter.before.take().unwrap_or_else(|| KubeletLines::new(among)));
@@ -78,6 +80,8 @@ impl<'f> Sieve<'f> {
             calendar,
             filter,
             kubelet,
+            // Only of the query come journalctl's lines and such tables.
+            table: (continuation != Continuation::Indented).then_some(false),
             end: None,
             last: None,
             first: None,
@@ -170,7 +174,7 @@ impl<'f> Sieve<'f> {
         }
     }
 
-    /// How many entries went in, journalctl's own lines not counted.
+    /// How many entries went in; journalctl's own lines and the heading of a table are none.
     pub fn read(&self) -> u64 {
         self.read
     }
@@ -217,7 +221,14 @@ impl<'f> Sieve<'f> {
                 next += 1;
                 continue;
             }
-            self.read += 1;
+            if *self.table.get_or_insert_with(|| begins_table(&line.text))
+                && line.head.is_none()
+                && is_heading(&line.text)
+            {
+                line.part = Part::Heading;
+            }
+            let counts = u64::from(line.is_entry());
+            self.read += counts;
             let is_kubelets = self.kubelet.as_mut().is_none_or(|kubelet| kubelet.keep(line));
             self.end = line.head.or(self.end);
             if let (Some(calendar), Some(head)) = (&mut self.calendar, &line.head) {
@@ -238,7 +249,7 @@ impl<'f> Sieve<'f> {
                 Verdict::Keep if line.at.is_none() && self.filter.has_window() => self.untimed.push(line.clone()),
                 Verdict::Keep => {
                     before.extend(self.marker.take().filter(|_| self.wanted > 0));
-                    self.wanted += 1;
+                    self.wanted += counts;
                     stays = true;
                 }
                 Verdict::Drop => {}
@@ -268,7 +279,7 @@ impl<'f> Sieve<'f> {
     }
 
     fn keep(&mut self, mut line: Line) {
-        let entries = u64::from(!line.is_marker());
+        let entries = u64::from(line.is_entry());
         match &mut self.kept {
             Kept::All(lines) => lines.push(line),
             Kept::Counted => {}
@@ -282,17 +293,17 @@ impl<'f> Sieve<'f> {
                     lines.push(line);
                 }
             },
-            Kept::Last { most, lines, markers, room } => {
-                *markers += usize::from(entries == 0);
+            Kept::Last { most, lines, others, room } => {
+                *others += usize::from(entries == 0);
                 // A copy: what it came with can go.
                 line.text = Bytes::copy_from_slice(&line.text);
                 let held = line.weight();
                 lines.push_back(line);
                 // journalctl prints its own lines only between two entries: never first.
-                while lines.len() - *markers > *most || lines.front().is_some_and(Line::is_marker) {
+                while lines.len() - *others > *most || lines.front().is_some_and(Line::is_marker) {
                     let Some(line) = lines.pop_front() else { break };
                     *room = room.saturating_add(line.weight());
-                    *markers -= usize::from(line.is_marker());
+                    *others -= usize::from(!line.is_entry());
                 }
                 match room.checked_sub(held) {
                     Some(left) => *room = left,

@@ -100,7 +100,7 @@ impl Splitter {
         while let Some(n) = frame.get(line..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let end = line + n + 1;
             if let Some(head) = self.starts(frame.get(line..end).unwrap_or_default()) {
-                entries.push(Line { at: None, head: self.head.take(), text: frame.slice(start..line), entry: None });
+                entries.push(Line::new(self.head.take(), frame.slice(start..line)));
                 self.head = head;
                 start = line;
             }
@@ -120,7 +120,7 @@ impl Splitter {
             self.head = starts.flatten();
         } else if let Some(head) = starts {
             let text = self.pending.split_to(self.line).freeze();
-            entries.push(Line { at: None, head: self.head.take(), text, entry: None });
+            entries.push(Line::new(self.head.take(), text));
             self.head = head;
         }
         self.line = self.pending.len();
@@ -129,7 +129,7 @@ impl Splitter {
     fn flush(&mut self, entries: &mut Vec<Line>) {
         self.line = 0;
         if !self.pending.is_empty() {
-            entries.push(Line { at: None, head: self.head.take(), text: self.pending.split().freeze(), entry: None });
+            entries.push(Line::new(self.head.take(), self.pending.split().freeze()));
         }
         self.head = None;
     }

@@ -400,8 +400,7 @@ async fn list_boots(node: &Node<'_>, format: Format, out: &mut Outlet) -> Flow<b
 pub(super) async fn print_boots(remote: &mut Remote<'_>, format: Format, out: &mut Outlet) -> Flow<bool> {
     let boots = remote.boots().await?;
     if !boots.is_empty() {
-        let row =
-            |text: &str| Line { at: None, head: None, text: Bytes::copy_from_slice(text.as_bytes()), entry: None };
+        let row = |text: &str| Line::new(None, Bytes::copy_from_slice(text.as_bytes()));
         out.lines(journal::listed(&boots, format).split_inclusive('\n').map(row).collect()).await?;
     }
     remote.check_whole()?;

@@ -383,7 +383,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         short_precise(&entry, &mut text);
         let text = Bytes::from(text);
         let head = Head::of(&text);
-        let mut line = Line { at: Some(timestamp(entry.shown_time())), head, text, entry: Some(entry) };
+        let mut line = Line { at: Some(timestamp(entry.shown_time())), entry: Some(entry), ..Line::new(head, text) };
         if kubelet.as_mut().is_some_and(|kubelet| !kubelet.keep(&mut line)) {
             return None;
         }
@@ -417,7 +417,7 @@ impl<'r, 'a, 'f> Reading<'r, 'a, 'f> {
         if let (Some(before), Some(boot)) = (self.boot, boot)
             && before != boot
         {
-            lines.push(Line { at: line.at, head: None, text: boot_marker(boot).into(), entry: None });
+            lines.push(Line { at: line.at, ..Line::new(None, boot_marker(boot).into()) });
         }
         self.boot = boot.or(self.boot);
     }
