@@ -26,7 +26,7 @@ pub enum Notation {
 pub enum Content {
     /// `logs`: a string.
     Log,
-    /// `boots`: objects, which come all at once, a line each.
+    /// `boots`: objects, a line each.
     Boots,
 }
 
@@ -50,6 +50,8 @@ pub struct Document<'o> {
     at: Timestamp,
     /// The node whose response is being written.
     open: Option<usize>,
+    /// Whether a boot stands in that response.
+    has_boots: bool,
     responses: usize,
     /// Nodes that have ended, and how many of them well.
     ended: Vec<bool>,
@@ -76,6 +78,7 @@ impl<'o> Document<'o> {
             about,
             at,
             open: None,
+            has_boots: false,
             responses: 0,
             ended: vec![false; nodes.len()],
             good: 0,
@@ -88,8 +91,9 @@ impl<'o> Document<'o> {
         self.open(node);
         match (self.content, event) {
             (Content::Boots, Event::Lines(lines)) => {
-                for (nth, line) in lines.iter().enumerate() {
-                    self.raw(if nth > 0 { ", " } else { "" });
+                for line in lines {
+                    self.raw(if self.has_boots { ", " } else { "" });
+                    self.has_boots = true;
                     self.output().put(line.text.trim_ascii_end());
                 }
                 self.output().state()
@@ -184,6 +188,7 @@ impl<'o> Document<'o> {
             return;
         }
         self.open = Some(node);
+        self.has_boots = false;
         self.raw(match (self.notation, self.about, self.responses) {
             (Notation::Json, About::Single, _) => "{",
             (Notation::Json, About::Several, 0) => "{\n  \"responses\": [\n    {",
@@ -243,4 +248,47 @@ impl<'o> Document<'o> {
 enum Place {
     First,
     Next,
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::logs::line::Line;
+    use crate::output::testing::Sink;
+
+    #[test]
+    fn boots_are_one_list_however_they_come() {
+        for notation in [Notation::Json, Notation::Yaml] {
+            let sink = Sink::default();
+            let mut output = Output::new(Box::new(sink.clone()), false);
+            let nodes = ["a".to_owned(), "b".to_owned()];
+            let how = (notation, Content::Boots);
+            let at = Timestamp::from_micros(0);
+            let mut document = Document::new(&mut output, &nodes, Style::default(), how, About::Several, at);
+            for node in 0..2 {
+                for boots in [&["{\"index\":-2}", "{\"index\":-1}"][..], &[], &["{\"index\":0}"]] {
+                    let lines = boots.iter().map(|boot| Line::new(None, Bytes::from(format!("{boot}\n")))).collect();
+                    let _ = document.event(&mut Limits::new(None), node, &Event::Lines(lines));
+                }
+                let _ = document.ended(node, Ok(()));
+            }
+            document.finish(Duration::ZERO);
+            output.finish().unwrap();
+            let text = sink.text();
+            let read: serde_json::Value = match notation {
+                Notation::Json => serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}")),
+                Notation::Yaml => {
+                    let line = text.lines().find(|line| line.contains("boots: ")).unwrap();
+                    assert_eq!(line.trim(), "boots: [{\"index\":-2}, {\"index\":-1}, {\"index\":0}]");
+                    continue;
+                }
+            };
+            for node in 0..2 {
+                let indexes = read["responses"][node]["boots"].as_array().unwrap().iter();
+                assert_eq!(indexes.map(|boot| boot["index"].as_i64().unwrap()).collect::<Vec<_>>(), [-2, -1, 0]);
+            }
+        }
+    }
 }
