@@ -189,7 +189,10 @@ fn word(severity: Severity) -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::journal::{Entry, Id, Position};
     use crate::logs::layout::Head;
     use crate::time::Timestamp;
     use bytes::Bytes;
@@ -231,6 +234,24 @@ mod tests {
             "{json}"
         );
         assert!(shown(b"plain\n").ends_with("\"unit\":\"kubelet\",\"message\":\"plain\"}"));
+    }
+
+    #[test]
+    fn only_text_loses_its_line_ends() {
+        let (nothing, message) = (Id::default(), b"a\r\nb\r\n\n");
+        let position =
+            Position { seqnum_id: nothing, seqnum: 1, realtime: 1, boot: nothing, monotonic: 1, xor_hash: 0 };
+        let entry = Entry { position, fields: Vec::new() }.with_message(message);
+        let line = |entry| Line { entry, ..Line::new(None, Bytes::from_static(message)) };
+        for (line, expected) in [
+            (line(None), "\"message\":\"a\\nb\"}"),
+            (line(Some(Arc::new(entry))), "\"message\":\"a\\r\\nb\\r\\n\\n\"}"),
+        ] {
+            let mut object = Vec::new();
+            super::object(&line, "node-7", None, &mut object);
+            let object = String::from_utf8(object).unwrap();
+            assert!(object.ends_with(expected), "{object}");
+        }
     }
 
     #[test]
