@@ -251,6 +251,20 @@ fn severities_select_klog_lines_and_refuse_to_guess() {
     assert!(lines.len() > 10 && lines.iter().all(|line| wanted(line)), "{lines:#?}");
     assert!(lines.iter().any(|line| !severe(line)), "the priority alone");
     run(&kubeconfig, ["node-a", "-u", "sshd", "-P", "E", "--source", "query"]).expect(2, &["--priority"]);
+    // Where nothing is left to judge, nothing matched; klog's JSON marks its errors.
+    let folder = tempfile::tempdir().expect("a directory");
+    let log = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+        folder.path().join(name).to_str().expect("text").to_owned()
+    };
+    let klog = log("klog", "2023-11-14T22:13:20.5Z I1114 22:13:20.500000    1 a.go:1] x\n");
+    let ran = run(&kubeconfig, ["--from", &klog, "-P", "E", "--since-time", "2023-11-14T22:13:21Z"]);
+    ran.expect(0, &["nothing matched"]);
+    let failed = "{\"ts\":1700000001000.5,\"msg\":\"x\",\"err\":\"y\"}\n";
+    let json = log("json", &format!("{}{failed}", failed.replace("err", "v")));
+    assert_eq!(run(&kubeconfig, ["--from", &json, "-P", "E"]).expect(0, &[]).text(), failed);
+    let plain = log("plain", "2023-11-14T22:13:20.5Z x\n");
+    run(&kubeconfig, ["--from", &plain, "-P", "E"]).expect(2, &["no line begins with a klog header"]);
     run(&kubeconfig, ["node-a", "-t", "kubelet", "--source", "query"]).expect(2, &["--identifier"]);
 }
 

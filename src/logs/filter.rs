@@ -5,9 +5,9 @@ use regex_lite::{Regex, RegexBuilder};
 use crate::error::{Error, Result};
 use crate::logs::klog::Severity;
 use crate::logs::kubelet::{Among, KubeletLines};
-use crate::logs::layout;
 use crate::logs::line::Line;
 use crate::logs::pod::PodLines;
+use crate::logs::record;
 use crate::time::Timestamp;
 
 /// How far past the window's end entries are still looked at: sources stamp their lines a little before the journal
@@ -53,8 +53,10 @@ pub struct Filter {
     pub kubelet: Option<Among>,
     /// Whose the lines were that were read before what is read next, where that is known.
     pub before: Option<KubeletLines>,
-    /// Whether any entry showed a severity: without one, `severity` could not be answered.
+    /// Whether any entry showed a severity, in the window or not, and whether any in the window showed none.
     pub saw_severity: bool,
+    /// See there.
+    pub saw_unmarked: bool,
     /// Whether an entry was dropped that shows none.
     pub dropped_unmarked: bool,
     /// Whether any entry carried a time: without one, a window could not be applied.
@@ -111,6 +113,11 @@ impl Filter {
         matches!((begun, self.since), (Some(begun), Some(since)) if begun < since)
     }
 
+    /// Whether `severity` could be answered: where entries were judged by it, some that were read show theirs.
+    pub fn tells_severities(&self) -> bool {
+        self.saw_severity || !self.saw_unmarked
+    }
+
     /// Whether any entry was written by one of `identifiers`.
     pub fn saw_identifier(&self) -> bool {
         self.seen_identifiers != 0
@@ -144,6 +151,9 @@ impl Filter {
             };
             self.seen_identifiers |= 1 << (place % 64);
         }
+        if self.severity.is_some() && !self.saw_severity {
+            self.saw_severity = severities(line) != (None, None);
+        }
         if let Some(at) = line.at {
             if let Some(until) = self.until
                 && at > until
@@ -166,13 +176,13 @@ impl Filter {
 
     fn wants(&mut self, line: &Line) -> bool {
         if let Some(least) = self.severity {
-            let severity = layout::severity(line.message());
-            let level = line.entry.as_ref().and_then(|entry| entry.priority());
-            self.saw_severity |= severity.is_some() || level.is_some();
+            let (severity, level) = severities(line);
+            let is_unmarked = severity.is_none() && level.is_none();
+            self.saw_unmarked |= is_unmarked;
             // journald takes a program's word for it only where the program speaks its protocol; a kubelet's lines are all "info".
             let urgent = level.zip(self.level).is_some_and(|(level, most)| level <= most);
             if severity.unwrap_or(Severity::Info) < least && !urgent {
-                self.dropped_unmarked |= severity.is_none() && level.is_none();
+                self.dropped_unmarked |= is_unmarked;
                 return false;
             }
         }
@@ -187,6 +197,11 @@ impl Filter {
         }
         self.pod.as_mut().is_none_or(|pod| pod.mentions(line.message()))
     }
+}
+
+/// How severe an entry is by its text, and by the journal.
+fn severities(line: &Line) -> (Option<Severity>, Option<u8>) {
+    (record::severity(line.message()), line.entry.as_ref().and_then(|entry| entry.priority()))
 }
 
 /// A `--grep` or `--exclude` pattern: regex-lite's syntax; all-lowercase ignores ASCII case.
@@ -304,6 +319,26 @@ mod tests {
         let row: Vec<Verdict> = (0..ENOUGH_PAST).map(|_| filter.judge(&line("x\n", 21 + DISORDER_MICROS))).collect();
         assert_eq!(row.last(), Some(&Verdict::Past));
         assert_eq!(row.iter().filter(|verdict| **verdict == Verdict::Past).count(), 1);
+    }
+
+    #[test]
+    fn severities_are_judged_by_all_that_was_read() {
+        let at = |micros| Some(Timestamp::from_micros(micros));
+        let new = || Filter { severity: Some(Severity::Error), since: at(10), until: at(20), ..Filter::default() };
+        let klog = "I1114 22:13:20.000001    1 a.go:1] x\n";
+        let json = "{\"ts\":1795230432123.456,\"msg\":\"x\",\"err\":\"y\"}\r\n";
+        for (lines, wanted, answered) in [
+            (&[][..], 0, true),
+            (&[("plain\n", 1)], 0, true),
+            (&[("plain\n", 15)], 0, false),
+            (&[("plain\n", 15), (klog, 1)], 0, true),
+            (&[(klog, 21), ("plain\n", 15)], 0, true),
+            (&[(json, 15), ("plain\n", 15)], 1, true),
+        ] {
+            let mut filter = new();
+            let kept = lines.iter().filter(|(text, at)| filter.judge(&line(text, *at)) == Verdict::Keep).count();
+            assert_eq!((kept, filter.tells_severities()), (wanted, answered), "{lines:?}");
+        }
     }
 
     #[test]

@@ -94,6 +94,18 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The severity of a message, in klog's JSON as well, where it takes reading all of it.
+pub fn severity(message: &[u8]) -> Option<Severity> {
+    let message = message.strip_suffix(b"\r").unwrap_or(message);
+    match message.first()? {
+        b'{' => match Parts::of(message)?.lead {
+            Lead::Klog { severity, .. } => Some(severity),
+            Lead::Logfmt { .. } => None,
+        },
+        _ => layout::severity(message),
+    }
+}
+
 /// `[974]: ` behind an identifier.
 fn pid(text: &[u8]) -> Option<u64> {
     let (digits, _) = cut(text.strip_prefix(b"[")?, b']')?;

@@ -135,9 +135,10 @@ fn check_time_was_seen(filter: &Filter, log: &str) -> Flow<()> {
 
 /// A severity filter over lines that show no severity would silently drop everything.
 fn check_severity_was_seen(filter: &Filter) -> Flow<()> {
-    if filter.severity.is_none() || filter.saw_severity || !filter.saw_entry {
+    if filter.severity.is_none() || filter.tells_severities() {
         return Ok(());
     }
-    let words = "no line begins with a klog header, so --priority can't be answered";
+    let read = if filter.has_window() { " that was read" } else { "" };
+    let words = format!("no line{read} begins with a klog header, so --priority can't be answered");
     Err(Error::usage(words).hint("leave --priority out, or use --grep").into())
 }
