@@ -26,7 +26,8 @@ show() {
 }
 
 show "a kubelet's last lines, its log query switched on" 0 node-a --tail 3
-show "the same where the query is off: the text file, and a note that says so" 0 node-b --tail 3
+show "the same where the query is off: the node's journal files tell it" 0 node-b --tail 3
+show "the same from its text file" 0 node-b --source file --tail 3
 show "a window, to the microsecond, with the time in front" 0 \
     node-a --since-time 2023-11-14T22:16:34Z --until-time 2023-11-14T22:16:35Z --timestamps
 show "a pattern" 0 node-a --grep 'failed|exited' --exclude CrashLoopBackOff --tail 3

@@ -467,7 +467,7 @@ fn a_windows_nodes_table_is_passed_through_and_nothing_is_made_of_its_times() {
         ask(&kubeconfig, &["node-w", window[0], window[1]]).expect(2, &["time window can't be applied", "--grep"]);
     }
     ask(&kubeconfig, &["node-w", "--since", "1h"]).expect(0, &["nothing matched"]);
-    ask(&kubeconfig, &["node-w", "-u", "nosuch"]).expect(5, &["no log of unit nosuch"]);
+    ask(&kubeconfig, &["node-w", "-u", "nosuch"]).expect(5, &["no log of unit nosuch", "its event log", "providers"]);
 }
 
 #[test]

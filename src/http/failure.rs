@@ -48,6 +48,14 @@ impl Failure {
         self
     }
 
+    /// The same of a request that was sent without TLS: a server that speaks it answers with an alert, which is no HTTP.
+    pub(super) fn in_plain_text(self) -> Self {
+        match self.stage == Stage::Garbled && self.words.contains("HTTP version") {
+            true => self.hint("if the server speaks TLS on this port, write https:// in front of its address"),
+            false => self,
+        }
+    }
+
     /// How far the request came.
     pub fn stage(&self) -> Stage {
         self.stage

@@ -222,6 +222,7 @@ impl Pool {
             },
             Err(error) => {
                 let failure = Failure::of(&error, self.connector.peer());
+                let failure = if url.starts_with("http:") { failure.in_plain_text() } else { failure };
                 if self.connectors().filter(|connector| connector.has_changed()).count() > 0 {
                     *self.clients.lock().await = None;
                 }

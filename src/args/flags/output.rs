@@ -35,7 +35,7 @@ static OUTPUT: Flag = Flag {
     brief: "Text (unless said), a document, objects, or plain bytes",
     help: &[
         "How lines are printed. text: as the node wrote them, with what other flags put in front; on a terminal, control characters are \
-         shown instead of obeyed. raw: the bytes as received, and nothing else.",
+         shown instead of obeyed. raw: the bytes as received, unpacked where they are gzip (unless --no-decompress), and nothing else.",
         "jsonl: an object a line for each entry, with time, node, unit, identifier, pid, priority (0-7), boot, severity and message, and \
          the parts of klog and logfmt messages; what is not known is left out. Bytes that are not UTF-8 stand in messageBase64, too.",
         "json, yaml: one document. For one named node nodeName, timestamp (when the run began), logs and, where it failed, error; for \

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::args::Options;
+use crate::args::{Format, Options};
 use crate::command::{Outcome, out_of_time};
 use crate::error::{Error, Kind, Result};
 use crate::notice::Notices;
@@ -115,7 +115,15 @@ impl Tally {
             error = error.within(name);
         }
         if self.bytes > 0 {
-            error = error.hint("what was printed is incomplete");
+            let lines = matches!(options.format, Format::Text | Format::Raw | Format::Jsonl) && !options.list_boots;
+            let merged = lines && options.merge && !single && self.of != FILES;
+            error = error.hint(match merged {
+                true => {
+                    "what was printed is incomplete: a merge holds back what lines of those may precede; with --no-merge each of the others is \
+                     shown whole"
+                }
+                false => "what was printed is incomplete",
+            });
         }
         self.tell(notices);
         notices.error(&error);

@@ -116,6 +116,10 @@ async fn what_is_no_http_is_told() {
         assert_eq!(failure.stage(), Stage::Garbled, "{failure}");
         assert_eq!(crate::error::Error::from(failure).kind(), crate::error::Kind::Failed);
     }
+    // An alert: "unexpected message".
+    let server = saying("\x15\x03\x01\x00\x02\x02\x0a").await;
+    let error = crate::error::Error::from(ask_plain(&server).await.unwrap_err());
+    assert!(error.remedy().is_some_and(|hint| hint.contains("https://")), "{error:?}");
 }
 
 #[tokio::test]

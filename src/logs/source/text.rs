@@ -346,11 +346,13 @@ pub(super) fn no_unit(node: &str, unit: &str) -> Error {
     let homes = if unit == KUBELET { "without -u the kubelet is found wherever a distribution runs it; " } else { "" };
     Error::new(
         Kind::NotFound,
-        format!("no log of unit {unit}: the node's journal does not know it, and /var/log has no file of that name"),
+        format!(
+            "no log of unit {unit}: the node's journal (on Windows its event log) does not know it, and /var/log has no file of that name"
+        ),
     )
     .hint(format!(
-        "{homes}unit names are those of `systemctl list-units`, and one with a LogNamespace= has a journal of its own, which is not \
-         read; see what there is: kubectl kubelet-logs ls {node}"
+        "{homes}unit names are those of `systemctl list-units` (on Windows of the event log's providers), and one with a LogNamespace= has \
+         a journal of its own, which is not read; see what there is: kubectl kubelet-logs ls {node}"
     ))
 }
 

@@ -125,11 +125,18 @@ impl Folder {
                 let below = self.path.join("journal");
                 hidden.extend(list(&below).map(|entries| self::hidden(&below, &entries)).unwrap_or_default());
             }
+            let more = match hidden.len().saturating_sub(SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             hidden.truncate(SHOWN);
             let hint = match hidden.is_empty() {
                 true => "name a file in it with --from".to_owned(),
                 false => {
-                    format!("what is packed, or another machine's or namespace's, by its name: {}", hidden.join(" "))
+                    format!(
+                        "what is packed, or another machine's or namespace's, by its name: {}{more}",
+                        hidden.join(" ")
+                    )
                 }
             };
             return Err(Error::new(Kind::NotFound, words).hint(hint));
