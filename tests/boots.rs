@@ -87,6 +87,18 @@ fn boots_are_listed_as_journalctl_lists_them() {
 }
 
 #[test]
+fn a_window_behind_the_end_holds_no_severity_and_says_so() {
+    let cluster = start();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    let last: Vec<&str> = BOOTS.lines().last().expect("a boot").split_whitespace().collect();
+    let since = format!("{}T{}.999999Z", last[7], last[8]);
+    for node in ["on", "off", "volatile"] {
+        // The query's answer begins earlier, for a zone that is not known.
+        run(&kubeconfig, [node, "-P", "E", "--since-time", &since]).expect(0, &["nothing matched"]);
+    }
+}
+
+#[test]
 fn boots_are_listed_as_objects_with_journalctls_fields() {
     let cluster = start();
     let kubeconfig = cluster.kubeconfig(User::Admin);
