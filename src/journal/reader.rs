@@ -418,6 +418,7 @@ impl Reader {
     /// Makes the next batch; an empty one at the end of the rows.
     fn read(&mut self, mut feeds: Vec<Feed>, query: &Query) -> Got<Batch> {
         let gathered = gather(&mut feeds, &self.file, query.order, self.shape.fit(&self.file, self.size));
+        feeds.iter_mut().for_each(|feed| self.skipped.append(&mut feed.skipped));
         if let Ok(places) = &gathered {
             self.size = BATCH;
             // The rows' next slots come along.
