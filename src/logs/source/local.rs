@@ -20,7 +20,7 @@ use crate::logs::source::file::Packing;
 use crate::logs::source::journal::{Files, Found, LISTED, Met, Part as Portion, Remote, read_from, unreadable};
 use crate::logs::source::pick::{self, Instead, JOURNAL, What};
 use crate::logs::source::text::Wanted;
-use crate::logs::source::{Machine, Want, check_severity_was_seen, check_time_was_seen};
+use crate::logs::source::{Machine, Want, check_severity_was_seen};
 use crate::logs::unit::RKE2_LOGS;
 use crate::notice::Notices;
 use crate::time::{Timestamp, Zone};
@@ -197,7 +197,7 @@ impl Local {
             check_is_text(&shown, &beginning)?;
         }
         let end = end.filter(|_| packing == Packing::Plain);
-        let text = Text { shown, parts: vec![Part { stream, end, modified }], is_shared: true };
+        let text = Text { shown, parts: vec![Part { stream, end, modified, error: None }], is_shared: true };
         read_text(text, machine, wanted, self.zone.as_ref(), want, filter, out).await
     }
 }
@@ -298,7 +298,6 @@ async fn read_text(
         filter.identifiers.extend(units.iter().cloned());
     }
     let (anything, newest) = text.read(machine, zone, want, filter, out).await?;
-    check_time_was_seen(filter, &shown)?;
     if let (false, Some(since), Some(newest)) = (anything, filter.since, newest)
         && newest < since
     {

@@ -178,12 +178,14 @@ impl Folder {
         let mut parts = Vec::new();
         for rotation in &found.all {
             let path = folder.join(&rotation.name);
-            let shown = path.display().to_string();
-            if rotation.packing.is_none() {
-                let words = format!("{shown} is packed in a way that can't be unpacked here");
-                return Err(Error::new(Kind::Failed, words).hint("unpack it beside the others"));
-            }
-            parts.push(part(&path, unpack).await?);
+            let read = match rotation.packing {
+                Some(_) => part(&path, unpack).await,
+                None => {
+                    let words = format!("{} is packed in a way that can't be unpacked here", path.display());
+                    Err(Error::new(Kind::Failed, words).hint("unpack it beside the others"))
+                }
+            };
+            parts.push(read.unwrap_or_else(|error| Part::unreadable(error, modified(&path))));
         }
         if found.mixed {
             // They are few, and of equals the names' order stands.
@@ -252,7 +254,7 @@ async fn part(path: &Path, unpack: Unpack) -> Result<Part> {
         check_is_text(&shown, &stream.beginning(super::BEGINNING).await?)?;
     }
     let end = if packing == Packing::Plain { Some(File::open(path).map_err(failed)?) } else { None };
-    Ok(Part { stream, end, modified })
+    Ok(Part { stream, end, modified, error: None })
 }
 
 fn list(path: &Path) -> Result<Vec<Entry>> {
