@@ -300,9 +300,7 @@ impl Text {
         let bound = self.parts.last().and_then(|part| part.modified).unwrap_or(now);
         let oldest = Anchor::NotAfter(self.parts.first().and_then(|part| part.modified).unwrap_or(now));
         if let Some(zone) = said {
-            let offset = zone.offset_at(bound);
-            // journalctl writes the times of where it runs, unless told --utc.
-            return Ok(Calendar::new(offset, oldest).with_prefixes_of(offset).not_after(bound));
+            return Ok(Calendar::new(0, oldest).set_to(zone).not_after(bound));
         }
         let mut offset = 0;
         for part in self.parts.iter_mut().rev() {
