@@ -56,7 +56,7 @@ static: $(NO_UNWIND) $(REPLACED) ## build a static binary, try it in an empty ro
 		RUSTFLAGS="$(SMALL) $(UNNAMED)" $(CARGO) build --release --target $(STATIC_TARGET) --bin kubectl-kubelet_logs && \
 		install -D $(TARGET)/$(STATIC_TARGET)/release/kubectl-kubelet_logs $(STATIC); }
 	$(CARGO) build --quiet --example cluster
-	@tests/static.sh $(STATIC) $(TARGET)/debug/examples/cluster $(if $(wildcard $(TARGET)/static/unpacked),$(LIMIT))
+	@tests/static.sh $(STATIC) $(TARGET)/debug/examples/cluster $(if $(wildcard $(TARGET)/static/unpacked),$(if $(HAS_MUSL),$(LIMIT_MUSL),$(LIMIT)))
 
 MUSL_STATIC := $(TARGET)/static/musl/kubectl-kubelet_logs
 static-musl: $(NO_UNWIND) $(REPLACED) ## the same with musl (Debian 12, no rustup needed)

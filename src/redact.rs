@@ -172,6 +172,7 @@ mod tests {
             ("Authorization: Bearer abc.def", "Authorization: Bearer (redacted)"),
             ("curl -H \"authorization: bearer x1\" b", "curl -H \"authorization: bearer (redacted)\" b"),
             ("got Bearer abcdef0123456789abcdef!", "got Bearer (redacted)!"),
+            ("token=\"Bearer abcdefghijklmnopqrstuvwxyz\"", "token=\"Bearer (redacted)\""),
             ("Authorization:[Basic dTpw]", "Authorization:[Basic (redacted)]"),
             ("with Basic YWRtaW46aHVudGVyMg== sent", "with Basic (redacted) sent"),
             (&format!("jwt {JWT}, done"), "jwt (redacted), done"),

@@ -60,7 +60,10 @@ const EXCLUDED: &[(&str, &str)] = &[
     ("events-", "events are no part of the simulation yet"),
     ("leases", "leases are no part of the simulation yet"),
     ("big-list", "config maps stand for any large list; the simulation compresses its own"),
-    ("watch-", "watches are no part of the simulation yet"),
+    (
+        "watch-",
+        "what happened to the recorded cluster while it was watched; the simulation tells what happens to its own",
+    ),
     ("ssar-", "access reviews are no part of the simulation yet"),
     ("ssrr", "access reviews are no part of the simulation yet"),
     ("selfsubjectreview", "access reviews are no part of the simulation yet"),

@@ -433,6 +433,25 @@ fn what_steers_a_terminal_reaches_a_pipe_but_no_terminal() {
     assert!(listed.contains("red.log") && !listed.contains('\u{1b}'), "{listed:?}");
 }
 
+#[test]
+fn a_file_is_not_written_over_what_is_read() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (log, other) = (root.path().join("kubelet.log"), root.path().join("other.log"));
+    let text = "I1114 22:13:20.000001 1 a.go:1] one\n".repeat(20_000);
+    std::fs::write(&log, &text).expect("a file");
+    let write = |from: &Path, to: &Path| {
+        let args = ["--from".as_ref(), from.as_os_str(), "-w".as_ref(), to.as_os_str()];
+        run(&root.path().join("no-kubeconfig"), args)
+    };
+    let beside = root.path().join("../").join(root.path().file_name().expect("a name")).join("kubelet.log");
+    for (from, to) in [(&*log, &*log), (root.path(), &log), (&log, &beside)] {
+        write(from, to).expect(2, &["--write", "would overwrite what --from"]);
+        assert_eq!(std::fs::read_to_string(&log).expect("a file"), text);
+    }
+    write(&log, &other).expect(0, &[]);
+    assert_eq!(std::fs::read_to_string(&other).expect("a file"), text);
+}
+
 /// Runs the program as on a terminal and gives what a person sees there.
 fn on_a_terminal(kubeconfig: &Path, args: &[&str]) -> String {
     let (screen, errors) = (Screen::default(), Screen::default());

@@ -79,8 +79,21 @@ fn file(path: &Path, options: &Options, context: &Context) -> Result<Output> {
     }
     let path = if name == path.to_string_lossy() { path.to_owned() } else { name.into() };
     let shown = path.display().to_string();
+    if options.from.iter().any(|input| holds(input, &path)) {
+        return Err(Error::usage(format!("--write {shown} would overwrite what --from reads"))
+            .hint("write to a file elsewhere"));
+    }
     let file = Late::new(path).doing(Kind::Failed, || format!("writing {shown}"))?;
     Ok(Output::new(Box::new(file), false).named(shown))
+}
+
+/// Whether a file that is there belongs to an input.
+fn holds(input: &Input, file: &Path) -> bool {
+    let Input::Path(input) = input else { return false };
+    match (input.canonicalize(), file.canonicalize()) {
+        (Ok(input), Ok(file)) => file.starts_with(input),
+        _ => false,
+    }
 }
 
 /// What looks like the name of something, in braces.

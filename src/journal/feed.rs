@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::Corrupt;
 use super::array::Row;
 use super::corrupt::{Got, corrupt};
 use super::file::File;
@@ -18,7 +19,11 @@ pub(super) struct Feed {
     ready: VecDeque<u64>,
     /// The offset taken last: the others must lie beyond.
     last: Option<u64>,
+    /// Slots that name no place in the file: one bad byte is no reason to lose the others. Of very many, some.
+    pub(super) skipped: Vec<Corrupt>,
 }
+
+const MOST_SKIPPED: usize = 64;
 
 /// The next places of all rows together, each once.
 pub(super) fn gather(feeds: &mut [Feed], file: &File, order: Order, most: usize) -> Got<Vec<u64>> {
@@ -49,7 +54,7 @@ pub(super) fn gather(feeds: &mut [Feed], file: &File, order: Order, most: usize)
 impl Feed {
     /// From `low` up to `high`.
     pub(super) fn new(row: Row, low: u64, high: u64) -> Feed {
-        Feed { row, low, high, ready: VecDeque::new(), last: None }
+        Feed { row, low, high, ready: VecDeque::new(), last: None, skipped: Vec::new() }
     }
 
     /// Takes offsets until as many are ready or none are left.
@@ -62,7 +67,7 @@ impl Feed {
                     let end = self.row.load(file, self.low, self.high.min(self.low.saturating_add(left)))?;
                     for index in self.low..end {
                         let offset = self.row.offset(file, index)?;
-                        self.push(offset, self.last.is_none_or(|last| offset > last))?;
+                        self.push(file, offset, self.last.is_none_or(|last| offset > last))?;
                         self.low = index.saturating_add(1);
                     }
                 }
@@ -78,7 +83,7 @@ impl Feed {
                     }
                     for index in (from..self.high).rev() {
                         let offset = self.row.offset(file, index)?;
-                        self.push(offset, self.last.is_none_or(|last| offset < last))?;
+                        self.push(file, offset, self.last.is_none_or(|last| offset < last))?;
                         self.high = index;
                     }
                 }
@@ -87,7 +92,13 @@ impl Feed {
         Ok(())
     }
 
-    fn push(&mut self, offset: u64, in_order: bool) -> Got<()> {
+    fn push(&mut self, file: &File, offset: u64, in_order: bool) -> Got<()> {
+        if !file.reaches(offset) {
+            if self.skipped.len() < MOST_SKIPPED {
+                self.skipped.push(Corrupt::new(offset, "an entry past the file's end"));
+            }
+            return Ok(());
+        }
         if !in_order {
             return corrupt(offset, "a row of entries turns back");
         }

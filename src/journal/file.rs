@@ -239,6 +239,11 @@ impl File {
         self.cache.gaps(range).is_empty()
     }
 
+    /// Whether this place is one of the file's.
+    pub(super) fn reaches(&self, at: u64) -> bool {
+        at < self.total
+    }
+
     /// Whether all of the object there is at hand.
     pub(super) fn has_object(&self, at: u64) -> bool {
         let head = self.cache.read(at..at.saturating_add(OBJECT));

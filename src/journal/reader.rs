@@ -12,7 +12,7 @@ use super::object::Stamp;
 use super::plan::{Lookup, Plan, Test};
 use super::query::{Order, Query};
 use super::scan::{Last, Scan};
-use super::window::{Look, Window, ends, is_set_back, within};
+use super::window::{Look, Window, ends, step_back, within};
 use super::{Corrupt, Id};
 
 /// Right behind the hash tables lie the fields and values that every entry has, in bytes.
@@ -98,6 +98,8 @@ struct Bounds {
     row: Row,
     low: Option<Search>,
     high: Option<Search>,
+    /// Whether the end was searched for once more, further back.
+    later: bool,
 }
 
 impl Reader {
@@ -248,7 +250,7 @@ impl Reader {
                 Stage::InStretch(rows, start) => {
                     let bounds = rows.into_iter().map(|row| {
                         let high = Some(Search::new(Key::Offset(start), &row));
-                        Bounds { row, low: None, high }
+                        Bounds { row, low: None, high, later: false }
                     });
                     Stage::Locate(bounds.collect())
                 }
@@ -336,15 +338,15 @@ impl Reader {
         let bounds = plan.rows.into_iter().map(|row| {
             let search = |key: Option<Key>| key.map(|key| Search::new(key, &row));
             let (low, high) = (search(low), search(high));
-            Bounds { row, low, high }
+            Bounds { row, low, high, later: false }
         });
         Stage::Locate(bounds.collect())
     }
 
     fn locate(&mut self, mut bounds: Vec<Bounds>, query: &Query) -> Got<Stage> {
-        let mut missing = false;
+        let (mut missing, mut again) = (false, false);
         let mut feeds = Vec::new();
-        for Bounds { row, low, high } in &mut bounds {
+        for Bounds { row, low, high, later } in &mut bounds {
             // What no time tells any more has to be found to the entry.
             let found = query.since.is_some() && self.window.since().is_none();
             let mut find = |search: &mut Option<Search>| match search {
@@ -355,16 +357,31 @@ impl Reader {
                 None => Ok(None),
             };
             match (find(low), find(high)) {
-                (Ok(low), Ok(high)) => {
-                    let low = low.map_or(0, |(low, _)| low);
-                    let mut high = high.map_or(row.len(), |(_, high)| high);
-                    if query.until.is_some()
-                        && high < row.len()
-                        && let Ok(at) = row.offset(&self.file, high)
-                        && self.file.stamp(at, 64).is_ok_and(|stamp| is_set_back(&self.file.header, &stamp))
+                (Ok(found), Ok(bound)) => {
+                    let end = bound.map_or(row.len(), |(_, end)| end);
+                    if let Some(Key::Realtime(bound)) = high.as_ref().map(Search::key)
+                        && query.until.is_some()
+                        && !*later
+                        && end < row.len()
                     {
-                        high = row.len();
+                        match row.offset(&self.file, end).and_then(|at| self.file.stamp(at, 64)) {
+                            Ok(stamp) => {
+                                *later = true;
+                                if let Some(step) = step_back(&self.file.header, &stamp) {
+                                    *high = Some(Search::new(Key::Realtime(bound.saturating_add(step)), row));
+                                    again = true;
+                                    continue;
+                                }
+                            }
+                            Err(Stop::Missing) => {
+                                missing = true;
+                                continue;
+                            }
+                            Err(stop) => return Err(stop),
+                        }
                     }
+                    let low = found.map_or(0, |(low, _)| low);
+                    let high = end;
                     feeds.push(Feed::new(row.clone(), low, high));
                 }
                 (Err(Stop::Corrupt(corrupt)), _) | (_, Err(Stop::Corrupt(corrupt))) => {
@@ -385,6 +402,9 @@ impl Reader {
             self.stage = Stage::Locate(bounds);
             return Err(Stop::Missing);
         }
+        if again {
+            return Ok(Stage::Locate(bounds));
+        }
         let all = feeds.iter().fold(0, |sum: u64, feed| sum.saturating_add(feed.high.saturating_sub(feed.low)));
         self.size = match (query.order, query.limit.or(query.expect)) {
             // The whole of a window at once.
@@ -398,6 +418,7 @@ impl Reader {
     /// Makes the next batch; an empty one at the end of the rows.
     fn read(&mut self, mut feeds: Vec<Feed>, query: &Query) -> Got<Batch> {
         let gathered = gather(&mut feeds, &self.file, query.order, self.shape.fit(&self.file, self.size));
+        feeds.iter_mut().for_each(|feed| self.skipped.append(&mut feed.skipped));
         if let Ok(places) = &gathered {
             self.size = BATCH;
             // The rows' next slots come along.
@@ -481,7 +502,7 @@ impl Reader {
                 let bounds = std::mem::take(&mut self.rows).into_iter().map(|row| {
                     let low = since.map(|since| Search::new(Key::Realtime(since), &row));
                     let high = Some(Search::new(Key::Offset(at.saturating_add(1)), &row));
-                    Bounds { row, low, high }
+                    Bounds { row, low, high, later: false }
                 });
                 self.stage = Stage::Locate(bounds.collect());
                 self.next = None;

@@ -107,12 +107,15 @@ pub(super) fn ends(query: &Query, header: &Header) -> (Option<Key>, Option<Key>)
     (low, high)
 }
 
-/// Whether the clock was set back between an entry and the file's last one: then some of those between them may be early again.
+/// By how much the clock was set back between an entry and the file's last one, in µs: then some of those between them may be
+/// early again, but none that comes behind what was as much later without it.
+///
 /// The time since the boot tells: by a clock that is left alone no boot is earlier than another one before it.
-pub(super) fn is_set_back(header: &Header, stamp: &Stamp) -> bool {
+pub(super) fn step_back(header: &Header, stamp: &Stamp) -> Option<u64> {
     let booted = |realtime: u64, monotonic| realtime.saturating_sub(monotonic);
     let last = booted(header.tail_realtime, header.tail_monotonic);
-    last.saturating_add(SLACK) < booted(stamp.realtime, stamp.monotonic)
+    let step = booted(stamp.realtime, stamp.monotonic).checked_sub(last)?;
+    (step > SLACK).then(|| step.saturating_add(SLACK))
 }
 
 /// Whether an entry lies between the query's bounds, but for the beginning of its window.

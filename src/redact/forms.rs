@@ -21,7 +21,8 @@ pub(super) fn schemes(line: &[u8], lower: &[u8], found: &mut Vec<Range<usize>>) 
             let is_one = match scheme {
                 _ if in_header => true,
                 b"basic " => is_basic(text),
-                _ => text.len() >= 16 && text.iter().any(u8::is_ascii_digit),
+                // Longer than any word that would follow.
+                _ => text.len() >= 24 || text.len() >= 16 && text.iter().any(u8::is_ascii_digit),
             };
             if is_one {
                 found.push(token);

@@ -2,7 +2,7 @@
 
 use kubelet_logs::journal::{AnyOf, Matches, Query};
 
-use super::driver::{files_of, read, values};
+use super::driver::{Run, files_of, read, values};
 use super::oracle::{assert_text, journalctl};
 use crate::cluster::journal::growing::Growing;
 
@@ -35,6 +35,15 @@ fn journals() -> Vec<(&'static str, Writes)> {
             append(journal, 700, "a");
             journal.set_clock_back(350 * SECOND);
             append(journal, 700, "b");
+        }),
+        ("a little, near the end", |journal| {
+            for _ in 0..30 {
+                append(journal, 80, "a");
+                journal.append("rare", "seldom");
+            }
+            journal.set_clock_back(2 * SECOND);
+            append(journal, 60, "b");
+            journal.append("rare", "last");
         }),
         ("at the start of a boot, in a file of its own", |journal| {
             append(journal, 200, "a");
@@ -119,11 +128,17 @@ fn windows_end_with_the_last_entry_that_is_not_too_late() {
         journal.unsteady = false;
         write(&mut journal);
         let files = files_of(journal.directory());
-        for (unit, matches) in [(None, Matches::all()), (Some("kubelet"), Matches::all().and(AnyOf::unit("kubelet")))] {
-            let times = (50..1000).step_by(150).map(|second| START + second * SECOND);
-            for (since, until) in
-                times.flat_map(|until| [(None, until as u64), (Some((START - SECOND) as u64), until as u64)])
-            {
+        for unit in [None, Some("kubelet"), Some("rare")] {
+            let matches = unit.map_or(Matches::all(), |unit| Matches::all().and(AnyOf::unit(unit)));
+            let times = (50..1000).step_by(150).chain([100_000_000]).map(|second| START + second * SECOND);
+            for (since, until) in times.flat_map(|until| {
+                [None, Some((START - SECOND) as u64), Some((until - 100 * SECOND) as u64)]
+                    .map(|since| (since, until as u64))
+            }) {
+                // Where it begins in a clock that was ahead is another question.
+                if what.starts_with("ahead") && since.is_some_and(|since| since >= START as u64) {
+                    continue;
+                }
                 let at = format!("{what}, {unit:?}, since {since:?} until {until}");
                 let all = read(&files, Query { since, ..Query::new(matches.clone()) }).entries;
                 let expected: Vec<_> = all.into_iter().filter(|entry| entry.position.realtime <= until).collect();
@@ -152,4 +167,30 @@ fn boots_come_in_the_order_of_their_numbers() {
         let expected: Vec<String> = (1..=journal.boot).map(|boot| format!("{boot:032x}")).collect();
         assert_eq!(ids, expected, "{what}");
     }
+}
+
+#[test]
+fn a_small_step_later_on_makes_a_window_no_dearer() {
+    let cost = |step: i64| {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut journal = Growing::new(root.path(), START);
+        journal.unsteady = false;
+        append(&mut journal, 8000, "a");
+        journal.set_clock_back(step);
+        append(&mut journal, 200, "b");
+        let files = files_of(journal.directory());
+        let [since, until] = [1000, 1100].map(|second| Some((START + second * SECOND) as u64));
+        let runs = [Query::default(), Query::tail(Matches::all(), 3000)]
+            .map(|query| read(&files, Query { since, until, ..query }));
+        let is_wanted = |at: &u64| since.is_some_and(|since| *at >= since) && until.is_some_and(|until| *at <= until);
+        let times = |run: &Run| run.entries.iter().map(|entry| entry.position.realtime).collect::<Vec<_>>();
+        let all: Vec<u64> = times(&read(&files, Query::default())).into_iter().filter(is_wanted).collect();
+        assert!(all.len() > 90 && runs.iter().all(|run| times(run) == all), "{} entries", all.len());
+        runs.map(|run| run.bytes)
+    };
+    let (with, without) = (cost(SECOND / 5), cost(0));
+    assert!(
+        with.iter().zip(without).all(|(with, without)| *with < without * 3 / 2),
+        "{with:?} bytes, {without:?} before"
+    );
 }

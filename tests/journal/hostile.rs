@@ -104,6 +104,26 @@ fn loops_and_lies_come_to_an_end() {
 }
 
 #[test]
+fn one_bad_slot_costs_one_entry() {
+    let original = Vec::clone(&fixtures("c0k00.journal")[0].1);
+    let array = u64::from_le_bytes(original[176..184].try_into().unwrap()) as usize;
+    let all = read(&vec![("system.journal".to_owned(), Arc::new(original.clone()))], Query::default()).entries;
+    // The first array has four.
+    for nth in [0, 1, 3] {
+        let mut bytes = original.clone();
+        // The highest byte of a place.
+        bytes[array + 24 + 8 * nth + 7] = 0xff;
+        let files = vec![("system.journal".to_owned(), Arc::new(bytes))];
+        let expected: Vec<_> = all.iter().enumerate().filter(|(at, _)| *at != nth).map(|(_, entry)| entry).collect();
+        for query in [Query::default(), Query::tail(Matches::all(), 100_000)] {
+            let run = read(&files, query);
+            assert!(run.entries.iter().eq(expected.iter().copied()), "{nth}: {} entries", run.entries.len());
+            assert!(matches!(run.notices[..], [Notice::EntrySkipped { .. }]), "{nth}: {:?}", run.notices);
+        }
+    }
+}
+
+#[test]
 fn of_too_many_files_the_oldest_are_left_out() {
     let files = fixtures("rotated");
     let whole = read(&files, Query::default()).entries;
