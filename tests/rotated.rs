@@ -263,6 +263,8 @@ fn who_ignores_ranges_costs_bytes_and_nothing_else() {
         (&["--tail=80000", "--buffer=100000000"], number - 80_000, 3),
         // Read once more, since it may not be held.
         (&["--tail=80000", "--buffer=60000"], number - 80_000, 4),
+        (&["--tail=300", "--buffer=20000"], number - 300, 4),
+        (&["--since-time", &at(number - 400), "--tail=50000", "--buffer=20000"], number - 400, 4),
         (&["--since-time", &at(number - 5)], number - 5, 2),
         (&["--since-time", &at(number - 5), "--tail=9"], number - 5, 1),
     ] {

@@ -1,20 +1,23 @@
 //! Giving yearless, zoneless log times their year and their instant.
 //!
 //! Neither journalctl's `short-precise` nor klog nor syslog write a year, and the latter two write the node's local
-//! time. A [`Calendar`] knows the node's offset and one fixed point in time, and rolls forward from line to line.
+//! time. A [`Calendar`] knows the node's zone and one fixed point in time, and rolls forward from line to line.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::logs::klog;
 use crate::logs::layout::{Head, Layout, Stamp};
-use crate::time::{Civil, Timestamp};
+use crate::time::{Civil, Timestamp, Zone};
 
 /// How far a later line may lie before an earlier one and still be of the same year: clocks step back, sources delay.
 const BACKSTEP: Duration = Duration::from_secs(30 * 86_400);
 
 /// How far off a fixed point may be: zones, and clocks that differ.
 const SLACK: Duration = Duration::from_secs(2 * 86_400);
+
+/// How far a later line may lie before an earlier one in the hour that comes twice, and still be of its first time.
+const JITTER: Duration = Duration::from_secs(1);
 
 /// How far a whole time may lie from what is known and still tell the year of the lines behind it.
 const NEAR: u64 = 366 * 86_400_000_000;
@@ -37,9 +40,9 @@ pub enum Anchor {
 /// Resolves the times of one stream of lines, oldest first.
 #[derive(Clone, Debug)]
 pub struct Calendar {
-    offset: i32,
+    zone: Zone,
     /// The same of the times that journalctl writes in front of messages.
-    prefix: i32,
+    prefix: Zone,
     /// What is known of the next line: the caller's fixed point at first, then the line before it.
     anchor: Anchor,
     slack: Duration,
@@ -48,8 +51,8 @@ pub struct Calendar {
     guessed: bool,
     /// A whole time that was not believed yet.
     doubted: Option<Timestamp>,
-    /// Month and day of the time that became the anchor, its offset, and when that day began.
-    before: Option<(u8, u8, i32, i64)>,
+    /// Month and day of the time that became the anchor, whether journalctl wrote it, and when that day began.
+    before: Option<(u8, u8, bool, i64)>,
     /// The latest of the first times that were believed, and how many of them are still to come.
     begun: (Option<Timestamp>, u8),
 }
@@ -59,8 +62,8 @@ impl Calendar {
     pub fn new(offset: i32, anchor: Anchor) -> Self {
         let begun = (None, FIRST_TIMES);
         Calendar {
-            offset,
-            prefix: 0,
+            zone: Zone::Fixed(offset),
+            prefix: Zone::Utc,
             anchor,
             slack: SLACK,
             ceiling: None,
@@ -76,9 +79,10 @@ impl Calendar {
         Calendar { anchor, slack: SLACK, doubted: None, before: None, begun: (None, FIRST_TIMES), ..self }
     }
 
-    /// For journalctl's own times in another zone than UTC, which the kubelet asks it for.
-    pub fn with_prefixes_of(self, offset: i32) -> Self {
-        Calendar { prefix: offset, ..self }
+    /// For times of clocks that are set to this zone, summer time and all; journalctl's own, too, which it writes in the zone of
+    /// where it runs, unless told --utc, as the kubelet does.
+    pub fn set_to(self, zone: &Zone) -> Self {
+        Calendar { zone: zone.clone(), prefix: zone.clone(), ..self }
     }
 
     /// With a bound that no line exceeds: now, or when a file was last written. A clock that once was wrong then does not
@@ -110,10 +114,16 @@ impl Calendar {
             }
             Stamp::Yearless(civil) => {
                 let precise = matches!(head.layout, Layout::Short { precise: true });
-                let offset = if precise { self.prefix } else { self.offset };
-                let at = self.same_day(civil, offset).or_else(|| self.year(civil, offset))?;
-                let of_day = of_day(civil)?;
-                self.before = Some((civil.month, civil.day, offset, at.as_micros().saturating_sub(of_day)));
+                let at = match self.same_day(civil, precise) {
+                    Some(at) => at,
+                    None => {
+                        let at = self.year(civil, precise)?;
+                        let midnight = at.as_micros().saturating_sub(of_day(civil)?);
+                        let zone = if precise { &self.prefix } else { &self.zone };
+                        self.before = is_even(zone, midnight).then_some((civil.month, civil.day, precise, midnight));
+                        at
+                    }
+                };
                 self.guessed |= self.doubted.is_some();
                 at
             }
@@ -138,17 +148,23 @@ impl Calendar {
     }
 
     /// Most lines are of the day of the line before them: the same year, then, unless that was a guess.
-    fn same_day(&self, civil: Civil, offset: i32) -> Option<Timestamp> {
-        let (month, day, zone, midnight) = self.before?;
-        if zone != offset || (month, day) != (civil.month, civil.day) || self.guessed {
+    fn same_day(&self, civil: Civil, precise: bool) -> Option<Timestamp> {
+        let (month, day, was_precise, midnight) = self.before?;
+        if was_precise != precise || (month, day) != (civil.month, civil.day) || self.guessed {
             return None;
         }
         let at = Timestamp::from_micros(midnight.checked_add(of_day(civil)?)?);
         self.ceiling.is_none_or(|ceiling| at <= ceiling).then_some(at)
     }
 
-    fn year(&mut self, civil: Civil, offset: i32) -> Option<Timestamp> {
-        let local = |year| Some(shift(Civil { year, ..civil }.utc()?, -offset));
+    fn year(&mut self, civil: Civil, precise: bool) -> Option<Timestamp> {
+        let (zone, anchor) = (if precise { &self.prefix } else { &self.zone }, self.anchor);
+        let local = |year| {
+            let (first, second) = zone.resolve_both(&Civil { year, ..civil })?;
+            // When summer time ends an hour comes twice.
+            let is_second = matches!(anchor, Anchor::NotBefore(before) if first < shift_by(before, JITTER, -1));
+            Some(if is_second { second } else { first })
+        };
         let latest = |point: Timestamp| {
             let ceiling = shift_by(point, SLACK, 1);
             let last = ceiling.civil_utc().year;
@@ -230,8 +246,10 @@ fn of_day(civil: Civil) -> Option<i64> {
     sound.then(|| seconds * 1_000_000 + i64::from(civil.micros))
 }
 
-fn shift(at: Timestamp, seconds: i32) -> Timestamp {
-    Timestamp::from_micros(at.as_micros().saturating_add(i64::from(seconds) * 1_000_000))
+/// Whether a day that begins then has one offset all through.
+fn is_even(zone: &Zone, midnight: i64) -> bool {
+    let offset = |at| zone.offset_at(Timestamp::from_micros(at));
+    !matches!(zone, Zone::Named(..)) || offset(midnight) == offset(midnight.saturating_add(86_400_000_000))
 }
 
 fn shift_by(at: Timestamp, by: Duration, sign: i64) -> Timestamp {
@@ -261,6 +279,35 @@ mod tests {
             resolved(&mut calendar, "Dec 25 12:00:00.000000 n k[1]: ten months later"),
             "2024-12-25T12:00:00.000000Z"
         );
+    }
+
+    #[test]
+    fn each_time_has_the_offset_of_its_day_and_an_hour_may_come_twice_or_never() {
+        let berlin = Zone::parse("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let oldest = Anchor::NotAfter(at("2026-11-01T00:00:00Z"));
+        let mut calendar = Calendar::new(0, oldest).set_to(&berlin);
+        for (line, expected) in [
+            ("I0329 01:59:59.000000 1 a.go:1] x", "2026-03-29T00:59:59"),
+            ("I0329 02:30:00.000000 1 a.go:1] never", "2026-03-29T01:30:00"),
+            ("I0329 03:30:00.000000 1 a.go:1] x", "2026-03-29T01:30:00"),
+            ("I0330 00:00:00.000000 1 a.go:1] x", "2026-03-29T22:00:00"),
+            ("Oct 24 23:59:59 n k[1]: x", "2026-10-24T21:59:59"),
+            ("Oct 25 00:30:00 n k[1]: x", "2026-10-24T22:30:00"),
+            ("Oct 25 02:10:00 n k[1]: once", "2026-10-25T00:10:00"),
+            ("Oct 25 02:50:00 n k[1]: once", "2026-10-25T00:50:00"),
+            ("Oct 25 02:49:59 n k[1]: late", "2026-10-25T00:49:59"),
+            ("Oct 25 02:10:00 n k[1]: twice", "2026-10-25T01:10:00"),
+            ("Oct 25 02:10:00 n k[1]: twice", "2026-10-25T01:10:00"),
+            ("Oct 25 02:50:00 n k[1]: twice", "2026-10-25T01:50:00"),
+            ("Oct 25 03:00:00.000000 n k[1]: x", "2026-10-25T02:00:00"),
+            ("Oct 25 12:00:00 n k[1]: x", "2026-10-25T11:00:00"),
+            ("Oct 26 12:00:00 n k[1]: x", "2026-10-26T11:00:00"),
+            ("Oct 26 12:00:01 n k[1]: x", "2026-10-26T11:00:01"),
+        ] {
+            let resolved = resolved(&mut calendar, line);
+            assert!(resolved.starts_with(expected), "{line}: {resolved}");
+        }
+        assert!(!calendar.has_guessed());
     }
 
     #[test]
@@ -440,7 +487,7 @@ mod tests {
             for _ in 0..50 {
                 let step = [1_000, 60_000_000, 40_000_000_000, 90_000_000_000][random(4) as usize];
                 now += random(step) - random(step) / 3;
-                let civil = shift(Timestamp::from_micros(now), offset).civil_utc();
+                let civil = Zone::Fixed(offset).civil(Timestamp::from_micros(now));
                 let stamp = Stamp::Yearless(Civil { year: 0, ..civil });
                 let head = Head { layout: Layout::Klog, stamp, message: 0, identifier: (0, 0) };
                 long.before = None;

@@ -104,16 +104,27 @@ impl Zone {
     /// The instant at which clocks here show `civil`: the earlier one where they show it twice; where they skip it, as much
     /// later as they skip. `None` if there is no such date or time of day.
     pub fn resolve(&self, civil: &Civil) -> Option<Timestamp> {
+        self.resolve_both(civil).map(|(first, _)| first)
+    }
+
+    /// The same, and the later one where clocks here show `civil` twice; else that once more.
+    pub fn resolve_both(&self, civil: &Civil) -> Option<(Timestamp, Timestamp)> {
         let naive = civil.utc()?;
         let at = |offset: i32| Timestamp::from_micros(naive.as_micros().saturating_sub(i64::from(offset) * MICROS));
         if let Zone::Utc | Zone::Fixed(_) = self {
-            return Some(at(self.offset_at(naive)));
+            let only = at(self.offset_at(naive));
+            return Some((only, only));
         }
         // No offset reaches 26 hours, so the true one is that before or after whatever happens in these two days.
         let reach = std::time::Duration::from_secs(26 * 3600);
-        let offsets = [self.offset_at(naive.saturating_sub(reach)), self.offset_at(naive.saturating_add(reach))];
-        let shown = offsets.into_iter().filter(|&offset| self.offset_at(at(offset)) == offset).map(at).min();
-        shown.or_else(|| offsets.into_iter().min().map(at))
+        let [one, other] = [naive.saturating_sub(reach), naive.saturating_add(reach)].map(|at| self.offset_at(at));
+        let is_shown = |offset: i32| self.offset_at(at(offset)) == offset;
+        Some(match (is_shown(one), is_shown(other)) {
+            (true, true) => (at(one.max(other)), at(one.min(other))),
+            (true, false) => (at(one), at(one)),
+            (false, true) => (at(other), at(other)),
+            (false, false) => (at(one.min(other)), at(one.min(other))),
+        })
     }
 
     /// Calendar date and time of day as clocks here show them.

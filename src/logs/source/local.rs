@@ -14,13 +14,13 @@ use crate::error::{Error, Kind, Result};
 use crate::journal::{Matches, Name, Query};
 use crate::logs::filter::Filter;
 use crate::logs::layout::Head;
-use crate::logs::outlet::{Flow, Outlet};
+use crate::logs::outlet::{Flow, Halt, Outlet};
 use crate::logs::source::anchor;
 use crate::logs::source::file::Packing;
 use crate::logs::source::journal::{Files, Found, LISTED, Met, Part as Portion, Remote, read_from, unreadable};
 use crate::logs::source::pick::{self, Instead, JOURNAL, What};
 use crate::logs::source::text::Wanted;
-use crate::logs::source::{Machine, Want, check_severity_was_seen, check_time_was_seen};
+use crate::logs::source::{Machine, Want, check_severity_was_seen};
 use crate::logs::unit::RKE2_LOGS;
 use crate::notice::Notices;
 use crate::time::{Timestamp, Zone};
@@ -29,7 +29,7 @@ mod stream;
 mod text;
 mod folder;
 
-use folder::Folder;
+use folder::{Folder, Packed};
 use stream::Stream;
 use text::{Part, Text};
 
@@ -58,6 +58,8 @@ enum Kept {
     Journal {
         files: Files,
         names: Vec<String>,
+        /// Beside them, packed: those are read only by their names.
+        packed: Vec<Packed>,
         shown: String,
     },
     Folder(Folder),
@@ -144,9 +146,14 @@ impl Local {
         };
         let is_stdin = matches!(self.kind, Kept::Stdin);
         let (mut stream, end, modified) = match self.kind {
-            Kept::Journal { files, names, shown } => {
+            Kept::Journal { files, names, packed, shown } => {
                 let remote = Remote::here(machine, files, names);
-                return read_journal(remote, machine, &shown, (wanted, what), want, filter, out).await;
+                let read = read_journal(remote, machine, &shown, (wanted, what), want, filter, out).await;
+                let unread = folder::check_none_is_packed(&shown, packed, filter.since);
+                if let (Err(Halt::Failed(_)), Err(unread)) = (&read, &unread) {
+                    machine.notices.warning(format_args!("{}", unread.chain()));
+                }
+                return read.and_then(|read| unread.map(|()| read).map_err(Halt::from));
             }
             Kept::Folder(folder) => {
                 check_is_for_texts(&folder.shown(), what)?;
@@ -190,7 +197,7 @@ impl Local {
             check_is_text(&shown, &beginning)?;
         }
         let end = end.filter(|_| packing == Packing::Plain);
-        let text = Text { shown, parts: vec![Part { stream, end, modified }], is_shared: true };
+        let text = Text { shown, parts: vec![Part { stream, end, modified, error: None }], is_shared: true };
         read_text(text, machine, wanted, self.zone.as_ref(), want, filter, out).await
     }
 }
@@ -221,7 +228,7 @@ fn kind(input: &Input) -> Result<Kept> {
     let own = path.file_name().and_then(|name| name.to_str()).filter(|name| Name::parse(name).is_some());
     let name = own.unwrap_or(JOURNALS).to_owned();
     let names = vec![name.clone()];
-    Ok(Kept::Journal { files: Files::open(file, name.clone(), shown.clone()), names, shown })
+    Ok(Kept::Journal { files: Files::open(file, name.clone(), shown.clone()), names, packed: Vec::new(), shown })
 }
 
 fn is_journal(mut file: &File) -> io::Result<bool> {
@@ -291,7 +298,6 @@ async fn read_text(
         filter.identifiers.extend(units.iter().cloned());
     }
     let (anything, newest) = text.read(machine, zone, want, filter, out).await?;
-    check_time_was_seen(filter, &shown)?;
     if let (false, Some(since), Some(newest)) = (anything, filter.since, newest)
         && newest < since
     {

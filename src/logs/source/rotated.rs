@@ -390,7 +390,7 @@ fn same(one: &Bytes, other: &Bytes) -> bool {
 }
 
 /// Whether a file was last changed before the window.
-fn older(modified: Option<Timestamp>, since: Option<Timestamp>) -> bool {
+pub(super) fn older(modified: Option<Timestamp>, since: Option<Timestamp>) -> bool {
     // Times of change have whole seconds.
     matches!((modified, since), (Some(modified), Some(since)) if modified.as_seconds() < since.as_seconds())
 }

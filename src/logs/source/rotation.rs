@@ -55,13 +55,15 @@ pub fn rotations(entries: &[Entry], name: &str) -> Rotations {
     Rotations { all, mixed }
 }
 
+/// The name that a packed file's name is made of.
+pub fn unpacked(name: &str) -> Option<&str> {
+    name.strip_suffix(".gz").or_else(|| FOREIGN.iter().find_map(|ending| name.strip_suffix(ending)))
+}
+
 fn rotation(candidate: &str, name: &str) -> Option<Rotation> {
-    let (bare, packing) = match candidate.strip_suffix(".gz") {
-        Some(bare) => (bare, Some(Packing::Gzip)),
-        None => match FOREIGN.iter().find_map(|ending| candidate.strip_suffix(ending)) {
-            Some(bare) => (bare, None),
-            None => (candidate, Some(Packing::Plain)),
-        },
+    let (bare, packing) = match unpacked(candidate) {
+        Some(bare) => (bare, (Packing::of(candidate) == Packing::Gzip).then_some(Packing::Gzip)),
+        None => (candidate, Some(Packing::Plain)),
     };
     let behind = bare.strip_prefix(name).and_then(age);
     let before = || {

@@ -143,7 +143,8 @@ impl File<'_> {
                 if from == 0 {
                     return Ok(counted.tail(from, beginning));
                 }
-                if counted.is_enough() {
+                // Where ranges are not known there is no part of it to read once more.
+                if counted.is_enough() && !(ending.is_all && counted.is_stretch()) {
                     let beginning = if counted.is_stretch() { self.beginning(end).await? } else { Bytes::new() };
                     return Ok(counted.tail(from, beginning));
                 }

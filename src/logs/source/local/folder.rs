@@ -14,7 +14,8 @@ use crate::logs::source::Machine;
 use crate::logs::source::file::Packing;
 use crate::logs::source::home;
 use crate::logs::source::listing::{Entry, MOST};
-use crate::logs::source::rotation::rotations;
+use crate::logs::source::rotated::older;
+use crate::logs::source::rotation::{rotations, unpacked};
 use crate::logs::source::text::{COMMON, Wanted};
 use crate::logs::unit::{HOMES, Holds, Home, KUBELET};
 use crate::time::Timestamp;
@@ -27,6 +28,24 @@ const SHOWN: usize = 3;
 pub(super) struct Folder {
     path: PathBuf,
     entries: Vec<Entry>,
+}
+
+/// A packed journal file.
+#[derive(Debug)]
+pub(super) struct Packed {
+    path: PathBuf,
+    modified: Option<Timestamp>,
+}
+
+/// Fails where packed files of a journal that was read may have lines of the window, too.
+pub(super) fn check_none_is_packed(shown: &str, mut packed: Vec<Packed>, since: Option<Timestamp>) -> Result<()> {
+    packed.retain(|file| !older(file.modified, since));
+    if packed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = packed.iter().take(SHOWN).map(|file| format!("--from {}", file.path.display())).collect();
+    let words = format!("what of the journal is packed in {shown} was not read; lines may be missing");
+    Err(Error::new(Kind::Partial, words).hint(format!("what is packed, by its name: {}", names.join(" "))))
 }
 
 /// What a folder is: a journal's, or else of text logs.
@@ -53,26 +72,37 @@ fn journal(path: &Path, entries: &[Entry]) -> Result<Option<Kept>> {
     };
     let own = names(entries);
     if !own.is_empty() {
-        return Ok(Some(Kept::Journal { files: Files::of(path), names: own, shown: path.display().to_string() }));
+        return Ok(Some(of_journal(path, own, entries)));
     }
     let mut machines = Vec::new();
     for machine in entries.iter().filter(|entry| entry.directory && is_id(&entry.name)) {
         let folder = path.join(&machine.name);
-        let files = names(&list(&folder)?);
+        let entries = list(&folder)?;
+        let files = names(&entries);
         if !files.is_empty() {
-            machines.push((folder, files));
+            machines.push((folder, files, entries));
         }
     }
     if machines.len() > 1 {
-        let folders: Vec<String> = machines.iter().map(|(folder, _)| format!("--from {}", folder.display())).collect();
+        let folders: Vec<String> = machines.iter().map(|(folder, ..)| format!("--from {}", folder.display())).collect();
         let words = format!("{} holds the journals of {} machines", path.display(), machines.len());
         return Err(Error::usage(words).hint(format!("name one, or several: {}", folders.join(" "))));
     }
-    Ok(machines.pop().map(|(folder, names)| Kept::Journal {
-        files: Files::of(&folder),
-        names,
-        shown: folder.display().to_string(),
-    }))
+    Ok(machines.pop().map(|(folder, names, entries)| of_journal(&folder, names, &entries)))
+}
+
+fn of_journal(folder: &Path, names: Vec<String>, entries: &[Entry]) -> Kept {
+    let is_packed = |entry: &&Entry| {
+        let bare = unpacked(&entry.name).filter(|bare| Name::parse(bare).is_some());
+        !entry.directory && bare.is_some_and(|bare| !names.iter().any(|name| name == bare))
+    };
+    let packed = entries.iter().filter(is_packed).map(|entry| folder.join(&entry.name));
+    let packed = packed.map(|path| Packed { modified: modified(&path), path }).collect();
+    Kept::Journal { files: Files::of(folder), names, packed, shown: folder.display().to_string() }
+}
+
+fn modified(path: &Path) -> Option<Timestamp> {
+    fs::metadata(path).and_then(|about| about.modified()).ok().map(Timestamp::from)
 }
 
 impl Folder {
@@ -155,12 +185,14 @@ impl Folder {
         let mut parts = Vec::new();
         for rotation in &found.all {
             let path = folder.join(&rotation.name);
-            let shown = path.display().to_string();
-            if rotation.packing.is_none() {
-                let words = format!("{shown} is packed in a way that can't be unpacked here");
-                return Err(Error::new(Kind::Failed, words).hint("unpack it beside the others"));
-            }
-            parts.push(part(&path, unpack).await?);
+            let read = match rotation.packing {
+                Some(_) => part(&path, unpack).await,
+                None => {
+                    let words = format!("{} is packed in a way that can't be unpacked here", path.display());
+                    Err(Error::new(Kind::Failed, words).hint("unpack it beside the others"))
+                }
+            };
+            parts.push(read.unwrap_or_else(|error| Part::unreadable(error, modified(&path))));
         }
         if found.mixed {
             // They are few, and of equals the names' order stands.
@@ -229,7 +261,7 @@ async fn part(path: &Path, unpack: Unpack) -> Result<Part> {
         check_is_text(&shown, &stream.beginning(super::BEGINNING).await?)?;
     }
     let end = if packing == Packing::Plain { Some(File::open(path).map_err(failed)?) } else { None };
-    Ok(Part { stream, end, modified })
+    Ok(Part { stream, end, modified, error: None })
 }
 
 fn list(path: &Path) -> Result<Vec<Entry>> {

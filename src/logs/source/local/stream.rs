@@ -54,6 +54,11 @@ impl Stream {
         Stream::of(Origin::Pipe(pipe(move || File::open(path))), shown)
     }
 
+    /// Nothing at all.
+    pub(super) fn over() -> Stream {
+        Stream::of(Origin::Over, String::new())
+    }
+
     /// What it is called.
     pub(super) fn shown(&self) -> &str {
         &self.shown

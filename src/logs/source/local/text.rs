@@ -15,7 +15,8 @@ use crate::logs::line::Line;
 use crate::logs::outlet::{Flow, Outlet};
 use crate::logs::sieve::Sieve;
 use crate::logs::source::file::{first_entry, has_time, second_line};
-use crate::logs::source::{Machine, Want};
+use crate::logs::source::rotated::older;
+use crate::logs::source::{Machine, Want, check_time_was_seen};
 use crate::logs::split::Continuation;
 use crate::time::{Timestamp, Zone};
 
@@ -27,6 +28,9 @@ const GROWTH: u64 = 8;
 const MOST_END: u64 = 8 << 20;
 /// In which a first line with a time mostly lies.
 const FIRST_LINES: u64 = 8 << 10;
+
+/// So many lines are looked at to tell when a part begins.
+const FIRST_HEADS: usize = 100;
 
 /// What comes on a pipe after so long is no part of the entry before it.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -50,6 +54,15 @@ pub(super) struct Part {
     pub(super) end: Option<File>,
     /// When it was last changed.
     pub(super) modified: Option<Timestamp>,
+    /// Why it can't be read, where that is known before.
+    pub(super) error: Option<Error>,
+}
+
+/// A part that could not be read.
+struct Lost {
+    error: Error,
+    /// How many wanted entries stand before it.
+    before: u64,
 }
 
 /// What became of the lines.
@@ -60,11 +73,49 @@ struct Passed {
     guessed: bool,
     /// The time of the last one that had one, wanted or not.
     newest: Option<Timestamp>,
+    /// What was needed and could not be read.
+    lost: Vec<Lost>,
 }
 
 impl Passed {
     fn through(sieve: &mut Sieve<'_>) -> Passed {
-        Passed { lines: sieve.remainder(), guessed: sieve.has_guessed(), newest: sieve.last() }
+        Passed { lines: sieve.remainder(), guessed: sieve.has_guessed(), newest: sieve.last(), lost: Vec::new() }
+    }
+}
+
+impl Part {
+    /// One that is not even to be opened, or is no text.
+    pub(super) fn unreadable(error: Error, modified: Option<Timestamp>) -> Part {
+        Part { stream: Stream::over(), end: None, modified, error: Some(error) }
+    }
+
+    /// The next piece, or why there is none; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.stream.next().await,
+        }
+    }
+
+    /// Its first bytes, without taking them: none where it can't be read, which whoever reads it is told.
+    async fn beginning(&mut self) -> Bytes {
+        if self.error.is_some() {
+            return Bytes::new();
+        }
+        self.stream.beginning(1).await.unwrap_or_else(|error| {
+            self.error = Some(error);
+            Bytes::new()
+        })
+    }
+
+    /// By when it has certainly begun.
+    async fn begun(&mut self, calendar: &Calendar, now: Timestamp) -> Option<Timestamp> {
+        let mut calendar = calendar.clone().anchored(Anchor::NotAfter(self.modified.unwrap_or(now)));
+        let beginning = self.beginning().await;
+        for head in beginning.split(|byte| *byte == b'\n').take(FIRST_HEADS).filter_map(Head::of) {
+            calendar.resolve(&head);
+        }
+        calendar.begun()
     }
 }
 
@@ -80,13 +131,15 @@ impl Text {
         out: &mut Outlet,
     ) -> Flow<(bool, Option<Timestamp>)> {
         if want.raw && !want.dated && want.last.is_none() && filter.is_empty() {
-            return Ok((self.pass_on(out).await?, None));
+            let (anything, lost) = self.pass_on(out).await?;
+            self.check_nothing_is_lost(machine, lost)?;
+            return Ok((anything, None));
         }
         let calendar = match want.dated || filter.has_window() {
             true => Some(self.calendar(machine, zone).await?),
             false => None,
         };
-        let Passed { lines, guessed, newest } = match want.last {
+        let Passed { lines, guessed, newest, lost } = match want.last {
             Some(last) => match self.end(last, calendar.as_ref(), filter, room(out))? {
                 Some(ended) => ended,
                 None => self.pass(machine, Some(last), calendar, filter, out).await?,
@@ -101,22 +154,47 @@ impl Text {
         }
         let anything = out.has_spoken() || !lines.is_empty();
         out.last_lines(lines).await?;
+        check_time_was_seen(filter, &self.shown)?;
+        self.check_nothing_is_lost(machine, lost)?;
         Ok((anything, newest))
     }
 
-    /// All of it, as it comes.
-    async fn pass_on(mut self, out: &mut Outlet) -> Flow<bool> {
+    /// All of it, as it comes, and what could not be read.
+    async fn pass_on(&mut self, out: &mut Outlet) -> Flow<(bool, Vec<Lost>)> {
         let mut anything = false;
+        let mut lost = Vec::new();
+        let newest = self.parts.len() - 1;
         for (number, part) in self.parts.iter_mut().enumerate() {
             if number > 0 {
                 out.end_line().await?;
             }
-            while let Some(piece) = part.stream.next().await? {
-                anything = true;
-                out.bytes(piece).await?;
+            loop {
+                match part.next().await {
+                    Ok(Some(piece)) => {
+                        anything = true;
+                        out.bytes(piece).await?;
+                    }
+                    Ok(None) => break,
+                    Err(error) if number < newest => {
+                        lost.push(Lost { error, before: 0 });
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
-        Ok(anything)
+        Ok((anything, lost))
+    }
+
+    /// Fails where a part is missing: each is told.
+    fn check_nothing_is_lost(&self, machine: Machine<'_>, mut lost: Vec<Lost>) -> Result<()> {
+        let Some(newest) = lost.pop() else { return Ok(()) };
+        for Lost { error, .. } in lost {
+            machine.notices.warning(format_args!("{}", error.chain()));
+        }
+        let words =
+            format!("not all of {} and what it was before its rotations could be read; lines are missing", self.shown);
+        Err(Error::new(Kind::Partial, words).because(newest.error))
     }
 
     /// All of it, looked at.
@@ -129,21 +207,42 @@ impl Text {
         out: &mut Outlet,
     ) -> Flow<Passed> {
         let keep = last.map(|last| usize::try_from(last).unwrap_or(usize::MAX));
+        let (since, dates) = (filter.since, calendar.clone());
+        let mut lost: Vec<Lost> = Vec::new();
+        let newest = self.parts.len() - 1;
         // One for all parts: an entry may go on in the next.
         let mut sieve = Sieve::new(Continuation::Timeless, calendar, filter, keep).within(room(out));
-        'parts: for part in &mut self.parts {
+        'parts: for (number, part) in self.parts.iter_mut().enumerate() {
             sieve.end_line();
+            if let (false, Some(since), Some(dates)) = (lost.is_empty(), since, &dates)
+                && part.begun(dates, machine.clock.now()).await.is_some_and(|begun| begun < since)
+            {
+                // All before it is older than the window.
+                lost.clear();
+            }
             loop {
-                let piece = match machine.clock.within(Some(PAUSE), part.stream.next()).await {
-                    Some(piece) => piece?,
+                let piece = match machine.clock.within(Some(PAUSE), part.next()).await {
+                    Some(piece) => piece,
                     None => {
                         // Who watches what is written sees the last entry, too.
                         sieve.settle();
                         out.lines(sieve.ready()).await?;
-                        part.stream.next().await?
+                        part.next().await
                     }
                 };
-                let Some(piece) = piece else { break };
+                let piece = match piece {
+                    Ok(Some(piece)) => piece,
+                    Ok(None) => break,
+                    Err(error) if number < newest => {
+                        sieve.end_line();
+                        sieve.settle();
+                        if !older(part.modified, since) {
+                            lost.push(Lost { error, before: sieve.wanted() });
+                        }
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 if !sieve.push(piece) {
                     break 'parts;
                 }
@@ -152,7 +251,9 @@ impl Text {
         }
         sieve.finish();
         check_room(&sieve, out)?;
-        Ok(Passed::through(&mut sieve))
+        // Where as many as were asked for stand behind it, nobody misses it.
+        lost.retain(|lost| last.is_none_or(|last| sieve.wanted() - lost.before < last));
+        Ok(Passed { lost, ..Passed::through(&mut sieve) })
     }
 
     /// The last entries that are wanted, from ever larger parts of its end; `None` where that takes all of it.
@@ -199,9 +300,7 @@ impl Text {
         let bound = self.parts.last().and_then(|part| part.modified).unwrap_or(now);
         let oldest = Anchor::NotAfter(self.parts.first().and_then(|part| part.modified).unwrap_or(now));
         if let Some(zone) = said {
-            let offset = zone.offset_at(bound);
-            // journalctl writes the times of where it runs, unless told --utc.
-            return Ok(Calendar::new(offset, oldest).with_prefixes_of(offset).not_after(bound));
+            return Ok(Calendar::new(0, oldest).set_to(zone).not_after(bound));
         }
         let mut offset = 0;
         for part in self.parts.iter_mut().rev() {
@@ -210,7 +309,7 @@ impl Text {
                     let (lines, _) = ending(file, FIRST_END).map_err(|error| super::unreadable(&self.shown, error))?;
                     (lines, part.modified)
                 }
-                None => (part.stream.beginning(1).await?, None),
+                None => (part.beginning().await, None),
             };
             let mut heads = lines.split(|byte| *byte == b'\n').rev().filter_map(Head::of);
             let Some(head) = heads.next() else { continue };
